@@ -1,0 +1,89 @@
+package feeds
+
+import "tickproc/tick"
+
+// Entry is what a decoder knows of an instrument: its id, and the scale its
+// line uses, which only grows.
+type Entry struct {
+	Symbol                  string
+	ID                      uint32
+	PriceDigits, SizeDigits uint8
+}
+
+// Table finds instruments by the venue's symbol, without allocation. Each
+// line has its own, so that each declares its own rescales.
+// owner: the line's reading goroutine.
+type Table struct {
+	slots   []*Entry // open addressing, power of two, at most half full
+	entries int
+	last    *Entry
+	// Discover introduces a symbol that nobody subscribed, or returns nil; nil
+	// Discover means unknown symbols are errors.
+	Discover func(symbol string) *Entry
+}
+
+// NewTable returns a table of the given instruments at their initial scale.
+func NewTable(instruments []*tick.Instrument) *Table {
+	t := &Table{slots: make([]*Entry, 16)}
+	for _, in := range instruments {
+		t.Add(&Entry{Symbol: in.Symbol, ID: in.ID, PriceDigits: in.PriceDigits, SizeDigits: in.SizeDigits})
+	}
+	return t
+}
+
+// Add puts an entry in; a second one of the same symbol replaces the first.
+func (t *Table) Add(e *Entry) {
+	if t.entries*2 >= len(t.slots) {
+		old := t.slots
+		t.slots, t.entries = make([]*Entry, 2*len(old)), 0
+		for _, o := range old {
+			if o != nil {
+				t.Add(o)
+			}
+		}
+	}
+	t.last = nil
+	i := hash([]byte(e.Symbol)) & uint32(len(t.slots)-1)
+	for ; t.slots[i] != nil; i = (i + 1) & uint32(len(t.slots)-1) {
+		if t.slots[i].Symbol == e.Symbol {
+			t.slots[i] = e
+			return
+		}
+	}
+	t.slots[i] = e
+	t.entries++
+}
+
+// Lookup returns the entry of a symbol in the venue's spelling, or nil.
+//
+// hot: per frame, 0 allocs.
+func (t *Table) Lookup(symbol []byte) *Entry {
+	// Frames of one instrument come in runs.
+	if t.last != nil && t.last.Symbol == string(symbol) {
+		return t.last
+	}
+	i := hash(symbol) & uint32(len(t.slots)-1)
+	for ; t.slots[i] != nil; i = (i + 1) & uint32(len(t.slots)-1) {
+		if t.slots[i].Symbol == string(symbol) {
+			t.last = t.slots[i]
+			return t.last
+		}
+	}
+	if t.Discover == nil {
+		return nil
+	}
+	e := t.Discover(string(symbol))
+	if e != nil {
+		t.Add(e)
+	}
+	return e
+}
+
+// hash is FNV-1a.
+func hash(b []byte) uint32 {
+	h := uint32(2166136261)
+	for _, c := range b {
+		h = (h ^ uint32(c)) * 16777619
+	}
+	return h
+}

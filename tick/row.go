@@ -1,0 +1,184 @@
+package tick
+
+import "unsafe"
+
+// Rows are what a shard tells the sinks, in the same 64-byte units as
+// packets. Each says one row of one table; digits travel with the row because
+// an instrument's scale may grow. Definitions reach the sinks as the catalog
+// packets themselves, ahead of the first row that needs them.
+const (
+	RowTrade  Kind = 64 + iota // TradeRow → trades
+	RowQuote                   // QuoteRow → quotes
+	RowBook                    // BookRow → book
+	RowBar                     // BarRow → bars
+	RowWindow                  // WindowRow → windows
+	RowGap                     // GapRow → gaps
+	RowHealth                  // HealthRow → feed_health, made outside the shards
+)
+
+// RowFlags qualify a row.
+type RowFlags uint8
+
+const (
+	RowSell     RowFlags = 1 << iota // trades: the aggressor sold
+	RowLate                          // trades: beyond the lateness
+	RowValid                         // quotes, book
+	RowFinal                         // bars, windows
+	RowComplete                      // bars, windows
+	RowRepaired                      // gaps
+	RowFromBook                      // quotes: from our book, not the venue's channel
+)
+
+// TimeSource says what clock a row's ts is of.
+type TimeSource uint8
+
+const (
+	TimeExchange TimeSource = iota // the venue's
+	TimeReceive                    // ours, because the venue gave none or nonsense
+	TimeEstimate                   // ours moved by the estimated offset
+)
+
+func (s TimeSource) String() string { return [...]string{"exchange", "recv", "est"}[s] }
+
+// RowHeader opens every row.
+type RowHeader struct {
+	Kind                    Kind
+	Flags                   RowFlags
+	PriceDigits, SizeDigits uint8
+	Instrument              uint32
+	Ord                     uint32 // ordinal among rows of equal identity
+	Source                  TimeSource
+	_                       [3]byte
+	TsNanos                 int64
+	ReceiveNanos            int64
+}
+
+// TradeRow is one trade.
+type TradeRow struct {
+	RowHeader
+	ID          ID
+	Price, Size int64
+}
+
+// QuoteRow is one best bid and offer; sizes 0 where a side is empty.
+type QuoteRow struct {
+	RowHeader
+	Seq                        uint64
+	Bid, BidSize, Ask, AskSize int64
+	_                          [56]byte
+}
+
+// BookRow is the top of a book; its levels follow in the next units, bids first.
+type BookRow struct {
+	RowHeader
+	Seq              uint64
+	Bids, LevelCount uint16
+	_                [20]byte
+}
+
+// BarRow is one bar; TsNanos is its start. Volumes have SizeDigits, notional
+// PriceDigits+SizeDigits, InverseBase InverseDigits decimal places.
+type BarRow struct {
+	RowHeader
+	IntervalNanos          int64
+	Open, High, Low, Close int64
+	Volume, Notional       Int128
+	BuyVolume, SellVolume  Int128
+	InverseBase            Int128 // Σ size/price, inverse instruments only
+	Trades                 uint64
+	Rev                    uint32
+	_                      [28]byte
+}
+
+// InverseDigits are the decimal places of BarRow.InverseBase.
+const InverseDigits = 16
+
+// WindowRow is a VWAP window ending at TsNanos: its value is Notional/Volume.
+// Name indexes the configured windows.
+type WindowRow struct {
+	RowHeader
+	Volume, Notional Int128
+	Trades           uint64
+	Name             uint32
+	Rev              uint32
+	_                [48]byte
+}
+
+// GapRow is an interval in which a channel was not seen, TsNanos..EndNanos
+// in exchange time; EndNanos 0 while it is open.
+type GapRow struct {
+	RowHeader
+	EndNanos int64
+	Lost     int64 // messages; -1 = unknown
+	Channel  Channels
+	Reason   Reason
+	_        [14]byte
+}
+
+// HealthRow is the state of one line over the interval that ends at TsNanos.
+// Counters are totals since the process began.
+type HealthRow struct {
+	RowHeader
+	VenueText     [24]byte
+	LineText      [40]byte
+	Frames, Bytes uint64
+	DecodeErrors  uint64
+	Reconnects    uint64
+	AgeNanos      int64 // since the last frame
+	OffsetNanos   int64 // the venue's clock minus ours, estimated
+	Up            bool
+	_             [47]byte
+}
+
+func (u *Unit) TradeRow() *TradeRow   { return (*TradeRow)(unsafe.Pointer(u)) }
+func (u *Unit) QuoteRow() *QuoteRow   { return (*QuoteRow)(unsafe.Pointer(u)) }
+func (u *Unit) BookRow() *BookRow     { return (*BookRow)(unsafe.Pointer(u)) }
+func (u *Unit) BarRow() *BarRow       { return (*BarRow)(unsafe.Pointer(u)) }
+func (u *Unit) WindowRow() *WindowRow { return (*WindowRow)(unsafe.Pointer(u)) }
+func (u *Unit) GapRow() *GapRow       { return (*GapRow)(unsafe.Pointer(u)) }
+func (u *Unit) HealthRow() *HealthRow { return (*HealthRow)(unsafe.Pointer(u)) }
+func (u *Unit) RowHeader() *RowHeader { return (*RowHeader)(unsafe.Pointer(u)) }
+
+const (
+	quoteRowUnits  = int(unsafe.Sizeof(QuoteRow{})) / UnitSize
+	barRowUnits    = int(unsafe.Sizeof(BarRow{})) / UnitSize
+	windowRowUnits = int(unsafe.Sizeof(WindowRow{})) / UnitSize
+	healthRowUnits = int(unsafe.Sizeof(HealthRow{})) / UnitSize
+)
+
+func rowUnits(u *Unit) int {
+	switch u.KindOf() {
+	case RowTrade, RowGap:
+		return 1
+	case RowQuote:
+		return quoteRowUnits
+	case RowBook:
+		return DepthUnits(int(u.BookRow().LevelCount))
+	case RowBar:
+		return barRowUnits
+	case RowWindow:
+		return windowRowUnits
+	case RowHealth:
+		return healthRowUnits
+	}
+	return 0
+}
+
+// RowLevels returns the levels of the book row that begins at p[0], bids first.
+func RowLevels(p []Unit) []Level {
+	n := int(p[0].BookRow().LevelCount)
+	if n == 0 {
+		return nil
+	}
+	body := p[1:DepthUnits(n)]
+	return unsafe.Slice((*Level)(unsafe.Pointer(&body[0])), n)
+}
+
+// NewRow appends a zeroed row of a fixed-size kind and returns its first unit.
+func NewRow(dst []Unit, kind Kind) ([]Unit, *Unit) {
+	var probe Unit
+	probe.RowHeader().Kind = kind
+	dst, p := AppendUnits(dst, rowUnits(&probe))
+	p[0].RowHeader().Kind = kind
+	return dst, &p[0]
+}
