@@ -54,10 +54,26 @@ func (t *Table) Add(e *Entry) {
 	t.entries++
 }
 
-// Lookup returns the entry of a symbol in the venue's spelling, or nil.
+// Lookup returns the entry of a symbol in the venue's spelling, discovering it
+// where that is allowed, or nil.
 //
 // hot: per frame, 0 allocs.
 func (t *Table) Lookup(symbol []byte) *Entry {
+	if e := t.Known(symbol); e != nil || t.Discover == nil {
+		return e
+	}
+	e := t.Discover(string(symbol))
+	if e != nil {
+		t.Add(e)
+	}
+	return e
+}
+
+// Known is Lookup without discovery: for a look at a frame that may still
+// prove broken.
+//
+// hot: per frame, 0 allocs.
+func (t *Table) Known(symbol []byte) *Entry {
 	// Frames of one instrument come in runs.
 	if t.last != nil && t.last.Symbol == string(symbol) {
 		return t.last
@@ -69,14 +85,7 @@ func (t *Table) Lookup(symbol []byte) *Entry {
 			return t.last
 		}
 	}
-	if t.Discover == nil {
-		return nil
-	}
-	e := t.Discover(string(symbol))
-	if e != nil {
-		t.Add(e)
-	}
-	return e
+	return nil
 }
 
 // hash is FNV-1a.

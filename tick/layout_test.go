@@ -35,6 +35,7 @@ func TestLayout(t *testing.T) {
 	f("window row", unsafe.Sizeof(WindowRow{}), 128)
 	f("gap row", unsafe.Sizeof(GapRow{}), 64)
 	f("health row", unsafe.Sizeof(HealthRow{}), 192)
+	f("resync", unsafe.Sizeof(Resync{}), 64)
 	f("trade id", unsafe.Offsetof(Trade{}.ID), 32)
 	f("trade price", unsafe.Offsetof(Trade{}.Price), 48)
 	f("depth first", unsafe.Offsetof(Depth{}.FirstID), 32)

@@ -14,6 +14,7 @@ const (
 	RowWindow                  // WindowRow → windows
 	RowGap                     // GapRow → gaps
 	RowHealth                  // HealthRow → feed_health, made outside the shards
+	CmdResync                  // Resync → the feed of the instrument
 )
 
 // RowFlags qualify a row.
@@ -115,6 +116,15 @@ type GapRow struct {
 	_        [14]byte
 }
 
+// Resync is a shard's command to fetch the instrument's book anew. It is an
+// output: in replay nobody answers it.
+type Resync struct {
+	RowHeader
+	Epoch  uint64 // the snapshot must carry it
+	Reason Reason
+	_      [23]byte
+}
+
 // HealthRow is the state of one line over the interval that ends at TsNanos.
 // Counters are totals since the process began.
 type HealthRow struct {
@@ -136,6 +146,7 @@ func (u *Unit) BookRow() *BookRow     { return (*BookRow)(unsafe.Pointer(u)) }
 func (u *Unit) BarRow() *BarRow       { return (*BarRow)(unsafe.Pointer(u)) }
 func (u *Unit) WindowRow() *WindowRow { return (*WindowRow)(unsafe.Pointer(u)) }
 func (u *Unit) GapRow() *GapRow       { return (*GapRow)(unsafe.Pointer(u)) }
+func (u *Unit) Resync() *Resync       { return (*Resync)(unsafe.Pointer(u)) }
 func (u *Unit) HealthRow() *HealthRow { return (*HealthRow)(unsafe.Pointer(u)) }
 func (u *Unit) RowHeader() *RowHeader { return (*RowHeader)(unsafe.Pointer(u)) }
 
@@ -148,7 +159,7 @@ const (
 
 func rowUnits(u *Unit) int {
 	switch u.KindOf() {
-	case RowTrade, RowGap:
+	case RowTrade, RowGap, CmdResync:
 		return 1
 	case RowQuote:
 		return quoteRowUnits

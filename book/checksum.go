@@ -1,0 +1,75 @@
+package book
+
+import (
+	"bytes"
+	"hash/crc32"
+
+	"tickproc/tick"
+)
+
+// shortestDigits in a rule asks for numbers without trailing zeros.
+const shortestDigits = 255
+
+// Checksum computes the venue's checksum from the book's scaled integers, in
+// the venue's text form.
+//
+// Kraken: top 10 asks, then bids, each price and size without the point and
+// leading zeros, concatenated. OKX: top 25 bid:size:ask:size…, interleaved,
+// joined by colons.
+func Checksum(b *Book, rule tick.SyncRule, priceDigits, sizeDigits uint8) uint32 {
+	var text [4096]byte
+	out := text[:0]
+	depth := int(rule.ChecksumDepth)
+	switch rule.Checksum {
+	case tick.ChecksumKraken:
+		for _, side := range []*Side{&b.Asks, &b.Bids} {
+			for i := range min(depth, side.Len()) {
+				l := side.Level(i)
+				out = appendBare(out, l.Price, priceDigits, rule.ChecksumPriceDigits)
+				out = appendBare(out, l.Size, sizeDigits, rule.ChecksumSizeDigits)
+			}
+		}
+	case tick.ChecksumOKX:
+		for i := range depth {
+			for _, side := range []*Side{&b.Bids, &b.Asks} {
+				if i < side.Len() {
+					l := side.Level(i)
+					out = append(appendText(out, l.Price, priceDigits, rule.ChecksumPriceDigits), ':')
+					out = append(appendText(out, l.Size, sizeDigits, rule.ChecksumSizeDigits), ':')
+				}
+			}
+		}
+		out = bytes.TrimSuffix(out, []byte{':'})
+	default:
+		panic("BUG: checksum of a venue without one")
+	}
+	return crc32.ChecksumIEEE(out)
+}
+
+// appendText writes v with the wire's digits.
+func appendText(dst []byte, v int64, digits, wire uint8) []byte {
+	if wire == shortestDigits {
+		for digits > 0 && v%10 == 0 {
+			v, digits = v/10, digits-1
+		}
+		return tick.AppendScaled(dst, v, digits)
+	}
+	if wire < digits {
+		return tick.AppendScaled(dst, v/tick.Pow10(digits-wire), wire)
+	}
+	return tick.AppendScaled(dst, v*tick.Pow10(wire-digits), wire)
+}
+
+// appendBare writes v without point and leading zeros.
+func appendBare(dst []byte, v int64, digits, wire uint8) []byte {
+	at := len(dst)
+	dst = appendText(dst, v, digits, wire)
+	out := dst[:at]
+	for _, c := range dst[at:] {
+		if c == '.' || (c == '0' && len(out) == at) {
+			continue
+		}
+		out = append(out, c)
+	}
+	return out
+}

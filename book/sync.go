@@ -1,0 +1,482 @@
+package book
+
+import (
+	"encoding/binary"
+
+	"tickproc/tick"
+)
+
+// State says what a book is worth.
+type State uint8
+
+const (
+	// Down: the venue does not deliver depth.
+	Down State = iota
+	// Waiting: deltas come, a snapshot is asked for.
+	Waiting
+	// Valid: the book is the venue's book at LastID.
+	Valid
+)
+
+// bufferUnitsMax bounds the deltas that wait for one snapshot: 8 MiB, more
+// than a minute of the busiest instrument.
+const bufferUnitsMax = 1 << 17
+
+// quoteDifferMax is how many differences from the venue's own quotes in a row
+// make a book invalid: one may be a quirk of the venue, three are ours.
+const quoteDifferMax = 3
+
+// Listener sees each delta around its application, also those that waited
+// for the snapshot.
+type Listener interface {
+	BeforeDelta(d *tick.Depth)
+	AfterDelta(d *tick.Depth)
+}
+
+// Counts says what became of depth messages since the start.
+type Counts struct {
+	Applied, Levels  uint64 // messages applied, and the level entries in them
+	Dropped          uint64 // older than the snapshot that they waited for
+	Duplicate        uint64 // already covered by what was applied
+	Unsynced         uint64 // came after a break, or never met a snapshot
+	Gaps             uint64 // breaks of the venue's ids
+	Checksums        uint64 // checksums that agreed
+	SnapshotsApplied uint64
+	SnapshotsRefused uint64 // of an older connection or request
+	SnapshotsTooOld  uint64 // did not reach the deltas that waited
+}
+
+// Sync joins a venue's snapshots and deltas into a book by the venue's rule,
+// and knows at every moment whether the book is the venue's.
+type Sync struct {
+	Rule   tick.SyncRule
+	Book   Book
+	Quotes QuoteCheck
+	Counts Counts
+
+	state  State
+	reason tick.Reason
+	epoch  uint64 // of the last resync that was asked for
+	owed   bool   // a resync must be asked for
+	lastID uint64 // the venue's id that the book is current at
+	// joined: a delta was applied after the snapshot, so that the next one must
+	// follow it exactly.
+	joined bool
+	// wantDelta: no snapshot alone is trusted, because the stream was seen to
+	// stand still while the market moved.
+	wantDelta bool
+	spent     bool // the snapshot came while wantDelta held, and was not trusted
+	// broken: what waits came after a break.
+	broken   bool
+	waiting  []tick.Unit // whole messages that wait for a snapshot
+	waitingN uint64
+	// A message in fragments is put together aside. Snapshots and deltas come
+	// by different lines and may interleave.
+	partDelta, partSnapshot []tick.Unit
+	digits                  struct{ price, size uint8 } // of the book, for checksums
+}
+
+// NewSync returns the machine of a book that is down.
+func NewSync(rule tick.SyncRule, priceDigits, sizeDigits uint8) *Sync {
+	s := &Sync{Rule: rule, Book: New(), reason: tick.ReasonStart}
+	s.digits.price, s.digits.size = priceDigits, sizeDigits
+	return s
+}
+
+// State returns what the book is worth, and why it is not valid.
+func (s *Sync) State() (State, tick.Reason) { return s.state, s.reason }
+
+// IsValid reports whether the book is the venue's book at LastID.
+func (s *Sync) IsValid() bool { return s.state == Valid }
+
+// LastID is the venue's id that the book is current at.
+func (s *Sync) LastID() uint64 { return s.lastID }
+
+// Unsynced counts the messages that were not applied after a break or for
+// want of a snapshot, those still waiting included.
+func (s *Sync) Unsynced() uint64 { return s.Counts.Unsynced + s.waitingN }
+
+// TakeResync returns the epoch of a resync that is owed; asked for once.
+func (s *Sync) TakeResync() (epoch uint64, owed bool) {
+	if !s.owed {
+		return 0, false
+	}
+	s.owed = false
+	s.epoch++
+	return s.epoch, true
+}
+
+// Up says that the venue delivers depth from here on.
+func (s *Sync) Up() {
+	if s.state != Down {
+		return
+	}
+	s.state = Waiting
+	s.owed = s.Rule.Snapshot == tick.SnapshotREST
+}
+
+// Down says that the venue's depth ended. Snapshots that were asked for
+// before are refused from here on.
+func (s *Sync) Down(reason tick.Reason) {
+	s.forgetWaiting()
+	s.state, s.reason = Down, reason
+	s.partDelta, s.partSnapshot = s.partDelta[:0], s.partSnapshot[:0]
+	s.owed, s.wantDelta, s.spent = false, false, false
+	s.epoch++
+	s.Quotes.Forget()
+}
+
+// Invalidate says that the book cannot be trusted and must be fetched anew.
+func (s *Sync) Invalidate(reason tick.Reason) {
+	if s.state == Down {
+		return
+	}
+	s.state, s.reason = Waiting, reason
+	s.broken, s.owed = true, true
+	s.wantDelta = reason == tick.ReasonStale
+	s.partDelta = s.partDelta[:0]
+}
+
+// Delta takes the packet of a delta, or a fragment of one.
+//
+// hot: per message, 0 allocs once buffers have grown.
+func (s *Sync) Delta(p []tick.Unit, l Listener) {
+	message, whole := assemble(&s.partDelta, p)
+	if !whole {
+		return
+	}
+	switch {
+	case s.Rule.Snapshot == tick.SnapshotEvery:
+		d := message[0].Depth()
+		l.BeforeDelta(d)
+		s.load(message)
+		s.becomeValid()
+		l.AfterDelta(d)
+	case s.state != Valid && s.Rule.Snapshot == tick.SnapshotREST:
+		s.wait(message)
+	case s.state != Valid:
+		// In-band snapshots come in order: nothing before one can be of use.
+		s.Counts.Unsynced++
+	default:
+		s.join(message, l)
+	}
+}
+
+// Snapshot takes the packet of a snapshot, or a fragment of one.
+func (s *Sync) Snapshot(p []tick.Unit, l Listener) {
+	message, whole := assemble(&s.partSnapshot, p)
+	if !whole {
+		return
+	}
+	if s.Rule.Snapshot == tick.SnapshotREST {
+		epoch := message[0].Depth().PrevID
+		if s.state != Waiting || (epoch != 0 && epoch != s.epoch) {
+			s.Counts.SnapshotsRefused++
+			return
+		}
+	}
+	s.load(message)
+	if s.Rule.Snapshot != tick.SnapshotREST {
+		s.forgetWaiting()
+		s.joined = true
+		s.becomeValid()
+		s.verify(message[0].Depth().Checksum)
+		return
+	}
+	s.joined = false
+	s.splice(l)
+}
+
+// assemble returns the whole message that p completes.
+func assemble(part *[]tick.Unit, p []tick.Unit) (message []tick.Unit, whole bool) {
+	const both = tick.FlagFirst | tick.FlagLast
+	flags := p[0].Header().Flags & both
+	if flags == both {
+		*part = (*part)[:0]
+		return p, true
+	}
+	if flags&tick.FlagFirst != 0 {
+		*part = (*part)[:0]
+	} else if len(*part) == 0 {
+		return nil, false // its beginning was lost, and with it the message
+	}
+	*part = append(*part, p...)
+	if flags&tick.FlagLast == 0 {
+		return nil, false
+	}
+	message, *part = *part, (*part)[:0]
+	return message, true
+}
+
+// load replaces the book by the levels of a message.
+func (s *Sync) load(message []tick.Unit) {
+	s.Book.Clear()
+	s.apply(message)
+	s.lastID = message[0].Depth().LastID
+	s.Counts.SnapshotsApplied++
+}
+
+func (s *Sync) apply(message []tick.Unit) (levels int) {
+	for len(message) > 0 {
+		d := message[0].Depth()
+		s.Book.Apply(tick.Levels(message), int(d.Bids))
+		levels += int(d.LevelCount)
+		message = message[tick.PacketUnits(&message[0]):]
+	}
+	if s.Rule.Truncate > 0 {
+		s.Book.Bids.Truncate(int(s.Rule.Truncate))
+		s.Book.Asks.Truncate(int(s.Rule.Truncate))
+	}
+	return levels
+}
+
+func (s *Sync) becomeValid() {
+	s.state, s.reason = Valid, tick.ReasonNone
+	s.broken, s.wantDelta = false, false
+	if s.Book.Crossed() && !s.Rule.MayCross {
+		s.Invalidate(tick.ReasonCrossed)
+	}
+}
+
+// splice joins the deltas that waited to the snapshot just loaded.
+func (s *Sync) splice(l Listener) {
+	rest, n, broken, wantDelta := s.waiting, s.waitingN, s.broken, s.wantDelta
+	s.waitingN = 0
+	s.becomeValid()
+	for s.state == Valid && len(rest) > 0 {
+		message := firstMessage(rest)
+		switch s.link(message[0].Depth()) {
+		case linkOlder:
+			if broken {
+				s.Counts.Unsynced++
+			} else {
+				s.Counts.Dropped++
+			}
+		case linkFollows:
+			s.follow(message, l)
+		case linkDuplicate:
+			s.Counts.Duplicate++
+		case linkBroken:
+			// It stays in the buffer, with all behind it, for the next snapshot.
+			if s.joined {
+				s.Counts.Gaps++
+				s.Invalidate(tick.ReasonSequence)
+			} else {
+				s.Counts.SnapshotsTooOld++
+				s.state, s.reason, s.owed = Waiting, tick.ReasonSequence, true
+				s.broken, s.wantDelta = broken, wantDelta
+			}
+			s.keepWaiting(rest, n)
+			return
+		}
+		rest, n = rest[len(message):], n-1
+	}
+	if s.state != Valid {
+		s.keepWaiting(rest, n)
+		return
+	}
+	s.waiting = s.waiting[:0]
+	if wantDelta && !s.joined {
+		// Believed only once the stream moves again.
+		s.state, s.reason, s.wantDelta, s.spent = Waiting, tick.ReasonStale, true, true
+	}
+}
+
+func (s *Sync) keepWaiting(rest []tick.Unit, n uint64) {
+	s.waiting = s.waiting[:copy(s.waiting, rest)]
+	s.waitingN = n
+}
+
+// firstMessage returns the packets of the first message of a buffer.
+func firstMessage(buffer []tick.Unit) []tick.Unit {
+	end := 0
+	for {
+		last := buffer[end].Header().Flags&tick.FlagLast != 0
+		end += tick.PacketUnits(&buffer[end])
+		if last {
+			return buffer[:end]
+		}
+	}
+}
+
+// wait keeps a delta for the snapshot that was asked for.
+func (s *Sync) wait(message []tick.Unit) {
+	if len(s.waiting)+len(message) > bufferUnitsMax {
+		s.forgetWaiting()
+		s.reason, s.broken, s.owed = tick.ReasonBuffer, true, true
+	}
+	s.waiting = append(s.waiting, message...)
+	s.waitingN++
+	if s.wantDelta && s.spent {
+		// The stream moves again: a fresh snapshot can now be joined to it.
+		s.owed = true
+	}
+	s.wantDelta, s.spent = false, false
+}
+
+func (s *Sync) forgetWaiting() {
+	s.Counts.Unsynced += s.waitingN
+	s.waiting, s.waitingN = s.waiting[:0], 0
+}
+
+// join takes a delta while the book is valid.
+func (s *Sync) join(message []tick.Unit, l Listener) {
+	switch s.link(message[0].Depth()) {
+	case linkFollows:
+		s.follow(message, l)
+	case linkOlder:
+		s.Counts.Dropped++
+	case linkDuplicate:
+		s.Counts.Duplicate++
+	case linkBroken:
+		s.Counts.Gaps++
+		s.Invalidate(tick.ReasonSequence)
+		if s.Rule.Snapshot == tick.SnapshotREST {
+			s.wait(message)
+		} else {
+			s.Counts.Unsynced++
+		}
+	}
+}
+
+// follow applies a delta that follows the book, and checks the result.
+func (s *Sync) follow(message []tick.Unit, l Listener) {
+	d := message[0].Depth()
+	l.BeforeDelta(d)
+	levels := s.apply(message)
+	s.lastID, s.joined = d.LastID, true
+	s.Counts.Applied++
+	s.Counts.Levels += uint64(levels)
+	differing := 0
+	if s.Rule.QuoteIDs {
+		differing = s.Quotes.Compare(d.LastID, &s.Book)
+	}
+	l.AfterDelta(d)
+	switch {
+	case s.Book.Crossed() && !s.Rule.MayCross:
+		s.Invalidate(tick.ReasonCrossed)
+	case differing >= quoteDifferMax:
+		s.Invalidate(tick.ReasonQuoteDiffer)
+		s.Quotes.Forget()
+	default:
+		s.verify(d.Checksum)
+	}
+}
+
+// verify compares the venue's checksum, where it has one, with the book's.
+func (s *Sync) verify(want uint32) {
+	if s.Rule.Checksum == tick.ChecksumNone || want == 0 || s.state != Valid {
+		return
+	}
+	if Checksum(&s.Book, s.Rule, s.digits.price, s.digits.size) != want {
+		s.Invalidate(tick.ReasonChecksum)
+		return
+	}
+	s.Counts.Checksums++
+}
+
+type linkKind uint8
+
+const (
+	linkFollows linkKind = iota
+	linkOlder            // covered by the snapshot
+	linkDuplicate
+	linkBroken
+)
+
+// link says how a delta joins the book, by the venue's rule.
+func (s *Sync) link(d *tick.Depth) linkKind {
+	if s.Rule.Sequence == tick.SequenceNone {
+		return linkFollows
+	}
+	if !s.joined {
+		// Binance documents U <= L+1 <= u on spot and U <= L <= u on futures. A
+		// chain's predecessor at or below L says the same, and holds too where L
+		// falls between two messages of a chain with holes.
+		want := s.lastID + uint64(s.Rule.Join)
+		switch {
+		case d.LastID < want:
+			return linkOlder
+		case d.FirstID <= want, s.Rule.Sequence == tick.SequenceChain && d.PrevID <= s.lastID:
+			return linkFollows
+		default:
+			return linkBroken
+		}
+	}
+	var follows bool
+	switch s.Rule.Sequence {
+	case tick.SequenceRange:
+		follows = d.FirstID == s.lastID+1
+	case tick.SequenceChain:
+		// Only the link counts: ids may jump, stand still or start anew.
+		follows = d.PrevID == s.lastID
+	case tick.SequenceCounter:
+		follows = d.LastID == s.lastID+1
+	}
+	switch {
+	case follows:
+		return linkFollows
+	case d.LastID <= s.lastID:
+		return linkDuplicate
+	default:
+		return linkBroken
+	}
+}
+
+// Rescale multiplies the book and all that waits, or returns tick.ErrRange:
+// the book is then down to nothing and must be fetched anew.
+func (s *Sync) Rescale(priceFactor, sizeFactor int64, priceDigits, sizeDigits uint8) error {
+	s.digits.price, s.digits.size = priceDigits, sizeDigits
+	s.Quotes.Rescale(priceFactor, sizeFactor)
+	for _, buffer := range [][]tick.Unit{s.waiting, s.partDelta, s.partSnapshot} {
+		if err := rescalePackets(buffer, priceFactor, sizeFactor); err != nil {
+			return s.outOfRange(err)
+		}
+	}
+	if err := s.Book.Rescale(priceFactor, sizeFactor); err != nil {
+		return s.outOfRange(err)
+	}
+	return nil
+}
+
+func (s *Sync) outOfRange(err error) error {
+	s.forgetWaiting()
+	s.partDelta, s.partSnapshot = s.partDelta[:0], s.partSnapshot[:0]
+	s.Book.Clear()
+	s.Invalidate(tick.ReasonRange)
+	return err
+}
+
+func rescalePackets(buffer []tick.Unit, priceFactor, sizeFactor int64) error {
+	for rest := buffer; len(rest) > 0; rest = rest[tick.PacketUnits(&rest[0]):] {
+		levels := tick.Levels(rest)
+		if err := checkLevels(levels, priceFactor, sizeFactor); err != nil {
+			return err
+		}
+		multiplyLevels(levels, priceFactor, sizeFactor)
+	}
+	return nil
+}
+
+// AppendState appends the canonical bytes of everything that decides what
+// happens next.
+func (s *Sync) AppendState(dst []byte) []byte {
+	flag := func(b bool) byte {
+		if b {
+			return 1
+		}
+		return 0
+	}
+	dst = append(dst, byte(s.state), byte(s.reason), flag(s.joined), flag(s.broken), flag(s.wantDelta), flag(s.spent), flag(s.owed))
+	dst = binary.LittleEndian.AppendUint64(dst, s.epoch)
+	dst = binary.LittleEndian.AppendUint64(dst, s.lastID)
+	for _, buffer := range [][]tick.Unit{s.waiting, s.partDelta, s.partSnapshot} {
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(len(buffer)))
+		for i := range buffer {
+			for _, word := range buffer[i] {
+				dst = binary.LittleEndian.AppendUint64(dst, word)
+			}
+		}
+	}
+	return s.Book.AppendState(dst)
+}

@@ -1,0 +1,87 @@
+// Command tickproc turns exchange websocket feeds into order books, bars and
+// windows in QuestDB.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"tickproc/pipeline"
+)
+
+// The exit codes, documented in the README.
+const (
+	exitOK         = 0
+	exitDifference = 1 // a check or verification found a difference
+	exitUsage      = 2 // usage or configuration
+	exitDependency = 3 // a dependency was unreachable, or rows were not delivered
+	exitInternal   = 4
+)
+
+func main() {
+	// The first signal asks for a clean end; a second one gets the default action.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	err := root().ExecuteContext(ctx)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "tickproc:", err)
+	}
+	os.Exit(exitCode(err))
+}
+
+// errUsage marks what the command line got wrong.
+type errUsage struct{ error }
+
+func exitCode(err error) int {
+	var usage errUsage
+	var faults pipeline.Errors
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage), errors.As(err, &faults), errors.Is(err, pipeline.ErrInput):
+		return exitUsage
+	case errors.Is(err, pipeline.ErrDifference):
+		return exitDifference
+	case errors.Is(err, pipeline.ErrDependency):
+		return exitDependency
+	default:
+		return exitInternal
+	}
+}
+
+func root() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "tickproc",
+		Short: "Exchange feeds in, order books, bars and VWAP in QuestDB out",
+		Long: `tickproc keeps order books, bars and VWAP windows from exchange websocket feeds
+and writes them to QuestDB. A book says whether it is valid, and every interval
+that was not seen is a row.
+
+Start with: tickproc demo
+
+Exit codes: 0 ok; 1 a check found a difference; 2 usage or configuration;
+3 a dependency is unreachable or rows were not delivered; 4 internal error.`,
+		SilenceUsage: true, SilenceErrors: true,
+	}
+	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return errUsage{fmt.Errorf("%w (see %s --help)", err, c.CommandPath())}
+	})
+	cmd.AddCommand(demoCommand(), runCommand(), checkCommand(), recordCommand(), replayCommand(), verifyCommand(), simCommand(), versionCommand())
+	return cmd
+}
+
+// args wraps cobra's argument checks, so that their errors exit as usage.
+func args(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, given []string) error {
+		if err := check(c, given); err != nil {
+			return errUsage{fmt.Errorf("%w (see %s --help)", err, c.CommandPath())}
+		}
+		return nil
+	}
+}

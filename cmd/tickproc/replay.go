@@ -1,0 +1,139 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"tickproc/ops"
+	"tickproc/pipeline"
+)
+
+func replayCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "replay FILE…", Short: "Run captures through the same pipeline", Args: args(cobra.MinimumNArgs(1)),
+		Long: `Run capture files through the same pipeline as "run". Several files are one
+session, merged by receive time. The result depends on the captures alone.`,
+		Example: `  tickproc replay --json session.gz
+  tickproc replay --sink questdb --questdb http://127.0.0.1:9000 session.gz`,
+	}
+	flags := cmd.Flags()
+	venue := flags.String("venue", "", "venue of the files (default: what each file says)")
+	speed := flags.String("speed", "max", "max, or a multiple of real time such as 1x or 10x")
+	sink := flags.String("sink", "none", "none or questdb")
+	url := flags.String("questdb", "http://127.0.0.1:9000", "address of QuestDB")
+	config := flags.StringP("config", "c", "", "take bars, windows, book, limits and questdb from this configuration")
+	asJSON := flags.Bool("json", false, "print one JSON object, and nothing else, on standard output")
+	choices := func(names ...string) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return names, cobra.ShellCompDirectiveNoFileComp
+		}
+	}
+	cmd.RegisterFlagCompletionFunc("venue", choices(pipeline.Venues()...))
+	cmd.RegisterFlagCompletionFunc("sink", choices("none", "questdb"))
+	cmd.RegisterFlagCompletionFunc("speed", choices("max", "1x", "10x"))
+	cmd.RunE = func(c *cobra.Command, files []string) error {
+		factor, err := parseSpeed(*speed)
+		if err != nil {
+			return errUsage{err}
+		}
+		if *sink != "none" && *sink != "questdb" {
+			return errUsage{fmt.Errorf("--sink %q: must be none or questdb", *sink)}
+		}
+		options := pipeline.ReplayOptions{Files: files, Venue: *venue, Speed: factor,
+			Logger: ops.NewLogger(os.Stderr, "auto", "warn", term.IsTerminal(int(os.Stderr.Fd())))}
+		options.Config = pipeline.DefaultConfig()
+		if *config != "" {
+			if options.Config, err = loadConfig(*config); err != nil {
+				return err
+			}
+		}
+		if *sink == "questdb" {
+			options.ToQuestDB = true
+			if *config == "" || c.Flags().Changed("questdb") {
+				options.Config.QuestDB.URL = *url
+			}
+		}
+		if term.IsTerminal(int(os.Stderr.Fd())) {
+			options.Progress = func(done float64) { fmt.Fprintf(os.Stderr, "\r%s", bar(done)) }
+		}
+		report, err := pipeline.Replay(c.Context(), options)
+		if options.Progress != nil {
+			fmt.Fprint(os.Stderr, "\r\x1b[K")
+		}
+		if report != nil {
+			if *asJSON {
+				if e := json.NewEncoder(c.OutOrStdout()).Encode(report); e != nil {
+					return e
+				}
+			} else {
+				report.Print(c.OutOrStdout())
+			}
+		}
+		return err
+	}
+	return cmd
+}
+
+// parseSpeed reads "max" as 0 and "Nx" as N.
+func parseSpeed(s string) (float64, error) {
+	if s == "max" {
+		return 0, nil
+	}
+	n, err := strconv.ParseFloat(strings.TrimSuffix(s, "x"), 64)
+	if err != nil || !strings.HasSuffix(s, "x") || !(n > 0) || n > 1e6 {
+		return 0, fmt.Errorf("--speed %q: must be max, or a multiple of real time such as 1x or 10x", s)
+	}
+	return n, nil
+}
+
+func bar(done float64) string {
+	const width = 40
+	n := int(done * width)
+	return fmt.Sprintf("[%s%s] %3.0f %%", strings.Repeat("#", n), strings.Repeat(".", width-n), done*100)
+}
+
+func verifyCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "verify", Short: "Recompute bars from trades in QuestDB and compare", Args: args(cobra.NoArgs),
+		Long: `Recompute every final, complete bar from the trades table in SQL, compare, and
+print a table. Exits 1 when a bar differs.`,
+		Example: "  tickproc verify --from 2026-01-02T00:00:00Z --to 2026-01-03T00:00:00Z",
+	}
+	flags := cmd.Flags()
+	url := flags.String("questdb", "http://127.0.0.1:9000", "address of QuestDB")
+	from := flags.String("from", "", "first bar start, RFC 3339 (default: all)")
+	to := flags.String("to", "", "end, exclusive (default: all)")
+	config := flags.StringP("config", "c", "", "take the address and credentials of QuestDB from this configuration")
+	cmd.RunE = func(c *cobra.Command, _ []string) error {
+		options := pipeline.VerifyOptions{Config: pipeline.DefaultConfig()}
+		var err error
+		if *config != "" {
+			if options.Config, err = loadConfig(*config); err != nil {
+				return err
+			}
+		}
+		if *config == "" || c.Flags().Changed("questdb") {
+			options.Config.QuestDB.URL = *url
+		}
+		for _, t := range []struct {
+			name, text string
+			to         *time.Time
+		}{{"from", *from, &options.From}, {"to", *to, &options.To}} {
+			if t.text == "" {
+				continue
+			}
+			if *t.to, err = time.Parse(time.RFC3339, t.text); err != nil {
+				return errUsage{fmt.Errorf("--%s %q: write it like 2026-01-02T15:04:05Z", t.name, t.text)}
+			}
+		}
+		return pipeline.Verify(c.Context(), c.OutOrStdout(), options)
+	}
+	return cmd
+}

@@ -1,0 +1,87 @@
+package engine
+
+import (
+	"tickproc/internal/invariants"
+	"tickproc/tick"
+)
+
+// onDepth takes a delta of the book.
+//
+// hot: per message, 0 allocs once the book has grown.
+func (in *instrument) onDepth(p []tick.Unit) {
+	in.noteDepth(p[0].Header())
+	in.sync.Delta(p, in)
+	in.announceBook()
+	if invariants.Enabled && in.sync.IsValid() {
+		in.sync.Book.Check()
+	}
+}
+
+// onSnapshot takes a whole book.
+func (in *instrument) onSnapshot(p []tick.Unit) {
+	in.sync.Snapshot(p, in)
+	in.announceBook()
+}
+
+// noteDepth notes that the venue's depth is alive.
+func (in *instrument) noteDepth(h *tick.Header) {
+	c := &in.channels[tick.ChannelDepth.Index()]
+	if !c.up {
+		c.up = true
+		in.sync.Up() // data proves the subscription where no acknowledgement was recorded
+	}
+	in.silenceAt = h.ReceiveNanos + int64(in.shard.options.Silence)
+}
+
+// BeforeDelta writes the sample of each boundary that lies before the delta.
+func (in *instrument) BeforeDelta(d *tick.Depth) {
+	ts, _ := in.eventTime(&d.Header)
+	if ts >= in.sample.boundary {
+		in.writeSample()
+	}
+}
+
+// AfterDelta notes the delta as the book's last word so far.
+func (in *instrument) AfterDelta(d *tick.Depth) {
+	ts, source := in.eventTime(&d.Header)
+	if source == tick.TimeExchange && d.ReceiveNanos == in.shard.now {
+		in.offset.observe(d.ExchangeNanos, d.ReceiveNanos)
+	}
+	c := &in.channels[tick.ChannelDepth.Index()]
+	c.lastTs = max(c.lastTs, ts)
+	if in.quote.aheadSince != 0 && d.LastID >= in.quote.aheadID {
+		in.quote.aheadSince = 0
+	}
+	in.sample.note(ts, source, d)
+	if in.shard.options.BookOnChange {
+		in.writeSample()
+	}
+	if in.quote.fromBook {
+		in.bookQuote(d.LastID, ts, d.ReceiveNanos, source)
+	}
+}
+
+// announceBook makes a change of validity visible: a row, a gap opened or
+// closed.
+func (in *instrument) announceBook() {
+	valid := in.sync.IsValid()
+	c := &in.channels[tick.ChannelDepth.Index()]
+	if !valid {
+		in.flushSample()
+		_, reason := in.sync.State()
+		in.openGap(c, tick.ChannelDepth, reason)
+		in.quote.aheadSince = 0
+	}
+	if valid == in.sample.announced {
+		return
+	}
+	in.sample.announced = valid
+	if valid {
+		in.closeGap(c, tick.ChannelDepth, max(c.lastTs, c.gap.ts), lostUnknown, true)
+	}
+	in.writeBook(valid)
+	if in.quote.fromBook && !valid && in.quote.written {
+		in.quote.written = false
+		in.writeQuote(false, 0, in.invalidTime(in.quote.lastTs), in.shard.now, tick.TimeEstimate)
+	}
+}

@@ -1,0 +1,244 @@
+package engine
+
+import (
+	"math"
+	"runtime"
+	"time"
+
+	"tickproc/internal/clock"
+	"tickproc/internal/stat"
+	"tickproc/ringbuf"
+	"tickproc/tick"
+)
+
+// batchUnits bounds what is logged and applied at once: rows leave and slots
+// become free at least this often.
+const batchUnits = 4096
+
+// imageEvery is how often images are published, in receive time.
+const imageEvery = int64(50 * time.Millisecond)
+
+// Driver runs a shard on rings. It is the only place of a shard that asks the
+// clock: for ticks when the rings are empty, and for measurements.
+type Driver struct {
+	Shard *Shard
+	// Inputs: one ring a line. They must share Waker.
+	Inputs []*ringbuf.Ring
+	Waker  *ringbuf.Waker
+	// Merge waits for every ring until it has a packet or is closed, and reads
+	// no clock: the order of a capture, whatever the pace.
+	Merge bool
+	// Log, where set, gets each batch before it is applied.
+	Log      func(batch []tick.Unit)
+	Rows     *ringbuf.Ring // to the writer
+	Commands *ringbuf.Ring // to the feeds; nil in replay
+	Images   *ringbuf.Broadcast
+	// Pin locks the goroutine to its thread, and the thread to a core where the
+	// platform can.
+	Pin  bool
+	Core int
+
+	Stats DriverStats
+
+	heads       [][]tick.Unit
+	ready       func() bool // readable, bound once
+	imagesAt    int64
+	imageUnits  []tick.Unit
+	tickPackets []tick.Unit
+}
+
+// DriverStats are read by metrics.
+type DriverStats struct {
+	Packets, Batches, Ticks stat.Counter
+	RowsBlockedNanos        stat.Counter
+	// Wait is receive → taken by the shard, of the oldest packet of a batch.
+	Wait stat.Histogram
+	// Apply is the time of a batch divided by its packets, counted once a packet.
+	Apply stat.Histogram
+	// NowNanos is logical now.
+	NowNanos stat.Gauge
+}
+
+// Run applies packets until every input is closed and empty. The caller then
+// owns the shard again.
+func (d *Driver) Run() {
+	if d.Pin {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		pinThread(d.Core)
+	}
+	d.ready = d.readable
+	d.heads = make([][]tick.Unit, len(d.Inputs))
+	d.imageUnits = make([]tick.Unit, ImageUnits)
+	d.tickPackets = make([]tick.Unit, 1)
+	for {
+		i, batch := d.next()
+		switch {
+		case i >= 0:
+			d.apply(batch)
+			d.heads[i] = d.heads[i][len(batch):]
+			d.Inputs[i].Release(len(batch))
+		case d.done():
+			d.publishImages(true)
+			return
+		default:
+			d.idle()
+		}
+	}
+}
+
+// next returns the longest run of packets of one ring that come before the
+// heads of all others; -1 if there is none to be had now.
+func (d *Driver) next() (int, []tick.Unit) {
+	best, bestAt, limit := -1, int64(math.MaxInt64), int64(math.MaxInt64)
+	for i, in := range d.Inputs {
+		if len(d.heads[i]) == 0 {
+			d.heads[i] = in.Poll()
+			if len(d.heads[i]) == 0 {
+				if d.Merge && !in.Done() {
+					return -1, nil
+				}
+				continue
+			}
+		}
+		switch at := d.heads[i][0].Header().ReceiveNanos; {
+		case best < 0 || at < bestAt:
+			limit, best, bestAt = bestAt, i, at
+		case at < limit:
+			limit = at
+		}
+	}
+	if best < 0 {
+		return -1, nil
+	}
+	// Lines of lower number go first at equal times, so that the order is total.
+	head, n := d.heads[best], 0
+	for n < len(head) && n < batchUnits {
+		at := head[n].Header().ReceiveNanos
+		if n > 0 && at >= limit {
+			break
+		}
+		n += tick.PacketUnits(&head[n])
+	}
+	return best, head[:n]
+}
+
+func (d *Driver) apply(batch []tick.Unit) {
+	before := int64(0)
+	if !d.Merge {
+		before = clock.Nanos()
+		d.Stats.Wait.Observe(before-batch[0].Header().ReceiveNanos, 1)
+	}
+	if d.Log != nil {
+		d.Log(batch)
+	}
+	d.Shard.Apply(batch)
+	packets := uint64(0)
+	for rest := batch; len(rest) > 0; rest = rest[tick.PacketUnits(&rest[0]):] {
+		packets++
+	}
+	d.Stats.Packets.Add(packets)
+	d.Stats.Batches.Add(1)
+	if !d.Merge {
+		d.Stats.Apply.Observe((clock.Nanos()-before)/int64(packets), packets)
+	}
+	d.Flush()
+}
+
+// Flush carries away what the shard said.
+func (d *Driver) Flush() {
+	d.write(d.Rows, d.Shard.TakeRows())
+	if commands := d.Shard.TakeCommands(); d.Commands != nil {
+		d.write(d.Commands, commands)
+	}
+	d.publishImages(false)
+}
+
+func (d *Driver) publishImages(always bool) {
+	if now := d.Shard.Now(); d.Images != nil && (always || now >= d.imagesAt) {
+		d.imagesAt = now + imageEvery
+		d.Stats.NowNanos.Set(now)
+		d.Shard.takeImages(d.imageUnits, d.Images.Publish)
+	}
+}
+
+// write waits while the ring is full: its reader never waits for a network.
+func (d *Driver) write(to *ringbuf.Ring, rows []tick.Unit) {
+	if len(rows) == 0 {
+		return
+	}
+	for len(rows) > 0 {
+		n := tick.PacketUnits(&rows[0])
+		if !to.Write(rows[:n]) {
+			to.Publish()
+			d.waitForRoom(to, rows[:n])
+		}
+		rows = rows[n:]
+	}
+	to.Publish()
+}
+
+func (d *Driver) waitForRoom(to *ringbuf.Ring, row []tick.Unit) {
+	from := clock.Nanos()
+	var backoff ringbuf.Backoff
+	for !to.Write(row) {
+		backoff.Pause()
+	}
+	d.Stats.RowsBlockedNanos.Add(uint64(clock.Nanos() - from))
+}
+
+func (d *Driver) done() bool {
+	for i, in := range d.Inputs {
+		if len(d.heads[i]) > 0 || !in.Done() {
+			return false
+		}
+	}
+	return true
+}
+
+// idle waits for packets, or for the next deadline and then tells the shard
+// the time: only after the clock was read and every ring was then found empty,
+// so that no packet that came earlier is overtaken.
+func (d *Driver) idle() {
+	if d.Merge {
+		d.Waker.Wait(d.ready, 0)
+		return
+	}
+	now, deadline := clock.Nanos(), d.Shard.NextDeadline()
+	if deadline <= now {
+		if d.readable() {
+			return
+		}
+		t := d.tickPackets[0].Header()
+		*t = tick.Header{Kind: tick.KindTick, ReceiveNanos: now}
+		if d.Log != nil {
+			d.Log(d.tickPackets)
+		}
+		d.Shard.Apply(d.tickPackets)
+		d.Stats.Ticks.Add(1)
+		d.Flush()
+		return
+	}
+	d.publishImages(true)
+	timeout := time.Duration(0)
+	if deadline != never {
+		timeout = time.Duration(deadline - now)
+	}
+	d.Waker.Wait(d.ready, timeout)
+}
+
+// readable reports whether there is anything to do but wait.
+func (d *Driver) readable() bool {
+	open := false
+	for i, in := range d.Inputs {
+		ready := len(d.heads[i]) > 0 || in.Len() > 0
+		if ready && !d.Merge {
+			return true
+		}
+		if d.Merge && !ready && !in.Done() {
+			return false
+		}
+		open = open || !in.Done()
+	}
+	return d.Merge || !open
+}

@@ -1,0 +1,59 @@
+package engine
+
+import "tickproc/tick"
+
+// channel is the standing of one stream of an instrument.
+type channel struct {
+	up     bool
+	lastTs int64 // event time of its last good message; 0 before the first
+	gap    openGap
+	ord    ordinal
+}
+
+// openGap is an interval that is not seen, while it lasts.
+type openGap struct {
+	open   bool
+	ts     int64
+	ord    uint32
+	reason tick.Reason
+}
+
+// openGap begins an interval in which the channel is not seen; one that is
+// open already goes on under its first reason.
+func (in *instrument) openGap(c *channel, which tick.Channels, reason tick.Reason) {
+	if c.gap.open {
+		return
+	}
+	ts := c.lastTs
+	if ts == 0 {
+		ts = in.venueNow()
+	}
+	c.gap = openGap{open: true, ts: ts, ord: c.ord.next(ts, 0), reason: reason}
+	in.counts.Gaps++
+	in.writeGap(which, c.gap, 0, lostUnknown, false)
+}
+
+// closeGap ends it at an event time.
+func (in *instrument) closeGap(c *channel, which tick.Channels, end, lost int64, repaired bool) {
+	if !c.gap.open {
+		return
+	}
+	in.writeGap(which, c.gap, max(end, c.gap.ts), lost, repaired)
+	c.gap.open = false
+}
+
+// lostUnknown: how many messages are missing cannot be told.
+const lostUnknown = -1
+
+func (in *instrument) writeGap(which tick.Channels, g openGap, end, lost int64, repaired bool) {
+	r := in.newRow(tick.RowGap, g.ts).GapRow()
+	r.Ord, r.Reason, r.Channel = g.ord, g.reason, which
+	r.EndNanos, r.Lost = end, lost
+	if repaired {
+		r.Flags |= tick.RowRepaired
+	}
+}
+
+// invalidTime is the time of a row that says invalid, or valid again: no
+// earlier than any row of the table, so that the latest row tells the truth.
+func (in *instrument) invalidTime(lastTs int64) int64 { return max(in.venueNow(), lastTs+1) }

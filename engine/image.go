@@ -1,0 +1,57 @@
+package engine
+
+import (
+	"unsafe"
+
+	"tickproc/tick"
+)
+
+// Image is the newest standing of one instrument for people and metrics. It
+// is conflated: readers see the latest, not every, image.
+type Image struct {
+	Instrument              uint32
+	Valid                   bool
+	Reason                  tick.Reason
+	PriceDigits, SizeDigits uint8
+	ReceiveNanos            int64 // logical now
+	OffsetNanos             int64 // the venue's clock minus ours
+	LastID                  uint64
+	Bid, Ask                tick.Level
+	BidLevels, AskLevels    uint32
+	// LastTs is the event time of the last good message of each channel.
+	LastTs                                     [tick.ChannelCount]int64
+	Depth, Quotes, Trades                      uint64
+	LateTrades, DuplicateTrades, Gaps, Resyncs uint64
+	TopAgrees, TopDiffers, TimesOutside        uint64
+}
+
+// ImageUnits is the size of an image on a broadcast ring.
+const ImageUnits = (int(unsafe.Sizeof(Image{})) + tick.UnitSize - 1) / tick.UnitSize
+
+// ImageOf views the image in a broadcast message.
+func ImageOf(message []tick.Unit) *Image { return (*Image)(unsafe.Pointer(&message[0])) }
+
+// takeImages calls publish with the image of every instrument that changed
+// since the last call.
+func (s *Shard) takeImages(scratch []tick.Unit, publish func([]tick.Unit)) {
+	for _, in := range s.dirty {
+		in.dirty = false
+		in.image(ImageOf(scratch))
+		publish(scratch)
+	}
+	s.dirty = s.dirty[:0]
+}
+
+func (in *instrument) image(x *Image) {
+	b := &in.sync.Book
+	_, reason := in.sync.State()
+	*x = Image{Instrument: in.def.ID, Valid: in.sync.IsValid(), Reason: reason, PriceDigits: in.priceDigits, SizeDigits: in.sizeDigits,
+		ReceiveNanos: in.shard.now, OffsetNanos: in.offset.nanos(), LastID: in.sync.LastID(),
+		Bid: b.Bids.Best(), Ask: b.Asks.Best(), BidLevels: uint32(b.Bids.Len()), AskLevels: uint32(b.Asks.Len()),
+		Depth: in.sync.Counts.Applied, Quotes: in.counts.Quotes, Trades: in.counts.Trades,
+		LateTrades: in.counts.LateTrades, DuplicateTrades: in.counts.DuplicateTrades, Gaps: in.counts.Gaps, Resyncs: in.counts.Resyncs,
+		TopAgrees: in.sync.Quotes.Agreed, TopDiffers: in.sync.Quotes.Differed, TimesOutside: in.counts.TimesOutside}
+	for i := range in.channels {
+		x.LastTs[i] = in.channels[i].lastTs
+	}
+}

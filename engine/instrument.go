@@ -1,0 +1,277 @@
+package engine
+
+import (
+	"math"
+
+	"tickproc/book"
+	"tickproc/indicators"
+	"tickproc/tick"
+)
+
+// never is a deadline that does not come.
+const never = int64(math.MaxInt64)
+
+// instrument is everything a shard knows of one symbol of one venue.
+type instrument struct {
+	shard *Shard
+	def   tick.Instrument
+
+	// The scale of all state; lines that still use a coarser one are
+	// multiplied up on the way in.
+	priceDigits, sizeDigits uint8
+	lines                   []lineScale
+	coarser                 bool // some line may be coarser than the state
+	disabled                bool // a number did not fit int64: nothing is believed any more
+
+	offset   clockOffset
+	channels [tick.ChannelCount]channel
+
+	sync   *book.Sync
+	sample sampler
+	quote  quoteState
+
+	ids          tradeIDs
+	coverage     indicators.Coverage
+	indicators   []indicators.Indicator
+	indicatorDue int64 // venue time
+	out          indicators.Out
+	trade        indicators.Trade // here, not on the stack, because it goes through an interface
+
+	silenceAt int64 // receive time at which depth has been silent too long
+	counts    Counts
+
+	key   int64 // in the heap of deadlines
+	place int
+	dirty bool
+}
+
+// Counts are totals of an instrument since the start.
+type Counts struct {
+	Trades, LateTrades, DuplicateTrades uint64
+	Quotes                              uint64
+	Gaps, Resyncs                       uint64
+	TimesOutside                        uint64 // exchange times outside the clock window
+	OutOfRange                          uint64 // numbers that no scale could hold
+}
+
+func newInstrument(s *Shard, def tick.Instrument) *instrument {
+	in := &instrument{shard: s, def: def, priceDigits: def.PriceDigits, sizeDigits: def.SizeDigits,
+		sync: book.NewSync(def.Sync, def.PriceDigits, def.SizeDigits), indicatorDue: never, silenceAt: never}
+	in.ids.contiguous = def.TradeIDs == tick.TradeIDContiguous
+	in.sample.init(&s.options)
+	in.quote.fromBook = !def.Channels.Has(tick.ChannelQuotes) && def.Channels.Has(tick.ChannelDepth)
+	in.indicators = newIndicators(&s.options, &in.def, &in.coverage)
+	return in
+}
+
+// begin opens the interval before anything was seen, and takes back whatever
+// an earlier run said last.
+func (in *instrument) begin() {
+	in.coverage.Lose(math.MinInt64, math.MaxInt64)
+	for i, c := range tick.AllChannels {
+		if in.def.Channels.Has(c) {
+			in.openGap(&in.channels[i], c, tick.ReasonStart)
+		}
+	}
+	if in.def.Channels.Has(tick.ChannelDepth) {
+		in.writeBook(false)
+	}
+	if in.def.Channels.Has(tick.ChannelQuotes) || in.quote.fromBook {
+		in.writeQuote(false, 0, in.invalidTime(in.quote.lastTs), 0, tick.TimeEstimate)
+	}
+}
+
+// apply takes one packet about the instrument.
+func (in *instrument) apply(p []tick.Unit) {
+	h := p[0].Header()
+	if in.disabled {
+		return
+	}
+	if h.Kind == tick.KindRescale {
+		in.rescaleLine(p[0].Rescale())
+		return
+	}
+	if in.coarser {
+		var ok bool
+		if p, ok = in.scaleUp(p); !ok {
+			return
+		}
+		h = p[0].Header()
+	}
+	switch h.Kind {
+	case tick.KindTrade:
+		in.onTrade(p[0].Trade())
+	case tick.KindQuote:
+		in.onQuote(p)
+	case tick.KindDepth:
+		in.onDepth(p)
+	case tick.KindSnapshot:
+		in.onSnapshot(p)
+	case tick.KindUp:
+		in.onUp(p[0].Event())
+	case tick.KindDown:
+		in.onDown(p[0].Event())
+	case tick.KindGap:
+		in.onGap(p[0].Event())
+	}
+	in.command()
+}
+
+// venueNow is the venue's clock as far as we can know it.
+func (in *instrument) venueNow() int64 { return in.shard.now + in.offset.nanos() }
+
+// eventTime returns the time that a packet's row is keyed by, and whose clock
+// it is of.
+func (in *instrument) eventTime(h *tick.Header) (int64, tick.TimeSource) {
+	ts := h.ExchangeNanos
+	if ts == 0 {
+		return h.ReceiveNanos, tick.TimeReceive
+	}
+	window := int64(in.shard.options.ClockWindow)
+	if ts > h.ReceiveNanos+window || ts < h.ReceiveNanos-window {
+		in.counts.TimesOutside++
+		return h.ReceiveNanos, tick.TimeReceive
+	}
+	return ts, tick.TimeExchange
+}
+
+// onUp says that the venue delivers a channel from here on.
+func (in *instrument) onUp(e *tick.ChannelEvent) {
+	c := &in.channels[e.Channel.Index()]
+	c.up = true
+	if e.Channel == tick.ChannelDepth {
+		in.sync.Up()
+		in.silenceAt = in.shard.now + int64(in.shard.options.Silence)
+	}
+}
+
+// onDown says that a channel ended.
+func (in *instrument) onDown(e *tick.ChannelEvent) {
+	c := &in.channels[e.Channel.Index()]
+	c.up = false
+	switch e.Channel {
+	case tick.ChannelTrades:
+		in.loseTrades(e.Reason)
+	case tick.ChannelQuotes:
+		in.loseQuotes(e.Reason)
+	case tick.ChannelDepth:
+		in.sync.Down(e.Reason)
+		in.silenceAt = never
+		in.announceBook()
+	}
+}
+
+// onGap says that the session knows of loss on a channel that is still up.
+func (in *instrument) onGap(e *tick.ChannelEvent) {
+	switch e.Channel {
+	case tick.ChannelTrades:
+		in.loseTrades(e.Reason)
+	case tick.ChannelQuotes:
+		in.loseQuotes(e.Reason)
+	case tick.ChannelDepth:
+		in.sync.Invalidate(e.Reason)
+		in.announceBook()
+	}
+}
+
+// command asks the feed for a fresh book when the synchronisation owes it.
+func (in *instrument) command() {
+	epoch, owed := in.sync.TakeResync()
+	if !owed {
+		return
+	}
+	in.counts.Resyncs++
+	s := in.shard
+	var u *tick.Unit
+	s.commands, u = tick.NewRow(s.commands, tick.CmdResync)
+	r := u.Resync()
+	r.Instrument, r.TsNanos, r.Epoch = in.def.ID, s.now, epoch
+	_, r.Reason = in.sync.State()
+}
+
+// deadline is the receive time at which the instrument next wants to act.
+func (in *instrument) deadline() int64 {
+	at := min(in.silenceAt, in.quote.staleAt())
+	if venue := min(in.indicatorDue, in.sample.due()); venue != never {
+		at = min(at, saturatingSub(venue, in.offset.nanos()))
+	}
+	return at
+}
+
+func saturatingSub(a, b int64) int64 {
+	d := a - b
+	if a < 0 && b > 0 && d > 0 {
+		return math.MinInt64
+	}
+	return d
+}
+
+// fire acts on what is due at logical now.
+func (in *instrument) fire() {
+	now, venue := in.shard.now, in.venueNow()
+	if venue >= in.indicatorDue {
+		in.advanceIndicators(venue)
+	}
+	if venue >= in.sample.due() {
+		in.writeSample()
+	}
+	if now >= in.silenceAt {
+		in.silenceAt = now + int64(in.shard.options.Silence)
+		in.sync.Invalidate(tick.ReasonSilence)
+		in.announceBook()
+	}
+	if now >= in.quote.staleAt() {
+		in.quote.aheadSince = 0
+		in.sync.Invalidate(tick.ReasonStale)
+		in.announceBook()
+	}
+	in.command()
+}
+
+func (in *instrument) stepClock(by int64) {
+	if in.silenceAt != never {
+		in.silenceAt += by
+	}
+	if in.quote.aheadSince != 0 {
+		in.quote.aheadSince += by
+	}
+	in.offset = clockOffset{}
+}
+
+// finish writes what is still open.
+func (in *instrument) finish() {
+	in.flushSample()
+	out := in.prepareOut()
+	for _, x := range in.indicators {
+		x.Finish(out)
+	}
+	in.shard.rows = out.Rows
+}
+
+// newRow appends a row of the instrument at ts.
+func (in *instrument) newRow(kind tick.Kind, ts int64) *tick.Unit {
+	s := in.shard
+	var u *tick.Unit
+	s.rows, u = tick.NewRow(s.rows, kind)
+	r := u.RowHeader()
+	r.Instrument, r.TsNanos, r.ReceiveNanos = in.def.ID, ts, s.now
+	r.PriceDigits, r.SizeDigits = in.priceDigits, in.sizeDigits
+	return u
+}
+
+// ordinal numbers rows of equal identity.
+type ordinal struct {
+	ts  int64
+	seq uint64
+	n   uint32
+}
+
+// next returns the ordinal of a row with this ts and seq.
+func (o *ordinal) next(ts int64, seq uint64) uint32 {
+	if o.ts == ts && o.seq == seq {
+		o.n++
+	} else {
+		o.ts, o.seq, o.n = ts, seq, 0
+	}
+	return o.n
+}

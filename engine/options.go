@@ -1,0 +1,46 @@
+package engine
+
+import (
+	"time"
+
+	"tickproc/indicators"
+)
+
+// Options say what a shard computes. They are part of what its output is a
+// function of.
+type Options struct {
+	Intervals []time.Duration // of bars
+	Grace     time.Duration   // a bar closes this long after its end, on the venue's clock; default 250 ms
+	Lateness  time.Duration   // trades older than this no longer revise; default 10 s
+	Carry     bool            // empty intervals repeat the last close instead of being skipped
+	// Windows in the order in which rows name them; Grace, Lateness and Name are filled in.
+	Windows []indicators.WindowSpec
+
+	BookEvery    time.Duration // sampling of the book table; default 1 s
+	BookOnChange bool          // a book row at every change of the sampled levels instead
+	BookDepth    int           // levels a side in book rows; default 10
+
+	// Silence: a book without a depth message for this long is not trusted; default 5 min.
+	Silence time.Duration
+	// Stale: nor is one whose venue's quotes ran ahead of its depth for this long; default 3 s.
+	Stale time.Duration
+	// ClockWindow: exchange times farther than this from the receive time are
+	// nonsense, and the receive time stands in; default 10 min.
+	ClockWindow time.Duration
+}
+
+// EnsureDefaults fills what is zero.
+func (o *Options) EnsureDefaults() {
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{{&o.Grace, 250 * time.Millisecond}, {&o.Lateness, 10 * time.Second}, {&o.BookEvery, time.Second},
+		{&o.Silence, 5 * time.Minute}, {&o.Stale, 3 * time.Second}, {&o.ClockWindow, 10 * time.Minute}} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	if o.BookDepth == 0 {
+		o.BookDepth = 10
+	}
+}

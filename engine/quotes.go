@@ -1,0 +1,105 @@
+package engine
+
+import "tickproc/tick"
+
+// quoteState is the last best bid and offer that was written.
+type quoteState struct {
+	bid, ask tick.Level
+	written  bool // since the channel came up
+	fromBook bool // the venue's channel is not subscribed: the book's top stands in
+	lastTs   int64
+	ord      ordinal
+	// aheadSince is the receive time at which the venue's quotes ran ahead of
+	// its depth; 0 while they do not.
+	aheadSince int64
+	aheadID    uint64
+	staleNanos int64
+}
+
+func (q *quoteState) staleAt() int64 {
+	if q.aheadSince == 0 {
+		return never
+	}
+	return q.aheadSince + q.staleNanos
+}
+
+// onQuote takes the venue's best bid and offer.
+//
+// hot: per quote, 0 allocs.
+func (in *instrument) onQuote(p []tick.Unit) {
+	d, levels := p[0].Depth(), tick.Levels(p)
+	ts, source := in.eventTime(&d.Header)
+	if source == tick.TimeExchange {
+		in.offset.observe(d.ExchangeNanos, d.ReceiveNanos)
+	}
+	c := &in.channels[tick.ChannelQuotes.Index()]
+	c.up = true
+	c.lastTs = max(c.lastTs, ts)
+	in.closeGap(c, tick.ChannelQuotes, ts, lostUnknown, true)
+	in.counts.Quotes++
+	q := &in.quote
+	if in.def.Sync.QuoteIDs {
+		in.sync.Quotes.Remember(d.LastID, levels[0], levels[1])
+		in.watchStale(d.LastID, d.ReceiveNanos)
+	}
+	if q.written && q.bid == levels[0] && q.ask == levels[1] {
+		return
+	}
+	q.bid, q.ask, q.written = levels[0], levels[1], true
+	in.writeQuote(true, d.LastID, ts, d.ReceiveNanos, source)
+}
+
+// watchStale starts the time in which depth must follow a quote that names an
+// update the book has not had.
+func (in *instrument) watchStale(id uint64, receive int64) {
+	q := &in.quote
+	if q.aheadSince == 0 && in.sync.IsValid() && id > in.sync.LastID() {
+		q.aheadSince, q.aheadID = receive, id
+		q.staleNanos = int64(in.shard.options.Stale)
+	}
+}
+
+// loseQuotes says that the venue's quotes are not seen from the last one on.
+func (in *instrument) loseQuotes(reason tick.Reason) {
+	c := &in.channels[tick.ChannelQuotes.Index()]
+	if c.gap.open {
+		return
+	}
+	in.openGap(c, tick.ChannelQuotes, reason)
+	q := &in.quote
+	q.aheadSince = 0
+	if q.written {
+		q.written = false
+		in.writeQuote(false, 0, in.invalidTime(q.lastTs), in.shard.now, tick.TimeEstimate)
+	}
+}
+
+// bookQuote writes the top of our book where the venue's quotes are not
+// subscribed.
+func (in *instrument) bookQuote(seq uint64, ts, receive int64, source tick.TimeSource) {
+	q := &in.quote
+	bid, ask := in.sync.Book.Bids.Best(), in.sync.Book.Asks.Best()
+	if q.written && q.bid == bid && q.ask == ask {
+		return
+	}
+	q.bid, q.ask, q.written = bid, ask, true
+	in.writeQuote(true, seq, ts, receive, source)
+}
+
+func (in *instrument) writeQuote(valid bool, seq uint64, ts, receive int64, source tick.TimeSource) {
+	q := &in.quote
+	r := in.newRow(tick.RowQuote, ts).QuoteRow()
+	r.Source, r.ReceiveNanos = source, receive
+	if receive == 0 {
+		r.ReceiveNanos = in.shard.now
+	}
+	r.Seq, r.Ord = seq, q.ord.next(ts, seq)
+	r.Bid, r.BidSize, r.Ask, r.AskSize = q.bid.Price, q.bid.Size, q.ask.Price, q.ask.Size
+	if valid {
+		r.Flags |= tick.RowValid
+	}
+	if q.fromBook {
+		r.Flags |= tick.RowFromBook
+	}
+	q.lastTs = max(q.lastTs, ts)
+}

@@ -1,0 +1,114 @@
+package engine
+
+import "tickproc/tick"
+
+// lineScale is the scale that one line uses for the instrument, once it said so.
+type lineScale struct {
+	line                    uint16
+	priceDigits, sizeDigits uint8
+}
+
+// rescaleLine takes a line's declaration of a finer scale. State follows the
+// finest line; the others are multiplied up until they follow too.
+func (in *instrument) rescaleLine(r *tick.Rescale) {
+	i := in.lineIndex(r.Line)
+	if i < 0 {
+		in.lines = append(in.lines, lineScale{line: r.Line})
+		i = len(in.lines) - 1
+	}
+	in.lines[i].priceDigits, in.lines[i].sizeDigits = r.PriceDigits, r.SizeDigits
+	price, size := max(in.priceDigits, r.PriceDigits), max(in.sizeDigits, r.SizeDigits)
+	if price != in.priceDigits || size != in.sizeDigits {
+		in.rescale(price, size)
+	}
+	// A line that never spoke may still use the initial scale.
+	in.coarser = true
+}
+
+func (in *instrument) lineIndex(line uint16) int {
+	for i := range in.lines {
+		if in.lines[i].line == line {
+			return i
+		}
+	}
+	return -1
+}
+
+// rescale multiplies all state exactly. State that int64 cannot hold ends the
+// instrument, visibly.
+func (in *instrument) rescale(priceDigits, sizeDigits uint8) {
+	priceFactor := tick.Pow10(priceDigits - in.priceDigits)
+	sizeFactor := tick.Pow10(sizeDigits - in.sizeDigits)
+	in.priceDigits, in.sizeDigits = priceDigits, sizeDigits
+	err := in.sync.Rescale(priceFactor, sizeFactor, priceDigits, sizeDigits)
+	for _, x := range in.indicators {
+		if e := x.Rescale(priceFactor, sizeFactor); e != nil {
+			err = e
+		}
+	}
+	quote := [2]tick.Level{in.quote.bid, in.quote.ask}
+	for _, levels := range [][]tick.Level{quote[:], in.sample.last} {
+		if e := scaleLevels(levels, priceFactor, sizeFactor); e != nil {
+			err = e
+		}
+	}
+	in.quote.bid, in.quote.ask = quote[0], quote[1]
+	if err != nil {
+		in.disable()
+	}
+}
+
+func scaleLevels(levels []tick.Level, priceFactor, sizeFactor int64) error {
+	for i := range levels {
+		price, errPrice := tick.MulExact(levels[i].Price, priceFactor)
+		size, errSize := tick.MulExact(levels[i].Size, sizeFactor)
+		if errPrice != nil || errSize != nil {
+			return tick.ErrRange
+		}
+		levels[i] = tick.Level{Price: price, Size: size}
+	}
+	return nil
+}
+
+// disable ends an instrument whose numbers do not fit: better nothing than
+// something wrong.
+func (in *instrument) disable() {
+	in.counts.OutOfRange++
+	for _, c := range tick.AllChannels {
+		if in.def.Channels.Has(c) {
+			in.onDown(&tick.ChannelEvent{Channel: c, Reason: tick.ReasonRange})
+		}
+	}
+	in.indicators, in.indicatorDue = nil, never
+	in.disabled = true
+}
+
+// scaleUp brings a packet of a coarser line to the state's scale, in scratch.
+func (in *instrument) scaleUp(p []tick.Unit) ([]tick.Unit, bool) {
+	h := p[0].Header()
+	price, size := in.def.PriceDigits, in.def.SizeDigits
+	if i := in.lineIndex(h.Line); i >= 0 {
+		price, size = in.lines[i].priceDigits, in.lines[i].sizeDigits
+	}
+	if price == in.priceDigits && size == in.sizeDigits {
+		return p, true
+	}
+	priceFactor, sizeFactor := tick.Pow10(in.priceDigits-price), tick.Pow10(in.sizeDigits-size)
+	s := in.shard
+	s.scratch = append(s.scratch[:0], p...)
+	var err error
+	switch h.Kind {
+	case tick.KindTrade:
+		t := s.scratch[0].Trade()
+		l := [1]tick.Level{{Price: t.Price, Size: t.Size}}
+		err = scaleLevels(l[:], priceFactor, sizeFactor)
+		t.Price, t.Size = l[0].Price, l[0].Size
+	case tick.KindDepth, tick.KindSnapshot, tick.KindQuote:
+		err = scaleLevels(tick.Levels(s.scratch), priceFactor, sizeFactor)
+	}
+	if err != nil {
+		in.disable()
+		return nil, false
+	}
+	return s.scratch, true
+}

@@ -1,0 +1,204 @@
+package engine
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"tickproc/tick"
+)
+
+const (
+	// holesMax bounds the remembered runs of missing ids.
+	holesMax = 512
+	// idMemory bounds the remembered ids of venues whose ids do not count up.
+	idMemory = 1 << 13
+)
+
+// tradeIDs knows which trades of an instrument were seen.
+//
+// Where ids count up, a trade is new exactly if its id lies above all others
+// or in a hole, and holes are what is missing. Elsewhere the last idMemory ids
+// are remembered.
+type tradeIDs struct {
+	contiguous bool
+	any        bool
+	highest    uint64
+	holes      []idHole // ascending
+	recent     recentIDs
+}
+
+// idHole is a run of ids that were not seen.
+type idHole struct {
+	from, to uint64 // inclusive
+	// gap is the row that reports them; open == false for ids below the first
+	// one seen, which no row counts.
+	gap      openGap
+	gapEnd   int64
+	counted  bool
+	lateFill bool // one of its trades came too late for the bars
+}
+
+// verdict says what an id means.
+type verdict uint8
+
+const (
+	idNext      verdict = iota // as expected
+	idJump                     // ids before it are missing
+	idMissing                  // fills a hole
+	idDuplicate                // seen before
+)
+
+// see takes the id of a trade. For idJump, missed is how many ids lie
+// between; for idMissing, hole is the index of the hole it lies in.
+//
+// hot: per trade, 0 allocs while ids arrive in order.
+func (t *tradeIDs) see(id tick.ID) (v verdict, missed uint64, hole int) {
+	if !t.contiguous {
+		if t.recent.add(id) {
+			return idNext, 0, 0
+		}
+		return idDuplicate, 0, 0
+	}
+	switch n := id.Lo; {
+	case !t.any:
+		t.any, t.highest = true, n
+		if n > 0 {
+			t.holes = append(t.holes, idHole{from: 0, to: n - 1})
+		}
+		return idNext, 0, 0
+	case n == t.highest+1:
+		t.highest = n
+		return idNext, 0, 0
+	case n > t.highest:
+		missed = n - t.highest - 1
+		t.highest = n
+		return idJump, missed, 0
+	default:
+		for i := len(t.holes) - 1; i >= 0; i-- {
+			if h := &t.holes[i]; n >= h.from && n <= h.to {
+				return idMissing, 0, i
+			}
+		}
+		return idDuplicate, 0, 0
+	}
+}
+
+// miss remembers the ids below the highest as missing, reported by a gap row.
+func (t *tradeIDs) miss(missed uint64, gap openGap, end int64) {
+	if len(t.holes) == holesMax {
+		// Forgetting a hole would call its trades duplicates and lose them; a hole
+		// that is too wide only lets a duplicate through to the table, which drops it.
+		t.holes[1].from = t.holes[0].from
+		t.holes = slices.Delete(t.holes, 0, 1)
+	}
+	t.holes = append(t.holes, idHole{from: t.highest - missed, to: t.highest - 1, gap: gap, gapEnd: end, counted: true})
+}
+
+// fill takes an id out of the hole at index i, and returns the hole as it was
+// and how many ids its gap row still misses.
+func (t *tradeIDs) fill(i int, n uint64, late bool) (was idHole, left uint64) {
+	was = t.holes[i]
+	for j := range t.holes {
+		if h := &t.holes[j]; h.counted == was.counted && h.gap == was.gap {
+			h.lateFill = h.lateFill || late
+		}
+	}
+	was.lateFill = was.lateFill || late
+	switch h := &t.holes[i]; {
+	case h.from == h.to:
+		t.holes = slices.Delete(t.holes, i, i+1)
+	case n == h.from:
+		h.from++
+	case n == h.to:
+		h.to--
+	default:
+		upper := *h
+		h.to, upper.from = n-1, n+1
+		t.holes = slices.Insert(t.holes, i+1, upper)
+	}
+	for _, h := range t.holes {
+		if h.counted && h.gap == was.gap {
+			left += h.to - h.from + 1
+		}
+	}
+	return was, left
+}
+
+func (t *tradeIDs) appendState(dst []byte) []byte {
+	le := binary.LittleEndian
+	dst = le.AppendUint64(dst, t.highest)
+	dst = le.AppendUint64(dst, uint64(len(t.holes)))
+	for _, h := range t.holes {
+		dst = le.AppendUint64(dst, h.from)
+		dst = le.AppendUint64(dst, h.to)
+		dst = le.AppendUint64(dst, uint64(h.gap.ts))
+		dst = le.AppendUint64(dst, uint64(h.gapEnd))
+	}
+	return t.recent.appendState(dst)
+}
+
+// recentIDs is a set of the last idMemory ids: open addressing over a ring of
+// slots, the oldest evicted first.
+type recentIDs struct {
+	order []tick.ID // ring by arrival
+	next  int
+	slots []uint32 // place in order + 1; 0 = free
+}
+
+// add returns false if the id is known.
+func (r *recentIDs) add(id tick.ID) bool {
+	if r.slots == nil {
+		r.slots = make([]uint32, 4*idMemory)
+		r.order = make([]tick.ID, 0, idMemory)
+	}
+	i := r.find(id)
+	if r.slots[i] != 0 {
+		return false
+	}
+	if len(r.order) < idMemory {
+		r.order = append(r.order, id)
+		r.slots[i] = uint32(len(r.order))
+		return true
+	}
+	r.remove(r.order[r.next])
+	r.order[r.next] = id
+	r.slots[r.find(id)] = uint32(r.next) + 1
+	r.next = (r.next + 1) % idMemory
+	return true
+}
+
+func (r *recentIDs) home(id tick.ID) uint32 {
+	return uint32((id.Lo^id.Hi*0x9E3779B97F4A7C15)*0x9E3779B97F4A7C15>>32) % uint32(len(r.slots))
+}
+
+// find returns the slot of the id, or the free one where it belongs.
+func (r *recentIDs) find(id tick.ID) uint32 {
+	i := r.home(id)
+	for r.slots[i] != 0 && r.order[r.slots[i]-1] != id {
+		i = (i + 1) % uint32(len(r.slots))
+	}
+	return i
+}
+
+// remove frees the id's slot and moves back what had been pushed past it.
+func (r *recentIDs) remove(id tick.ID) {
+	n := uint32(len(r.slots))
+	hole := r.find(id)
+	for i := (hole + 1) % n; r.slots[i] != 0; i = (i + 1) % n {
+		home := r.home(r.order[r.slots[i]-1])
+		if (i-home+n)%n >= (i-hole+n)%n {
+			r.slots[hole] = r.slots[i]
+			hole = i
+		}
+	}
+	r.slots[hole] = 0
+}
+
+func (r *recentIDs) appendState(dst []byte) []byte {
+	for i := range r.order {
+		id := r.order[(r.next+i)%len(r.order)]
+		dst = binary.LittleEndian.AppendUint64(dst, id.Hi)
+		dst = binary.LittleEndian.AppendUint64(dst, id.Lo)
+	}
+	return dst
+}

@@ -1,0 +1,28 @@
+package feeds
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// backoff spaces attempts exponentially: each wait is drawn from the upper
+// half of a span that doubles from min to max, so that many clients cut off
+// together do not come back together.
+type backoff struct {
+	min, max time.Duration
+	span     time.Duration // of the last wait, 0 = none
+}
+
+// next returns the wait before the next attempt.
+func (b *backoff) next() time.Duration {
+	b.span = min(max(2*b.span, b.min), b.max)
+	return b.span/2 + rand.N(b.span/2+1)
+}
+
+// reset makes the next wait the shortest again.
+func (b *backoff) reset() { b.span = 0 }
+
+// jitter moves d by up to half of it either way.
+func jitter(d time.Duration) time.Duration {
+	return d/2 + rand.N(d+1)
+}

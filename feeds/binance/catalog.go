@@ -1,0 +1,112 @@
+package binance
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"tickproc/feeds"
+	"tickproc/tick"
+)
+
+func (m *market) CatalogRequests() []feeds.Request {
+	return []feeds.Request{{URL: m.restBase + m.restPath + "/exchangeInfo", Weight: m.catalogWeight}}
+}
+
+// exchangeInfo is what we read of a catalog. COIN-M says contractStatus where
+// the others say status.
+type exchangeInfo struct {
+	Code    int    `json:"code"`
+	Msg     string `json:"msg"`
+	Symbols []struct {
+		Symbol         string      `json:"symbol"`
+		Status         string      `json:"status"`
+		ContractStatus string      `json:"contractStatus"`
+		ContractType   string      `json:"contractType"`
+		ContractSize   json.Number `json:"contractSize"`
+		BaseAsset      string      `json:"baseAsset"`
+		QuoteAsset     string      `json:"quoteAsset"`
+		Filters        []struct {
+			FilterType string `json:"filterType"`
+			TickSize   string `json:"tickSize"`
+			StepSize   string `json:"stepSize"`
+		} `json:"filters"`
+	} `json:"symbols"`
+}
+
+func (m *market) ParseCatalog(body []byte) ([]tick.Instrument, error) {
+	var info exchangeInfo
+	if err := json.Unmarshal(body, &info); err != nil {
+		return nil, fmt.Errorf("%s: catalog: %w: %w", m.venue, feeds.ErrMalformed, err)
+	}
+	if info.Symbols == nil {
+		return nil, fmt.Errorf("%s: catalog: %w: no symbols (code %d: %.256s)", m.venue, feeds.ErrMalformed, info.Code, info.Msg)
+	}
+	var all []tick.Instrument
+	for _, s := range info.Symbols {
+		if s.Symbol == "" || s.Status+s.ContractStatus != "TRADING" {
+			continue
+		}
+		in := m.Instrument(s.Symbol)
+		in.Base, in.Quote = s.BaseAsset, s.QuoteAsset
+		if in.Base != "" {
+			in.Underlying = in.Base
+		}
+		if m.futures {
+			in.Type = typeOf(s.ContractType)
+		}
+		if m.inverse {
+			in.ContractSize = number(s.ContractSize.String())
+		}
+		for _, f := range s.Filters {
+			switch f.FilterType {
+			case "PRICE_FILTER":
+				in.Tick = number(f.TickSize)
+			case "LOT_SIZE":
+				in.Lot = number(f.StepSize)
+			}
+		}
+		in.PriceDigits, in.SizeDigits = in.Tick.Digits, in.Lot.Digits
+		all = append(all, in)
+	}
+	return all, nil
+}
+
+// Instrument guesses the type by the symbol: delivery dates and PERP stand
+// behind an underscore.
+func (m *market) Instrument(symbol string) tick.Instrument {
+	in := tick.Instrument{
+		Venue: m.venue, Symbol: symbol, Underlying: symbol,
+		Inverse: m.inverse, TradeIDs: tick.TradeIDContiguous, TradeResolution: time.Millisecond,
+		Sync: m.sync,
+	}
+	if m.futures {
+		in.Type = tick.TypePerpetual
+		if _, suffix, found := strings.Cut(symbol, "_"); found && suffix != "PERP" {
+			in.Type = tick.TypeFuture
+		}
+	}
+	if !m.inverse {
+		in.ContractSize = tick.Number{Mantissa: 1}
+	}
+	return in
+}
+
+// typeOf reads PERPETUAL, TRADIFI_PERPETUAL, CURRENT_QUARTER, NEXT_MONTH, …
+func typeOf(contractType string) tick.InstrumentType {
+	if strings.Contains(contractType, "PERPETUAL") {
+		return tick.TypePerpetual
+	}
+	return tick.TypeFuture
+}
+
+// number reads a step of the catalog. One that is broken is unknown, 0: its
+// digits will be observed, which is no reason to lose the instrument.
+func number(text string) tick.Number {
+	n, err := tick.ParseNumber([]byte(text))
+	if err != nil || n.Mantissa < 0 {
+		return tick.Number{}
+	}
+	return n
+}

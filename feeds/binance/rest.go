@@ -1,0 +1,60 @@
+package binance
+
+import (
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"tickproc/feeds"
+	"tickproc/tick"
+)
+
+// snapshot is what the URL and the asker know of a REST answer.
+type snapshot struct {
+	symbol []byte
+	epoch  uint64
+}
+
+// invalidSymbol is the venue's code for a symbol it does not know.
+const invalidSymbol = -1121
+
+func (m *market) SnapshotRequest(in *tick.Instrument) (feeds.Request, bool) {
+	return feeds.Request{
+		URL:    m.restBase + m.restPath + "/depth?symbol=" + url.QueryEscape(in.Symbol) + "&limit=" + strconv.Itoa(m.snapshotLimit),
+		Weight: m.snapshotWeight,
+	}, true
+}
+
+func (m *market) DecodeREST(dst []tick.Unit, address string, body []byte, table *feeds.Table, at feeds.Stamp, epoch uint64) ([]tick.Unit, error) {
+	// The host, and a path before the venue's own, may be anything.
+	u, err := url.Parse(address)
+	if err != nil || !strings.HasSuffix(u.Path, m.restPath+"/depth") {
+		return dst, nil
+	}
+	d := &decoder{market: m, table: table, snapshot: &snapshot{symbol: []byte(u.Query().Get("symbol")), epoch: epoch}}
+	dst, _, err = d.Decode(dst, body, at)
+	return dst, err
+}
+
+// book makes the snapshot's packets: {"lastUpdateId":…,"bids":[…],"asks":[…]}
+// with the times E and T on futures.
+func (d *decoder) book(dst []tick.Unit, at feeds.Stamp) ([]tick.Unit, error) {
+	if d.has(fieldCode) {
+		code, text := d.fault()
+		kind := feeds.ErrUnknownMessage
+		if code == invalidSymbol {
+			kind = feeds.ErrUnknownSymbol
+		}
+		return dst, fmt.Errorf("%s: depth of %.64q refused: %w: code %d: %s", d.market.venue, d.snapshot.symbol, kind, code, text)
+	}
+	if need := set(fieldBookID, fieldBookBids, fieldBookAsks); d.seen&need != need {
+		return dst, d.missing("depth answer")
+	}
+	if d.has(fieldBookSymbol) && string(d.text(fieldBookSymbol)) != string(d.snapshot.symbol) {
+		return dst, d.market.malformed(0, "the answer is about another symbol")
+	}
+	id := d.uint(fieldBookID)
+	head := tick.Depth{FirstID: id, LastID: id, PrevID: d.snapshot.epoch}
+	return d.finishDepth(dst, at, tick.KindSnapshot, head, fieldBookSymbol, fieldBookBids, fieldBookAsks)
+}

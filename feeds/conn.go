@@ -1,0 +1,392 @@
+package feeds
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/gorilla/websocket"
+	"golang.org/x/time/rate"
+
+	"tickproc/internal/clock"
+	"tickproc/internal/stat"
+	"tickproc/tick"
+)
+
+// connection keeps one planned socket open for as long as the feed runs. One
+// goroutine reads, stamps, decodes and writes to the line's rings; while a
+// socket is open a second one talks on it.
+// owner of all fields, unless said otherwise: the reading goroutine.
+type connection struct {
+	number      uint16
+	plan        *Connection
+	url         string // where it is dialled
+	profile     Profile
+	adapter     Adapter
+	options     *Options
+	connects    *rate.Limiter // shared by the feed's connections
+	catalog     []tick.Unit   // introduces the instruments that this line carries first
+	out         *Output
+	table       *Table
+	session     *session
+	decoder     Decoder
+	stats       *LineStats
+	trouble     trouble
+	recorder    *LineRecorder // nil = off
+	backoff     backoff
+	ordinal     uint64 // of the last frame
+	frame       []byte
+	units       []tick.Unit
+	changes     []tick.Unit
+	firstDataAt int64      // market data of the present socket; 0 = none yet
+	heard       stat.Gauge // when anything last came; the talker reads it
+	dataAt      stat.Gauge // when market data last came; the talker reads it
+	notices     chan Notice
+}
+
+// healthyAfter is the least time for which a socket must have delivered data
+// before its loss counts as a first one.
+const healthyAfter = 2 * time.Second
+
+// introduce writes the definitions of the line's instruments, before anything
+// about them.
+func (c *connection) introduce() {
+	now := clock.Nanos()
+	for i := 0; i < len(c.catalog); i += tick.CatalogUnits {
+		h := c.catalog[i].Header()
+		h.Line, h.ReceiveNanos = c.number, now
+	}
+	c.out.Write(c.catalog)
+	c.out.Flush()
+	c.catalog = nil
+}
+
+// run dials, reads and dials again until ctx ends.
+func (c *connection) run(ctx context.Context) {
+	defer c.stats.setState(LineStopped, tick.ReasonStopped)
+	defer c.out.Close()
+	for ctx.Err() == nil {
+		c.pause(ctx, c.runOnce(ctx))
+	}
+}
+
+// runOnce dials and serves one socket to its end. It returns how long to wait
+// before the next.
+func (c *connection) runOnce(ctx context.Context) (wait time.Duration) {
+	if c.connects.Wait(ctx) != nil {
+		return 0
+	}
+	ws, response, err := dialSocket(ctx, c.options.Dial, c.url, c.options.Compression, c.out)
+	if err != nil {
+		if ctx.Err() != nil {
+			return 0
+		}
+		c.stats.DialFailures.Add(1)
+		wait = c.backoff.next()
+		if response != nil {
+			err = errors.Join(err, errors.New(response.Status))
+			wait = max(wait, retryAfter(response.Header, time.Now()))
+		}
+		c.trouble.warn(troubleDial, clock.Nanos(), "cannot connect", "retry_in", wait, "error", err)
+		return wait
+	}
+	spanBefore := c.backoff.span
+	reason, err := c.serve(ctx, ws)
+	if reason == tick.ReasonStopped {
+		return 0
+	}
+	c.stats.Lost.Add(1)
+	delivered := time.Duration(0)
+	if c.firstDataAt != 0 {
+		delivered = time.Duration(c.dataAt.Load() - c.firstDataAt)
+	}
+	healthy := delivered >= max(healthyAfter, spanBefore)
+	if healthy {
+		c.backoff.reset()
+	}
+	if !healthy || reason != tick.ReasonReconnect {
+		wait = c.backoff.next()
+	}
+	c.trouble.warn(troubleLost, clock.Nanos(), "connection ended", "reason", reason, "retry_in", wait, "error", err)
+	return wait
+}
+
+func (c *connection) pause(ctx context.Context, d time.Duration) {
+	if d == 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+		c.stats.setState(LineConnecting, tick.ReasonNone)
+	}
+}
+
+// serve reads a socket to its end. It returns why it ended, and the error of
+// the last read.
+func (c *connection) serve(ctx context.Context, ws *websocket.Conn) (tick.Reason, error) {
+	defer ws.Close()
+	now := clock.Nanos()
+	c.firstDataAt = 0
+	c.heard.Set(now)
+	c.dataAt.Set(now)
+	c.stats.Connects.Add(1)
+	c.stats.setState(LineUp, tick.ReasonNone)
+	c.options.Logger.Info("connected", "line", c.number, "connection", c.plan.Name)
+	if c.recorder != nil {
+		c.recorder.open(now, c.plan.URL)
+	}
+	// A decoder may count frames of its socket; the table's scales belong to
+	// the line, whose shards would otherwise read the numbers wrongly.
+	c.decoder = c.adapter.NewDecoder(c.plan, c.table)
+	c.notices = make(chan Notice, len(c.plan.Requests)+noticeSpare)
+	c.changes = c.session.opened(c.changes[:0], c.stamp(now))
+	c.out.Write(c.changes)
+
+	ws.SetReadLimit(c.profile.FrameLimit)
+	pong := ws.PingHandler() // the library's own handler answers
+	ws.SetPingHandler(func(data string) error {
+		c.heard.Set(clock.Nanos())
+		return pong(data)
+	})
+	ws.SetPongHandler(func(string) error {
+		c.heard.Set(clock.Nanos())
+		return nil
+	})
+
+	// The talker ends when the reader has ended, or by closing the socket,
+	// which ends the reader.
+	ended, talked := make(chan struct{}), make(chan tick.Reason, 1)
+	go func() {
+		t := talker{ws: ws, dialogue: newDialogue(&c.profile, c.plan.Requests, c.options.AckTimeout, now), c: c}
+		talked <- t.run(ctx, ended)
+	}()
+	err := c.read(ws)
+	close(ended)
+	reason := <-talked
+	if reason == tick.ReasonNone {
+		reason = tick.ReasonDisconnect
+	}
+
+	now = clock.Nanos()
+	if c.recorder != nil {
+		c.recorder.close(now, reason)
+	}
+	c.stats.setState(LineDown, reason)
+	c.changes = c.session.ended(c.changes[:0], reason, c.stamp(now))
+	c.out.Write(c.changes)
+	c.out.Flush()
+	return reason, err
+}
+
+func (c *connection) stamp(now int64) Stamp {
+	return Stamp{Line: c.number, Ordinal: c.ordinal, ReceiveNanos: now}
+}
+
+// read takes frames until the first error; the library panics if it is asked
+// again and again after one.
+func (c *connection) read(ws *websocket.Conn) error {
+	for {
+		kind, err := c.readFrame(ws)
+		if err != nil {
+			if errors.Is(err, errOversized) {
+				c.fault(err, clock.Nanos())
+			}
+			return err
+		}
+		now := clock.Nanos()
+		c.ordinal++
+		if c.recorder != nil {
+			c.recorder.frame(now, c.ordinal, kind == websocket.BinaryMessage, c.frame)
+		}
+		c.take(now)
+	}
+}
+
+// readFrame reads one message into c.frame. An oversized one is an error of
+// the socket: what it held is lost, and the rest of it may be endless.
+//
+// hot: per frame, 1 alloc of 8 bytes in the library.
+func (c *connection) readFrame(ws *websocket.Conn) (kind int, err error) {
+	kind, r, err := ws.NextReader()
+	if err == websocket.ErrReadLimit {
+		err = errOversized
+	}
+	if err != nil {
+		return 0, err
+	}
+	limit := int(c.profile.FrameLimit)
+	b := c.frame[:0]
+	for err == nil {
+		if len(b) == cap(b) {
+			b = slices.Grow(b, min(max(cap(b), readBuffer), limit+1-len(b)))
+		}
+		var n int
+		n, err = r.Read(b[len(b):min(cap(b), limit+1)])
+		b = b[:len(b)+n]
+		if len(b) > limit {
+			err = errOversized
+		}
+	}
+	c.frame = b
+	if err == io.EOF {
+		err = nil
+	}
+	if err == websocket.ErrReadLimit {
+		err = errOversized
+	}
+	return kind, err
+}
+
+// take decodes c.frame and passes its packets on.
+//
+// hot: per frame, 0 allocs.
+func (c *connection) take(now int64) {
+	c.stats.Frames.Add(1)
+	c.stats.Bytes.Add(uint64(len(c.frame)))
+	c.stats.LastFrameNanos.Set(now)
+	c.heard.Set(now)
+	at := c.stamp(now)
+	units, notice, err := c.decoder.Decode(c.units[:0], c.frame, at)
+	if err != nil {
+		c.fault(err, now)
+		return
+	}
+	c.units = units
+	if notice.Kind != NoticeNone {
+		c.notice(notice, at)
+	}
+	if len(units) == 0 {
+		return
+	}
+	if c.firstDataAt == 0 {
+		c.firstDataAt = now
+	}
+	c.dataAt.Set(now)
+	c.changes = c.session.seen(c.changes[:0], units, at)
+	c.out.Write(c.changes)
+	c.out.Write(units)
+}
+
+// noticeSpare is room for more answers than there are requests.
+const noticeSpare = 16
+
+func (c *connection) notice(n Notice, at Stamp) {
+	switch n.Kind {
+	case NoticeAck:
+		c.changes = c.session.acked(c.changes[:0], n.Request, at)
+	case NoticeRefused:
+		c.stats.Refused.Add(1)
+		c.trouble.warn(troubleRefused, at.ReceiveNanos, "the venue refused a subscription", "request", n.Request, "code", n.Code, "text", excerpt([]byte(n.Text)))
+		c.changes = c.session.refused(c.changes[:0], n.Request, at)
+	case NoticeReconnect:
+		c.changes = c.changes[:0]
+	default:
+		return
+	}
+	c.out.Write(c.changes)
+	select {
+	case c.notices <- n:
+	default:
+		// The talker is closing the socket, or the venue sends answers that
+		// nobody asked for: neither needs them.
+	}
+}
+
+func (c *connection) fault(err error, now int64) {
+	f := faultOf(err)
+	c.stats.Faults[f].Add(1)
+	c.trouble.warn(int(f), now, "cannot use a frame", "fault", f, "ordinal", c.ordinal, "frame", excerpt(c.frame), "error", err)
+}
+
+// talker owns all writes to a socket, except pongs, which the library sends
+// from the reading goroutine.
+type talker struct {
+	ws       *websocket.Conn
+	dialogue *dialogue
+	c        *connection // notices, heard, dataAt, recorder, options only
+}
+
+// run talks until the socket ends. It returns why, if it was the one to end
+// it; ReasonNone if the peer or the network did.
+func (t *talker) run(ctx context.Context, ended <-chan struct{}) tick.Reason {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		now := clock.Nanos()
+		s := t.dialogue.next(now, t.c.heard.Load(), t.c.dataAt.Load())
+		var event <-chan time.Time
+		switch s.do {
+		case doSend:
+			if t.send(s.text) != nil {
+				t.ws.Close()
+				return tick.ReasonNone
+			}
+			continue
+		case doPing:
+			if t.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeTimeout)) != nil {
+				t.ws.Close()
+				return tick.ReasonNone
+			}
+			continue
+		case doClose:
+			t.part(ended)
+			return s.reason
+		case doHangUp:
+			t.ws.Close()
+			return s.reason
+		case doWait:
+			if s.wait > 0 {
+				timer.Reset(s.wait)
+				event = timer.C
+			}
+		}
+		select {
+		case <-ended:
+			return tick.ReasonNone
+		case <-ctx.Done():
+			t.part(ended)
+			return tick.ReasonStopped
+		case n := <-t.c.notices:
+			t.dialogue.notice(n, clock.Nanos())
+		case <-event:
+		}
+	}
+}
+
+func (t *talker) send(text []byte) error {
+	// Recorded first: otherwise the answer could come before its question.
+	if t.c.recorder != nil {
+		t.c.recorder.sent(text)
+	}
+	if err := t.ws.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return err
+	}
+	return t.ws.WriteMessage(websocket.TextMessage, text)
+}
+
+// part says goodbye and gives the venue a moment to close, so that what it
+// has already sent is read.
+func (t *talker) part(ended <-chan struct{}) {
+	defer t.ws.Close()
+	bye := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
+	if t.ws.WriteControl(websocket.CloseMessage, bye, time.Now().Add(t.c.options.StopWait)) != nil {
+		return
+	}
+	timer := time.NewTimer(t.c.options.StopWait)
+	defer timer.Stop()
+	select {
+	case <-ended:
+	case <-timer.C:
+	}
+}
+
+// lineLogger names the line in every log line.
+func lineLogger(o *Options, number uint16, name string) *slog.Logger {
+	return o.Logger.With("venue", o.Adapter.Venue(), "line", number, "connection", name)
+}

@@ -1,0 +1,130 @@
+package feeds
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"tickproc/tick"
+)
+
+// dialogue decides what to say on a socket, and when to give it up: paced
+// subscription requests, pings, silence, missing acknowledgements, end of
+// life. It does no I/O and reads no clock; all times are ns.
+// owner: the connection's talking goroutine.
+type dialogue struct {
+	requests   []SubscribeRequest
+	pingText   []byte
+	pause      int64 // between two messages that we send
+	pingAfter  int64 // of silence; 0 = never
+	ackWithin  int64
+	life       int64 // when the socket has reached its age; 0 = never
+	sent       int   // requests sent
+	open       []bool
+	unsettled  int   // requests sent and neither acknowledged nor refused
+	movedAt  int64 // when a request was last sent or answered
+	mayWriteAt int64
+	pingedAt   int64
+	leaving    bool // the venue announced that it will close the socket
+}
+
+// step is what to do next.
+type step struct {
+	do     action
+	text   []byte        // doSend
+	reason tick.Reason   // doClose, doHangUp
+	wait   time.Duration // doWait; 0 = for an event
+}
+
+type action uint8
+
+const (
+	doWait   action = iota
+	doSend          // text
+	doPing          // a websocket ping
+	doClose         // a planned end: close handshake, reading on until the venue closes
+	doHangUp        // the peer is thought dead: close at once
+)
+
+// newDialogue begins when the socket is open.
+func newDialogue(p *Profile, requests []SubscribeRequest, ackWithin time.Duration, now int64) *dialogue {
+	d := &dialogue{
+		requests: requests, pingText: p.PingText, pause: int64(p.MessageInterval), pingAfter: int64(p.PingEvery),
+		ackWithin: int64(ackWithin), open: make([]bool, len(requests)), movedAt: now,
+	}
+	if p.Life > 0 {
+		// A margin of 2 to 6 % keeps the sockets of a feed from ending together.
+		d.life = now + int64(p.Life) - int64(p.Life)/50 - rand.N(int64(p.Life)/25+1)
+	}
+	return d
+}
+
+// notice takes an answer of the venue to a request, or its wish to part.
+func (d *dialogue) notice(n Notice, now int64) {
+	switch n.Kind {
+	case NoticeAck, NoticeRefused:
+		if n.Request >= 0 && n.Request < len(d.open) && d.open[n.Request] {
+			d.open[n.Request] = false
+			d.unsettled--
+			d.movedAt = now
+		}
+	case NoticeReconnect:
+		d.leaving = true
+	}
+}
+
+// next returns what to do now. heard is when anything last came from the
+// venue, data when market data last did (both not before the opening). After
+// doing it, ask again.
+func (d *dialogue) next(now, heard, data int64) step {
+	if d.leaving || d.life != 0 && now >= d.life {
+		return step{do: doClose, reason: tick.ReasonReconnect}
+	}
+	if d.pingAfter > 0 && now-heard >= 2*d.pingAfter {
+		return step{do: doHangUp, reason: tick.ReasonSilence}
+	}
+	answerBy := max(d.movedAt, data) + d.ackWithin
+	if d.unsettled > 0 && now >= answerBy {
+		return step{do: doHangUp, reason: tick.ReasonSilence}
+	}
+	pingAt := heard + d.pingAfter
+	pingDue := d.pingAfter > 0 && now >= pingAt && d.pingedAt < pingAt
+	if pingDue && d.pingText == nil {
+		d.pingedAt = now
+		return step{do: doPing}
+	}
+	if now >= d.mayWriteAt {
+		if pingDue {
+			d.pingedAt, d.mayWriteAt = now, now+d.pause
+			return step{do: doSend, text: d.pingText}
+		}
+		if d.sent < len(d.requests) {
+			d.open[d.sent] = true
+			d.unsettled++
+			d.sent++
+			d.movedAt, d.mayWriteAt = now, now+d.pause
+			return step{do: doSend, text: d.requests[d.sent-1].Text}
+		}
+	}
+
+	until := int64(1<<63 - 1)
+	at := func(t int64) { until = min(until, t) }
+	if d.life != 0 {
+		at(d.life)
+	}
+	if d.pingAfter > 0 {
+		at(heard + 2*d.pingAfter)
+		if d.pingedAt < pingAt {
+			at(pingAt)
+		}
+	}
+	if d.unsettled > 0 {
+		at(answerBy)
+	}
+	if pingDue || d.sent < len(d.requests) {
+		at(d.mayWriteAt)
+	}
+	if until == 1<<63-1 {
+		return step{do: doWait}
+	}
+	return step{do: doWait, wait: time.Duration(max(until-now, 1))}
+}

@@ -1,0 +1,278 @@
+package feeds
+
+import (
+	"slices"
+	"time"
+
+	"tickproc/internal/clock"
+	"tickproc/internal/stat"
+	"tickproc/ringbuf"
+	"tickproc/tick"
+)
+
+// Routes says which shard owns an instrument. Fill it before the lines that
+// share it start; afterwards only a single line that has it for itself (a
+// replay that discovers symbols) may add to it.
+type Routes struct{ shards []int32 } // by instrument id: shard + 1, 0 = no route
+
+// Set routes an instrument's packets to a shard.
+func (r *Routes) Set(instrument uint32, shard int) {
+	if need := int(instrument) + 1; need > len(r.shards) {
+		r.shards = append(r.shards, make([]int32, need-len(r.shards))...)
+	}
+	r.shards[instrument] = int32(shard) + 1
+}
+
+// Shard returns the shard of an instrument.
+func (r *Routes) Shard(instrument uint32) int {
+	if int(instrument) >= len(r.shards) || r.shards[instrument] == 0 {
+		panic("BUG: packet of an instrument without a route")
+	}
+	return int(r.shards[instrument]) - 1
+}
+
+// DefaultOverloadWait is how long depth and quotes wait for room.
+const DefaultOverloadWait = 250 * time.Millisecond
+
+// OutputOptions tune an Output. The zero value is useful.
+type OutputOptions struct {
+	// OverloadWait is how long depth and quotes wait for room in a full ring
+	// before they are dropped. Default DefaultOverloadWait.
+	OverloadWait time.Duration
+	// Abort, when closed, ends every wait for room: nobody reads the rings any
+	// more. What does not fit is counted as abandoned. Nil = never.
+	Abort <-chan struct{}
+}
+
+// OutputStats counts what became of a line's packets.
+type OutputStats struct {
+	Packets       stat.Counter // written to a ring
+	DroppedDepth  stat.Counter // the ring stayed full; a gap packet says so
+	DroppedQuotes stat.Counter // likewise
+	Abandoned     stat.Counter // the ring was full when its reader had gone
+	BlockedNanos  stat.Counter // time spent waiting for room
+}
+
+// Output carries the packets of one line to the rings of the shards that own
+// their instruments. The line is the only producer of these rings.
+//
+// A full ring makes the line wait. Beyond OverloadWait, depth and quotes are
+// dropped: the book is told by a gap packet and recovers by a snapshot, while
+// trades can never be had again and therefore wait for as long as it takes.
+// owner: the line's goroutine; Stats may be read by any.
+type Output struct {
+	Stats OutputStats
+
+	lanes  []lane
+	routes *Routes
+	waitNs int64
+	abort  <-chan struct{}
+	owed   int      // gap packets in all lanes that found no room yet
+	torn   []uint32 // instruments of which a fragment was dropped and the last fragment is still to come
+}
+
+// lane is one shard's ring as this line sees it.
+type lane struct {
+	ring  *ringbuf.Ring
+	owed  []tick.Unit // gap packets, which must precede every later packet of the ring
+	dirty bool        // committed packets await Publish
+}
+
+// NewOutput returns the output of a line to rings[shard]; rings of shards
+// that own none of the line's instruments may be nil.
+func NewOutput(rings []*ringbuf.Ring, routes *Routes, o OutputOptions) *Output {
+	if o.OverloadWait == 0 {
+		o.OverloadWait = DefaultOverloadWait
+	}
+	out := &Output{lanes: make([]lane, len(rings)), routes: routes, waitNs: int64(o.OverloadWait), abort: o.Abort}
+	for i, r := range rings {
+		out.lanes[i].ring = r
+	}
+	return out
+}
+
+// Write hands over whole packets, in order. They become visible to the shards
+// with Flush, or earlier.
+//
+// hot: per frame, 0 allocs.
+func (o *Output) Write(packets []tick.Unit) {
+	for len(packets) > 0 {
+		n := tick.PacketUnits(&packets[0])
+		if n == 0 || n > len(packets) {
+			panic("BUG: Write of something that is no packet")
+		}
+		l := &o.lanes[o.routes.Shard(packets[0].Header().Instrument)]
+		if len(l.owed) == 0 && len(o.torn) == 0 && l.ring.Write(packets[:n]) {
+			l.dirty = true
+			o.Stats.Packets.Add(1)
+		} else {
+			o.writeSlow(l, packets[:n])
+		}
+		packets = packets[n:]
+	}
+}
+
+// Flush makes what was written visible, and retries gap packets that are owed.
+//
+// hot: per read, 0 allocs.
+func (o *Output) Flush() {
+	for i := range o.lanes {
+		l := &o.lanes[i]
+		if len(l.owed) > 0 {
+			o.settle(l)
+		}
+		if l.dirty {
+			l.ring.Publish()
+			l.dirty = false
+		}
+	}
+}
+
+// Owes reports whether a gap packet still waits for room: until it is in, the
+// shard takes a book for whole that is not, so the line must Flush again soon
+// even if no frame comes.
+func (o *Output) Owes() bool { return o.owed > 0 }
+
+// Close delivers the gap packets that are owed and closes the rings.
+func (o *Output) Close() {
+	for i := range o.lanes {
+		if l := &o.lanes[i]; l.ring != nil {
+			if !o.await(l, nil, 0) {
+				o.Stats.Abandoned.Add(uint64(len(l.owed)))
+			}
+			l.ring.Close()
+		}
+	}
+}
+
+// writeSlow takes a packet that the ring has no room for, or that follows a loss.
+func (o *Output) writeSlow(l *lane, packet []tick.Unit) {
+	h := packet[0].Header()
+	switch h.Kind {
+	case tick.KindDepth:
+		if at := slices.Index(o.torn, h.Instrument); at >= 0 {
+			// The shard must not meet the end of a message without its beginning.
+			if h.Flags&tick.FlagFirst == 0 {
+				if h.Flags&tick.FlagLast != 0 {
+					o.torn = slices.Delete(o.torn, at, at+1)
+				}
+				return
+			}
+			o.torn = slices.Delete(o.torn, at, at+1)
+		}
+		if o.await(l, packet, o.patience(l)) {
+			return
+		}
+		o.Stats.DroppedDepth.Add(1)
+		o.owe(l, h, tick.ChannelDepth)
+		if h.Flags&tick.FlagLast == 0 {
+			o.torn = append(o.torn, h.Instrument)
+		}
+	case tick.KindQuote:
+		if o.await(l, packet, o.patience(l)) {
+			return
+		}
+		o.Stats.DroppedQuotes.Add(1)
+		o.owe(l, h, tick.ChannelQuotes)
+	default:
+		if !o.await(l, packet, 0) {
+			o.Stats.Abandoned.Add(1)
+		}
+	}
+}
+
+// patience is how long depth and quotes wait. A lane that owes a gap has
+// already waited that long, and its reader has not moved since: waiting again
+// for each further packet would only stop the line's other shards as well.
+func (o *Output) patience(l *lane) int64 {
+	if len(l.owed) > 0 {
+		return -1
+	}
+	return o.waitNs
+}
+
+// await waits until the lane's owed gaps and then the packet (nil = none) are
+// in its ring. It gives up after limit ns; limit 0 = only when aborted,
+// negative = after one attempt.
+func (o *Output) await(l *lane, packet []tick.Unit, limit int64) bool {
+	var start int64
+	var pause ringbuf.Backoff
+	for {
+		if o.settle(l) && (packet == nil || l.ring.Write(packet)) {
+			if packet != nil {
+				l.dirty = true
+				o.Stats.Packets.Add(1)
+			}
+			break
+		}
+		now := clock.Nanos()
+		if start == 0 {
+			start = now
+			// The shards can only make room by taking what is already there.
+			o.publish()
+		}
+		if limit < 0 || limit > 0 && now-start >= limit || o.aborted() {
+			o.blocked(start)
+			return false
+		}
+		pause.Pause()
+	}
+	o.blocked(start)
+	return true
+}
+
+func (o *Output) blocked(start int64) {
+	if start != 0 {
+		o.Stats.BlockedNanos.Add(uint64(clock.Nanos() - start))
+	}
+}
+
+func (o *Output) aborted() bool {
+	select {
+	case <-o.abort:
+		return true
+	default:
+		return false
+	}
+}
+
+func (o *Output) publish() {
+	for i := range o.lanes {
+		if l := &o.lanes[i]; l.dirty {
+			l.ring.Publish()
+			l.dirty = false
+		}
+	}
+}
+
+// owe notes that a packet was dropped. The gap packet bears the stamp of the
+// first one dropped, which is where the loss begins.
+func (o *Output) owe(l *lane, h *tick.Header, channel tick.Channels) {
+	for i := range l.owed {
+		if e := l.owed[i].Event(); e.Header.Instrument == h.Instrument && e.Channel == channel {
+			e.Lost++
+			return
+		}
+	}
+	gap := *h
+	gap.Kind, gap.Flags = tick.KindGap, 0
+	l.owed = tick.AppendEvent(l.owed, gap, channel, tick.ReasonOverload)
+	l.owed[len(l.owed)-1].Event().Lost = 1
+	o.owed++
+}
+
+// settle writes the gap packets that are owed, oldest first, as far as there
+// is room; it reports whether none is left.
+func (o *Output) settle(l *lane) bool {
+	done := 0
+	for done < len(l.owed) && l.ring.Write(l.owed[done:done+1]) {
+		done++
+	}
+	if done > 0 {
+		l.owed = append(l.owed[:0], l.owed[done:]...)
+		l.dirty = true
+		o.owed -= done
+		o.Stats.Packets.Add(uint64(done))
+	}
+	return len(l.owed) == 0
+}

@@ -1,0 +1,357 @@
+package feeds
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"tickproc/internal/clock"
+	"tickproc/tick"
+)
+
+const (
+	userAgent   = "tickproc"
+	restTimeout = 10 * time.Second
+	// restParallel requests may be in flight, so that one slow answer does not
+	// hold up the other books.
+	restParallel = 4
+	// restInterval is the mean pause between two requests: books that fall out
+	// together do not ask together.
+	restInterval = 100 * time.Millisecond
+	// throttledMin is the first pause of the whole venue after a 429 or 418
+	// that does not say how long.
+	throttledMin = 5 * time.Second
+	throttledMax = 5 * time.Minute
+	// retryAfterMax bounds what a server may ask for: venues ban for up to three days.
+	retryAfterMax = 72 * time.Hour
+)
+
+// restWorker answers the shards' wishes for snapshots. It is a line of its
+// own: one goroutine paces, decodes and writes to the line's rings, while up
+// to restParallel short-lived ones wait for the venue.
+// owner of all fields, unless said otherwise: the worker's goroutine.
+type restWorker struct {
+	number      uint16
+	adapter     Adapter
+	instruments map[uint32]*tick.Instrument
+	base        string // replaces the venue's scheme, host and port; "" = not
+	bodyLimit   int64
+	client      *http.Client
+	out         *Output
+	table       *Table
+	stats       *LineStats
+	trouble     trouble
+	recorder    *LineRecorder // nil = off
+	queue       *resyncs
+	budget      *rate.Limiter // nil = no limit
+	pauseUntil  int64         // nothing is sent before: pacing, or the venue is throttling us
+	throttle    backoff
+	ordinal     uint64
+	stampedAt   int64 // receive time of the last answer
+	units       []tick.Unit
+	spare       [][]byte // bodies for reuse
+
+	mu      sync.Mutex // guards asked: shards hand over rare, tiny wishes and must never wait
+	asked   []wish
+	arrived chan struct{} // asked is not empty; capacity 1
+}
+
+type wish struct {
+	instrument uint32
+	epoch      uint64
+}
+
+// answer is what came of a request.
+type answer struct {
+	resync *resync
+	url    string // the venue's own
+	status int    // 0 = none came
+	header http.Header
+	body   []byte
+	at     int64 // when it was complete
+	err    error
+}
+
+// budgetOf makes the limiter of a venue's request weights: a quarter of 90 %
+// of them may go at once, the rest evenly, so that no minute sees more than
+// the 90 %; the remainder is for whoever shares the address.
+func budgetOf(weightPerMinute int) *rate.Limiter {
+	if weightPerMinute <= 0 {
+		return nil
+	}
+	usable := float64(weightPerMinute) * 0.9
+	return rate.NewLimiter(rate.Limit(usable*0.75/60), max(1, int(usable/4)))
+}
+
+// ask is called from any goroutine and never blocks.
+func (w *restWorker) ask(instrument uint32, epoch uint64) {
+	w.mu.Lock()
+	w.asked = append(w.asked, wish{instrument, epoch})
+	w.mu.Unlock()
+	select {
+	case w.arrived <- struct{}{}:
+	default:
+	}
+}
+
+func (w *restWorker) takeAsked() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, a := range w.asked {
+		w.queue.ask(a.instrument, a.epoch)
+	}
+	w.asked = w.asked[:0]
+}
+
+// run serves until ctx ends, and then waits for the requests in flight.
+func (w *restWorker) run(ctx context.Context) {
+	defer w.stats.setState(LineStopped, tick.ReasonStopped)
+	defer w.out.Close()
+	w.stats.setState(LineUp, tick.ReasonNone)
+	answers := make(chan answer, restParallel)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	inFlight := 0
+	for {
+		w.takeAsked()
+		wakeAt := int64(math.MaxInt64)
+		for inFlight < restParallel && ctx.Err() == nil {
+			var r *resync
+			if r, wakeAt = w.due(clock.Nanos()); r == nil {
+				break
+			}
+			if w.send(ctx, r, answers) {
+				inFlight++
+			}
+		}
+		var event <-chan time.Time
+		if wakeAt != math.MaxInt64 {
+			timer.Reset(time.Duration(max(wakeAt-clock.Nanos(), 0)))
+			event = timer.C
+		}
+		if inFlight == 0 && ctx.Err() != nil {
+			return
+		}
+		done := ctx.Done()
+		if ctx.Err() != nil {
+			done = nil
+		}
+		select {
+		case <-done:
+		case <-w.arrived:
+		case <-event:
+		case a := <-answers:
+			inFlight--
+			w.take(a)
+		}
+	}
+}
+
+// due returns a resync that may be sent now, or nil and when to look again.
+func (w *restWorker) due(now int64) (*resync, int64) {
+	r, at := w.queue.next(now)
+	if r == nil {
+		return nil, at
+	}
+	if now < w.pauseUntil {
+		return nil, w.pauseUntil
+	}
+	if w.budget == nil {
+		return r, now
+	}
+	request, _ := w.request(r)
+	reservation := w.budget.ReserveN(time.Now(), min(max(request.Weight, 1), w.budget.Burst()))
+	if wait := reservation.Delay(); wait > 0 {
+		reservation.Cancel()
+		return nil, now + int64(wait)
+	}
+	return r, now
+}
+
+func (w *restWorker) request(r *resync) (Request, bool) {
+	in := w.instruments[r.instrument]
+	if in == nil {
+		panic("BUG: resync of an instrument that the feed does not carry")
+	}
+	return w.adapter.SnapshotRequest(in)
+}
+
+// send starts the request of r; false if the venue has no such request.
+func (w *restWorker) send(ctx context.Context, r *resync, answers chan<- answer) bool {
+	w.queue.sent(r)
+	request, ok := w.request(r)
+	if !ok {
+		w.queue.answered(r, true, 0)
+		w.trouble.warn(troubleREST, clock.Nanos(), "no snapshot can be asked for: the venue sends it on the stream", "symbol", w.instruments[r.instrument].Symbol)
+		return false
+	}
+	url, err := OverrideURL(request.URL, w.base)
+	if err != nil {
+		panic("BUG: " + err.Error()) // New has tried it
+	}
+	w.stats.Requests.Add(1)
+	if r.retry {
+		w.stats.Retries.Add(1)
+	}
+	w.pauseUntil = clock.Nanos() + int64(jitter(restInterval))
+	var body []byte
+	if n := len(w.spare); n > 0 {
+		body, w.spare = w.spare[n-1], w.spare[:n-1]
+	}
+	go func() {
+		a := get(ctx, w.client, url, body, w.bodyLimit)
+		a.resync, a.url = r, request.URL
+		answers <- a
+	}()
+	return true
+}
+
+// take decodes an answer, passes its packets on, or sees to it that the
+// question is asked again.
+func (w *restWorker) take(a answer) {
+	now := clock.Nanos()
+	r := a.resync
+	// Decoders copy what they keep, and so does the recorder.
+	defer func() { w.spare = append(w.spare, a.body[:0]) }()
+	if a.err == nil && a.status == http.StatusOK {
+		// Answers that were complete at nearly the same time may arrive here the
+		// other way round; the times of a line ascend.
+		w.stampedAt = max(w.stampedAt, a.at)
+		w.ordinal++
+		at := Stamp{Line: w.number, Ordinal: w.ordinal, ReceiveNanos: w.stampedAt}
+		w.stats.Frames.Add(1)
+		w.stats.Bytes.Add(uint64(len(a.body)))
+		w.stats.LastFrameNanos.Set(w.stampedAt)
+		if w.recorder != nil {
+			w.recorder.rest(at.ReceiveNanos, at.Ordinal, a.url, a.body)
+		}
+		units, err := w.adapter.DecodeREST(w.units[:0], a.url, a.body, w.table, at, r.sentEpoch)
+		if err == nil && len(units) == 0 {
+			err = fmt.Errorf("%w: no snapshot in it", ErrUnknownMessage)
+		}
+		if err == nil {
+			w.units = units
+			w.throttle.reset()
+			w.queue.answered(r, true, now)
+			w.out.Write(units)
+			w.out.Flush()
+			return
+		}
+		a.err = err
+		w.stats.Faults[faultOf(err)].Add(1)
+	} else if errors.Is(a.err, errOversized) {
+		w.stats.Faults[FaultOversized].Add(1)
+	}
+	if errors.Is(a.err, context.Canceled) {
+		return // we are stopping
+	}
+	if a.status != http.StatusOK && w.recorder != nil {
+		w.recorder.restStatus(a.at, a.status, a.url, a.failure())
+	}
+	w.queue.answered(r, false, now)
+	symbol := w.instruments[r.instrument].Symbol
+	if a.status == http.StatusTooManyRequests || a.status == http.StatusTeapot {
+		wait := retryAfter(a.header, time.Now())
+		if wait == 0 {
+			wait = w.throttle.next()
+		}
+		// Waking exactly when the ban ends is what everybody else does.
+		wait += jitter(restInterval)
+		w.pauseUntil = max(w.pauseUntil, now+int64(wait))
+		w.stats.Throttled.Add(1)
+		w.trouble.warn(troubleThrottled, now, "the venue throttles our requests", "symbol", symbol, "status", a.status, "pause", wait)
+		return
+	}
+	w.stats.Failures.Add(1)
+	w.trouble.warn(troubleREST, now, "no snapshot", "symbol", symbol, "status", a.status, "retry_in", time.Duration(r.notBefore-now), "body", excerpt(a.body), "error", a.err)
+}
+
+// failure is what a capture keeps of a failed request.
+func (a *answer) failure() []byte {
+	if a.status == 0 && a.err != nil {
+		return []byte(a.err.Error())
+	}
+	return a.body
+}
+
+// get makes one request and reads the whole body into the memory of body.
+func get(ctx context.Context, client *http.Client, url string, body []byte, limit int64) answer {
+	a := answer{body: body[:0]}
+	a.err = func() error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		request.Header.Set("User-Agent", userAgent)
+		response, err := client.Do(request)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		a.status, a.header = response.StatusCode, response.Header
+		a.body, err = readBounded(a.body, response.Body, limit)
+		return err
+	}()
+	a.at = clock.Nanos()
+	return a
+}
+
+// readBounded appends all of r to dst, or fails beyond limit.
+func readBounded(dst []byte, r io.Reader, limit int64) ([]byte, error) {
+	r = io.LimitReader(r, limit+1)
+	for {
+		dst = slices.Grow(dst, 4096)
+		n, err := r.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		if int64(len(dst)) > limit {
+			return dst[:0], errOversized
+		}
+		if err == io.EOF {
+			return dst, nil
+		}
+		if err != nil {
+			return dst, err
+		}
+	}
+}
+
+// retryAfter reads the header of that name, seconds or a date; 0 = none.
+func retryAfter(h http.Header, now time.Time) time.Duration {
+	v := h.Get("Retry-After")
+	if v == "" {
+		return 0
+	}
+	var wait time.Duration
+	if seconds, err := strconv.ParseInt(v, 10, 32); err == nil {
+		wait = time.Duration(seconds) * time.Second
+	} else if at, err := http.ParseTime(v); err == nil {
+		wait = at.Sub(now)
+	}
+	return min(max(wait, 0), retryAfterMax)
+}
+
+// newHTTPClient returns the client of a feed; transport nil = one over dial.
+func newHTTPClient(dial DialFunc, transport http.RoundTripper) *http.Client {
+	if transport == nil {
+		transport = &http.Transport{
+			Proxy:                 http.ProxyFromEnvironment,
+			DialContext:           func(ctx context.Context, network, address string) (net.Conn, error) { return dial(ctx, network, address) },
+			TLSHandshakeTimeout:   handshakeTimeout,
+			MaxIdleConnsPerHost:   restParallel,
+			IdleConnTimeout:       time.Minute,
+			ForceAttemptHTTP2:     true,
+			ResponseHeaderTimeout: restTimeout,
+		}
+	}
+	return &http.Client{Transport: transport, Timeout: restTimeout}
+}

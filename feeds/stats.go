@@ -1,0 +1,69 @@
+package feeds
+
+import (
+	"tickproc/internal/stat"
+	"tickproc/tick"
+)
+
+// LineState says what a line is doing.
+type LineState uint8
+
+const (
+	LineConnecting LineState = iota // not connected: dialling, or waiting to
+	LineUp                          // connected
+	LineDown                        // lost; LineStats.Reason says why
+	LineStopped                     // Run has ended
+)
+
+func (s LineState) String() string {
+	return [...]string{"connecting", "up", "down", "stopped"}[s]
+}
+
+// LineStats are the numbers of one line. Any goroutine may read them.
+type LineStats struct {
+	Line uint16
+	Name string // the connection's, or "rest"
+
+	Frames         stat.Counter             // frames or REST bodies read
+	Bytes          stat.Counter             // their bytes, inflated
+	Faults         [FaultCount]stat.Counter // by Fault
+	LastFrameNanos stat.Gauge               // receive time of the last frame, 0 = none
+
+	// Of connections.
+	Connects     stat.Counter // sockets opened
+	DialFailures stat.Counter
+	Lost         stat.Counter // sockets that ended, for any reason but a stop
+	Refused      stat.Counter // subscription requests that the venue refused
+	Streams      []StreamStats
+
+	// Of the REST worker.
+	Requests  stat.Counter
+	Retries   stat.Counter // requests that follow a failed one about the same instrument
+	Throttled stat.Counter // answers 429 and 418
+	Failures  stat.Counter // all other answers without a usable snapshot, and none at all
+
+	Output *OutputStats
+	// Recorded and RecordDropped count lines of the capture; zero without a recorder.
+	Recorder *LineRecorderStats
+
+	state stat.Gauge // LineState<<8 | tick.Reason
+}
+
+// StreamStats are the numbers of one stream of a connection.
+type StreamStats struct {
+	Instrument uint32
+	Symbol     string
+	Channel    tick.Channels // exactly one
+	LastNanos  stat.Gauge    // receive time of its last packet, 0 = none
+	Up         stat.Gauge    // 1 while the venue delivers it
+}
+
+// State returns what the line does, and why if it is down.
+func (s *LineStats) State() (LineState, tick.Reason) {
+	v := s.state.Load()
+	return LineState(v >> 8), tick.Reason(v)
+}
+
+func (s *LineStats) setState(state LineState, reason tick.Reason) {
+	s.state.Set(int64(state)<<8 | int64(reason))
+}

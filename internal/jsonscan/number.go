@@ -1,0 +1,167 @@
+package jsonscan
+
+import (
+	"encoding/binary"
+	"math"
+	"math/bits"
+)
+
+// number reads a number by JSON's grammar.
+func (s *Scanner) number() Value {
+	t, i := s.text, s.at
+	v := Value{Kind: Uint, Start: int32(i)}
+	if i < len(t) && t[i] == '-' {
+		v.Kind = Number
+		i++
+	}
+	first := i
+	// Times and ids have 10 to 19 digits: take the first eight at once.
+	if i+8 <= len(t) {
+		if w := binary.LittleEndian.Uint64(t[i:]) ^ '0'*ones; nonDigits(w) == 0 {
+			v.Uint = eightDigits(w)
+			i += 8
+		}
+	}
+	for i < len(t) && t[i]-'0' <= 9 {
+		if v.Uint > (math.MaxUint64-9)/10 {
+			// Too large, or the last few values below 2^64, which no venue uses.
+			v.Kind = Number
+		}
+		v.Uint = v.Uint*10 + uint64(t[i]-'0')
+		i++
+	}
+	if i == first || t[first] == '0' && i > first+1 {
+		s.Fail()
+		return Value{}
+	}
+	if i < len(t) && (t[i] == '.' || t[i]|0x20 == 'e') {
+		v.Kind = Number
+		if i = fraction(t, i); i < 0 {
+			s.Fail()
+			return Value{}
+		}
+	}
+	s.at = i
+	v.End = int32(i)
+	if v.Kind == Number {
+		v.Uint = 0
+	}
+	return v
+}
+
+// fraction returns the end of the fraction and exponent at i, -1 if they are broken.
+func fraction(t []byte, i int) int {
+	if t[i] == '.' {
+		from := i + 1
+		if i = digitsEnd(t, from); i == from {
+			return -1
+		}
+	}
+	if i < len(t) && t[i]|0x20 == 'e' {
+		i++
+		if i < len(t) && (t[i] == '+' || t[i] == '-') {
+			i++
+		}
+		from := i
+		if i = digitsEnd(t, from); i == from {
+			return -1
+		}
+	}
+	return i
+}
+
+func digitsEnd(t []byte, i int) int {
+	for i < len(t) && t[i]-'0' <= 9 {
+		i++
+	}
+	return i
+}
+
+// Pair reads ["61837.63","1.5"], the way most venues write a level, as two
+// integers with the given decimal places: 6183763 and 15 for 2 and 1. Zeros
+// beyond the places do not count. Anything out of this plain way (white space,
+// signs, bare numbers, more elements, more digits) is not ok and leaves the
+// position where it was.
+//
+// hot: per level, 0 allocs.
+func (s *Scanner) Pair(places1, places2 uint8) (v1, v2 int64, ok bool) {
+	t, i := s.text, s.at
+	if i+1 >= len(t) || t[i] != '[' || t[i+1] != '"' {
+		return 0, 0, false
+	}
+	a, i := fixed(t, i+2, uint(places1))
+	if i < 0 || i+1 >= len(t) || t[i] != ',' || t[i+1] != '"' {
+		return 0, 0, false
+	}
+	b, i := fixed(t, i+2, uint(places2))
+	if i < 0 || i >= len(t) || t[i] != ']' {
+		return 0, 0, false
+	}
+	s.at = i + 1
+	return int64(a), int64(b), true
+}
+
+// placesFast and wholeFast bound what fixed reads: together they fit int64.
+const (
+	placesFast = 8
+	wholeFast  = 10
+)
+
+var pow10 = [placesFast + 1]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8}
+
+// fixed reads the plain decimal at i, behind its opening quote, at the given
+// decimal places, and returns the index behind the closing quote; -1 where
+// the text is not plain, or finer. It looks at eight bytes at once, so that
+// the number of digits costs no branch.
+func fixed(t []byte, i int, places uint) (v uint64, next int) {
+	if places > placesFast || i+8 > len(t) {
+		return 0, -1
+	}
+	w := binary.LittleEndian.Uint64(t[i:]) ^ '0'*ones
+	n := uint(bits.TrailingZeros64(nonDigits(w))) / 8
+	if n == 0 {
+		return 0, -1
+	}
+	v = eightDigits(w << (64 - 8*n))
+	i += int(n)
+	if n == 8 {
+		for ; i < len(t) && t[i]-'0' <= 9; i++ {
+			if n++; n > wholeFast {
+				return 0, -1
+			}
+			v = v*10 + uint64(t[i]-'0')
+		}
+	}
+	v *= pow10[places]
+	if i+8 < len(t) && t[i] == '.' {
+		i++
+		w := binary.LittleEndian.Uint64(t[i:]) ^ '0'*ones
+		n := uint(bits.TrailingZeros64(nonDigits(w))) / 8
+		if n == 0 {
+			return 0, -1
+		}
+		n = min(n, places)
+		v += eightDigits(w<<(64-8*n)) * pow10[places-n]
+		zeros := uint(bits.TrailingZeros64(w>>(8*n))) / 8
+		i += int(min(n+zeros, 8))
+		for i < len(t) && t[i] == '0' {
+			i++
+		}
+	}
+	if i >= len(t) || t[i] != '"' {
+		return 0, -1
+	}
+	return v, i + 1
+}
+
+// nonDigits marks the high bit of bytes that are no digits, given text with
+// '0' taken away by xor. The lowest mark is exact, marks above it may be carries.
+func nonDigits(w uint64) uint64 { return (w + 0x76*ones | w) & highs }
+
+// eightDigits is the number whose digits are the bytes of w, the first digit
+// in the lowest byte: digits are joined to pairs, pairs to fours, fours to
+// eight.
+func eightDigits(w uint64) uint64 {
+	w = w*10 + w>>8
+	return (w&0x000000ff000000ff*0x000f424000000064 + w>>16&0x000000ff000000ff*0x0000271000000001) >> 32
+}

@@ -1,0 +1,225 @@
+package pipeline
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+)
+
+// Config is everything a user chooses, as one YAML file says it. The tags are
+// the schema: `default` is what a missing key gets, `min` and `max` bound a
+// value, `oneof` lists the words it may be. A zero value always means the
+// default, so a file cannot say zero where the default is something else.
+//
+// Load and Parse return a Config that is filled and checked; one made in Go
+// is made so by EnsureDefaults and Validate.
+type Config struct {
+	// Instance says who writes; one writing instance per set of tables.
+	Instance string `yaml:"instance" default:"a"`
+	// DataDir holds captures, dead letters and state, relative to the working folder.
+	DataDir string  `yaml:"data_dir" default:"./data"`
+	QuestDB QuestDB `yaml:"questdb"`
+	// Feeds: at least one.
+	Feeds   []Feed  `yaml:"feeds"`
+	Bars    Bars    `yaml:"bars"`
+	Windows Windows `yaml:"windows"`
+	Book    Book    `yaml:"book"`
+	// Shards is the number of goroutines that keep books and bars; see ShardCount.
+	Shards AutoCount `yaml:"shards" max:"256"`
+	Rings  Rings     `yaml:"rings"`
+	// Wait is how a shard waits for packets: spin burns a core for the lowest
+	// latency, park sleeps, auto chooses by the number of cores.
+	Wait string `yaml:"wait" default:"auto" oneof:"auto spin yield park"`
+	// Pin binds each shard's thread to a core of its own.
+	Pin     bool    `yaml:"pin"`
+	Limits  Limits  `yaml:"limits"`
+	Record  Record  `yaml:"record"`
+	Metrics Metrics `yaml:"metrics"`
+	Log     Log     `yaml:"log"`
+}
+
+// QuestDB says where rows go, and how they are batched on the way.
+type QuestDB struct {
+	URL string `yaml:"url" default:"http://127.0.0.1:9000"`
+	// Token, or Username and Password, or none of them.
+	Token    Secret `yaml:"token"`
+	Username string `yaml:"username"`
+	Password Secret `yaml:"password"`
+	// A batch leaves when its oldest row is FlushInterval old or when it has FlushRows.
+	FlushInterval Duration `yaml:"flush_interval" default:"100ms" min:"1ms" max:"1m"`
+	FlushRows     int      `yaml:"flush_rows" default:"20000" min:"1" max:"1000000"`
+	// MaxMemory bounds the rows that wait while QuestDB is away.
+	MaxMemory Size `yaml:"max_memory" default:"512MiB" min:"16MiB" max:"1TiB"`
+	// Numbers is the column type of prices and sizes.
+	Numbers        string   `yaml:"numbers" default:"double" oneof:"double decimal"`
+	RequestTimeout Duration `yaml:"request_timeout" default:"10s" min:"100ms" max:"5m"`
+}
+
+// Feed is what one venue is asked for. A venue may have several, with
+// different symbols.
+type Feed struct {
+	Venue string `yaml:"venue"`
+	// Symbols in the venue's spelling, at least one.
+	Symbols []string `yaml:"symbols"`
+	// Channels are names of tick.ChannelNames.
+	Channels []string `yaml:"channels" default:"[trades, quotes, depth]"`
+	// WSURL and RESTURL replace scheme, host and port of the venue's own
+	// addresses; a path goes before the venue's path.
+	WSURL   string `yaml:"ws_url"`
+	RESTURL string `yaml:"rest_url"`
+	// CatalogTimeout is how long the start waits for the venue's instruments
+	// before it goes on without them.
+	CatalogTimeout Duration `yaml:"catalog_timeout" default:"10s" min:"100ms" max:"10m"`
+}
+
+// Bars says which bars are made of trades.
+type Bars struct {
+	// Intervals: an empty, non-nil list makes no bars.
+	Intervals []Duration `yaml:"intervals" default:"[1s, 1m, 1h, 1d]" min:"1ms" max:"31d"`
+	// Grace is how long after its end, on the estimated venue clock, a bar waits for trades.
+	Grace Duration `yaml:"grace" default:"250ms" min:"1ms" max:"1m"`
+	// Lateness is how late a trade may be and still revise its bar.
+	Lateness Duration `yaml:"lateness" default:"10s" min:"1ms" max:"1h"`
+	// Empty says what an interval without trades gives: no row, or the last close.
+	Empty string `yaml:"empty" default:"skip" oneof:"skip carry"`
+}
+
+// Windows says which averages are made of trades.
+type Windows struct {
+	// VWAP: an empty, non-nil list makes no sliding windows.
+	VWAP []VWAP `yaml:"vwap" default:"[{span: 60s, step: 1s}]"`
+	// Session is where the session VWAP begins anew.
+	Session string `yaml:"session" default:"utc-day" oneof:"utc-day none"`
+}
+
+// VWAP is one sliding window: a value each Step over the last Span.
+type VWAP struct {
+	Span Duration `yaml:"span" min:"1ms" max:"31d"`
+	Step Duration `yaml:"step" default:"1s" min:"1ms" max:"1d"`
+}
+
+// Book says which images of the books become rows.
+type Book struct {
+	Every Duration `yaml:"every" default:"1s" min:"10ms" max:"1h"`
+	// OnChange: a row at each change within the depth, beside the sampled ones.
+	OnChange bool `yaml:"on_change"`
+	// Depth is the number of levels a side in a row.
+	Depth int `yaml:"depth" default:"10" min:"1" max:"50"`
+}
+
+// Rings sizes the queues between sockets and shards.
+type Rings struct {
+	// Units of 64 bytes a ring, rounded up to a power of two. The least holds
+	// two packets of tick.MaxLevels levels.
+	Units int `yaml:"units" default:"32768" min:"4096" max:"16777216"`
+}
+
+// Limits say when data is too old or too strange to trust.
+type Limits struct {
+	// Silence of a depth stream after which its book is invalid.
+	Silence Duration `yaml:"silence" default:"5m" min:"1s" max:"1d"`
+	// Stale is how far quotes may run ahead of depth before the book is invalid.
+	Stale Duration `yaml:"stale" default:"3s" min:"100ms" max:"1h"`
+	// ClockWindow: an exchange time further than this from the receive time is
+	// replaced by it.
+	ClockWindow Duration `yaml:"clock_window" default:"10m" min:"1s" max:"1d"`
+}
+
+// Record keeps the raw frames; no Dir keeps none.
+type Record struct {
+	Dir         string   `yaml:"dir"`
+	RotateSize  Size     `yaml:"rotate_size" default:"256MiB" min:"1MiB" max:"1TiB"`
+	RotateEvery Duration `yaml:"rotate_every" default:"1h" min:"1s" max:"31d"`
+}
+
+// Metrics says where /metrics, /livez and /readyz are served.
+type Metrics struct {
+	// Listen is host:port, or none.
+	Listen string `yaml:"listen" default:"127.0.0.1:9464"`
+	// Expose allows a Listen beyond loopback: the endpoint has no password.
+	Expose bool `yaml:"expose"`
+}
+
+// ListenNone as Metrics.Listen serves no metrics.
+const ListenNone = "none"
+
+// Log says what is logged and how.
+type Log struct {
+	Level string `yaml:"level" default:"info" oneof:"debug info warn error"`
+	// Format auto is text on a terminal, JSON otherwise.
+	Format string `yaml:"format" default:"auto" oneof:"auto text json"`
+}
+
+// ShardCount is the number of shards on a machine of that many cores: as
+// configured, else half the cores, which leaves the rest to sockets and writer.
+func (c *Config) ShardCount(cores int) int {
+	if c.Shards != Auto {
+		return int(c.Shards)
+	}
+	return max(1, cores/2)
+}
+
+// Host is what a configuration is checked against. The zero Host, with the
+// names of the venues, is this machine.
+type Host struct {
+	Venues    []string                          // names that feeds may have
+	Cores     int                               // 0: GOMAXPROCS
+	LookupEnv func(name string) (string, bool)  // nil: os.LookupEnv
+	ReadFile  func(path string) ([]byte, error) // nil: the file system
+}
+
+func (h *Host) ensureDefaults() {
+	if h.Cores == 0 {
+		h.Cores = runtime.GOMAXPROCS(0)
+	}
+	if h.LookupEnv == nil {
+		h.LookupEnv = os.LookupEnv
+	}
+	if h.ReadFile == nil {
+		h.ReadFile = readBounded
+	}
+}
+
+// configBytesMax bounds a configuration and every file it names: a mistaken
+// path to a device or a capture must end soon. It is room for 20,000 symbols.
+const configBytesMax = 256 << 10
+
+func readBounded(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, configBytesMax+1))
+	if err == nil && len(text) > configBytesMax {
+		err = fmt.Errorf("%s is larger than %v", path, Size(configBytesMax))
+	}
+	return text, err
+}
+
+// Load reads and checks a configuration file. The error is Errors where the
+// file could be read.
+func Load(path string, host Host) (*Config, error) {
+	text, err := readBounded(path)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	return Parse(path, text, host)
+}
+
+// Parse reads and checks the text of a configuration; name stands in faults.
+// The error, if any, is Errors: every fault, in order of position.
+func Parse(name string, text []byte, host Host) (*Config, error) {
+	host.ensureDefaults()
+	c := new(Config)
+	d := newDecoder(name, text, host)
+	d.document(c)
+	c.EnsureDefaults()
+	d.addUnlessTold(c.Validate(host))
+	if len(d.faults) > 0 {
+		d.faults.sort()
+		return nil, d.faults
+	}
+	return c, nil
+}

@@ -1,0 +1,289 @@
+package pipeline
+
+import (
+	"fmt"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"tickproc/ops"
+	"tickproc/tick"
+)
+
+// Validate returns every fault of a configuration whose defaults are filled;
+// nil if there is none. The faults have paths, no places.
+func (c *Config) Validate(host Host) Errors {
+	host.ensureDefaults()
+	k := &check{host: host}
+	k.tags(reflect.ValueOf(c).Elem(), "", "")
+	k.names(c)
+	k.questDB(&c.QuestDB)
+	k.feeds(c.Feeds)
+	k.bars(&c.Bars)
+	k.windows(&c.Windows)
+	k.cores(c)
+	k.metrics(&c.Metrics)
+	return k.faults
+}
+
+type check struct {
+	host   Host
+	faults Errors
+}
+
+func (k *check) fault(path, reason, remedy string) {
+	k.faults = append(k.faults, Fault{Path: path, Reason: reason, Remedy: remedy})
+}
+
+// tags checks what the struct tags say: bounds and words. Tags of a list hold
+// for its elements.
+func (k *check) tags(v reflect.Value, path string, tag reflect.StructTag) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			f := v.Type().Field(i)
+			k.tags(v.Field(i), join(path, f.Tag.Get("yaml")), f.Tag)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			k.tags(v.Index(i), fmt.Sprintf("%s[%d]", path, i), tag)
+		}
+	case reflect.String:
+		k.text(v, path, tag)
+	case reflect.Int, reflect.Int64:
+		k.bounds(v, path, tag)
+	}
+}
+
+func (k *check) text(v reflect.Value, path string, tag reflect.StructTag) {
+	if !isText(v.String()) {
+		k.fault(path, "holds a line break or another control character", "remove it")
+		return
+	}
+	if words := strings.Fields(tag.Get("oneof")); len(words) > 0 {
+		k.word(path, "", v.String(), words)
+	}
+}
+
+// word checks that a value is one of the known ones; what names its kind.
+func (k *check) word(path, what, value string, known []string) bool {
+	if slices.Contains(known, value) {
+		return true
+	}
+	if what == "" {
+		k.fault(path, quote(value)+" is not known here", didYouMean(value, known))
+	} else {
+		k.fault(path, "unknown "+what+" "+quote(value), didYouMean(value, known))
+	}
+	return false
+}
+
+func (k *check) bounds(v reflect.Value, path string, tag reflect.StructTag) {
+	if v.IsZero() && tag.Get("default") == "" {
+		return // not given; where it must be, its section says so
+	}
+	bound := func(name string) (reflect.Value, bool) {
+		text := tag.Get(name)
+		if text == "" {
+			return reflect.Value{}, false
+		}
+		b := reflect.New(v.Type()).Elem()
+		decodeTag(text, b)
+		return b, true
+	}
+	if low, ok := bound("min"); ok && v.Int() < low.Int() {
+		k.fault(path, fmt.Sprintf("%v is less than %v", v, low), fmt.Sprintf("write %v or more", low))
+	}
+	if high, ok := bound("max"); ok && v.Int() > high.Int() {
+		k.fault(path, fmt.Sprintf("%v is more than %v", v, high), fmt.Sprintf("write %v or less", high))
+	}
+}
+
+func (k *check) names(c *Config) {
+	// The instance stands in file names and table rows.
+	const nameLengthMax = 32
+	plain := !strings.ContainsFunc(c.Instance, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_')
+	})
+	if !plain || len(c.Instance) > nameLengthMax {
+		k.fault("instance", quote(c.Instance)+" is no name", fmt.Sprintf("use up to %d letters, digits, - and _", nameLengthMax))
+	}
+}
+
+func (k *check) questDB(q *QuestDB) {
+	k.address("questdb.url", q.URL, "http", "https")
+	if u, err := url.Parse(q.URL); err == nil && u.Path != "" && u.Path != "/" {
+		k.fault("questdb.url", quote(q.URL)+" has a path", "end the address after the port")
+	}
+	switch {
+	case q.Token != "" && (q.Username != "" || q.Password != ""):
+		k.fault("questdb.token", "there are a token and a username or password", "keep the token, or the other two")
+	case q.Username != "" && q.Password == "":
+		k.fault("questdb.username", "there is no password for the username", "add questdb.password")
+	case q.Username == "" && q.Password != "":
+		k.fault("questdb.password", "there is no username for the password", "add questdb.username")
+	}
+}
+
+// address checks that a URL says scheme, host and, if it likes, port and path.
+func (k *check) address(path, address string, schemes ...string) {
+	fault := func(reason, remedy string) { k.fault(path, strconv.Quote(maskURL(address))+reason, remedy) }
+	example := fmt.Sprintf("write it as %s://host:port", schemes[0])
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || u.Opaque != "" || u.Scheme == "":
+		fault(" is not an address", example)
+	case !slices.Contains(schemes, u.Scheme):
+		fault(fmt.Sprintf(" has the scheme %s", u.Scheme), "use "+strings.Join(schemes, " or "))
+	case u.Hostname() == "":
+		fault(" names no host", example)
+	case u.Port() != "" && !isPort(u.Port()), strings.HasSuffix(u.Host, ":"):
+		fault(" has no usable port", "use a port from 1 to 65535")
+	case u.RawQuery != "" || u.Fragment != "" || u.ForceQuery:
+		fault(" has a query or fragment", "end the address after host, port and path")
+	case u.User != nil && path == "questdb.url":
+		fault(" holds a user", "use questdb.username and questdb.password")
+	case u.User != nil && schemes[0] == "ws":
+		fault(" holds a user, which websockets do not take", "remove it")
+	}
+}
+
+func isPort(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return err == nil && n > 0
+}
+
+func (k *check) feeds(feeds []Feed) {
+	if len(feeds) == 0 {
+		k.fault("feeds", "there is no feed", "add one, with venue and symbols")
+	}
+	type symbolOf struct{ venue, symbol string }
+	first := map[symbolOf]string{}
+	for i := range feeds {
+		f, path := &feeds[i], fmt.Sprintf("feeds[%d]", i)
+		if f.Venue == "" {
+			k.fault(path+".venue", "a feed needs a venue", "known: "+strings.Join(k.host.Venues, ", "))
+		} else {
+			k.word(path+".venue", "venue", f.Venue, k.host.Venues)
+		}
+		if len(f.Symbols) == 0 {
+			k.fault(path+".symbols", "a feed needs symbols", "list them in the venue's spelling")
+		}
+		for j, symbol := range f.Symbols {
+			symbolPath := fmt.Sprintf("%s.symbols[%d]", path, j)
+			if !k.symbol(symbolPath, symbol) {
+				continue
+			}
+			at, twice := first[symbolOf{f.Venue, symbol}]
+			if twice {
+				k.fault(symbolPath, fmt.Sprintf("%s of %s is listed already, as %s", quote(symbol), f.Venue, at), "remove one")
+				continue
+			}
+			first[symbolOf{f.Venue, symbol}] = symbolPath
+		}
+		k.channels(path+".channels", f.Channels)
+		if f.WSURL != "" {
+			k.address(path+".ws_url", f.WSURL, "ws", "wss")
+		}
+		if f.RESTURL != "" {
+			k.address(path+".rest_url", f.RESTURL, "http", "https")
+		}
+	}
+}
+
+func (k *check) symbol(path, symbol string) bool {
+	const symbolLengthMax = 64
+	switch {
+	case symbol == "":
+		k.fault(path, "is empty", "write the venue's spelling of a symbol")
+	case strings.ContainsAny(symbol, "*?"):
+		k.fault(path, quote(symbol)+" is a pattern, which this release does not resolve", "list the symbols one by one")
+	case len(symbol) > symbolLengthMax || strings.ContainsAny(symbol, " \t,"):
+		k.fault(path, quote(symbol)+" is no symbol", "write each symbol as an element of its own")
+	default:
+		return true
+	}
+	return false
+}
+
+func (k *check) channels(path string, channels []string) {
+	if len(channels) == 0 {
+		k.fault(path, "a feed needs channels", "known: "+strings.Join(tick.ChannelNames(), ", "))
+	}
+	for i, channel := range channels {
+		p := fmt.Sprintf("%s[%d]", path, i)
+		if k.word(p, "channel", channel, tick.ChannelNames()) && slices.Contains(channels[:i], channel) {
+			k.fault(p, quote(channel)+" is listed twice", "remove one")
+		}
+	}
+}
+
+func (k *check) bars(b *Bars) {
+	for i, interval := range b.Intervals {
+		if slices.Contains(b.Intervals[:i], interval) {
+			k.fault(fmt.Sprintf("bars.intervals[%d]", i), interval.String()+" is listed twice", "remove one")
+		}
+	}
+	if b.Lateness < b.Grace {
+		k.fault("bars.lateness", fmt.Sprintf("%v is less than bars.grace, %v", b.Lateness, b.Grace),
+			"a trade that a bar still waits for cannot be too late: lower grace or raise lateness")
+	}
+}
+
+// vwapStepsMax bounds the sums that a window keeps for each instrument.
+const vwapStepsMax = 100_000
+
+func (k *check) windows(w *Windows) {
+	for i, v := range w.VWAP {
+		path := fmt.Sprintf("windows.vwap[%d]", i)
+		switch {
+		case v.Span == 0:
+			k.fault(path+".span", "a window needs a span", "write one such as 60s")
+		case v.Step <= 0:
+			// Its own bound says so.
+		case v.Span%v.Step != 0:
+			k.fault(path+".span", fmt.Sprintf("%v is not a multiple of the step, %v", v.Span, v.Step), "choose a span of whole steps")
+		case v.Span/v.Step > vwapStepsMax:
+			k.fault(path+".step", fmt.Sprintf("a span of %v has %d steps of %v, more than %d", v.Span, v.Span/v.Step, v.Step, vwapStepsMax),
+				"choose a longer step")
+		case slices.Contains(w.VWAP[:i], v):
+			k.fault(path, fmt.Sprintf("the window of %v each %v is listed twice", v.Span, v.Step), "remove one")
+		}
+	}
+}
+
+func (k *check) cores(c *Config) {
+	shards := c.ShardCount(k.host.Cores)
+	// A spinning shard never leaves its core; sockets and writer need two more.
+	if need := shards + 2; c.Wait == "spin" && k.host.Cores < need {
+		k.fault("wait", fmt.Sprintf("spin with %s needs %d cores, and there are %d", plural(shards, "shard"), need, k.host.Cores),
+			"use auto or park, or fewer shards")
+	}
+	if c.Pin && shards > k.host.Cores {
+		k.fault("pin", fmt.Sprintf("%s cannot have a core each of %d", plural(shards, "shard"), k.host.Cores),
+			"leave pin out, or use fewer shards")
+	}
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func (k *check) metrics(m *Metrics) {
+	if m.Listen == ListenNone {
+		return
+	}
+	loopback, err := ops.IsLoopback(m.Listen)
+	switch {
+	case err != nil:
+		k.fault("metrics.listen", quote(m.Listen)+" is not host:port", "write it as 127.0.0.1:9464, or none")
+	case !loopback && !m.Expose:
+		k.fault("metrics.listen", quote(m.Listen)+" is not a loopback address, and the endpoint has no password",
+			"use 127.0.0.1, or set metrics.expose: true")
+	}
+}

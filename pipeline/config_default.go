@@ -1,0 +1,36 @@
+package pipeline
+
+import (
+	"reflect"
+)
+
+// EnsureDefaults gives every zero value its default. Idempotent. An empty
+// list that is not nil stays: it says none.
+func (c *Config) EnsureDefaults() { ensureDefaults(reflect.ValueOf(c).Elem()) }
+
+func ensureDefaults(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Slice:
+		for i := range v.Len() {
+			ensureDefaults(v.Index(i))
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			field := v.Field(i)
+			if text := v.Type().Field(i).Tag.Get("default"); text != "" && field.IsZero() {
+				decodeTag(text, field)
+			}
+			ensureDefaults(field)
+		}
+	}
+}
+
+// decodeTag reads a tag's text, which is YAML, into v.
+func decodeTag(text string, v reflect.Value) {
+	d := newDecoder("tag", []byte(text), Host{})
+	d.at[""] = place{1, 1}
+	d.value(d.body(), "", v.Addr().Interface())
+	if len(d.faults) > 0 {
+		panic("BUG: a tag of the configuration: " + d.faults.Error())
+	}
+}

@@ -1,0 +1,106 @@
+package pipeline
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+func TestEffective(t *testing.T) {
+	t.Parallel()
+	c, err := Parse("t.yaml", []byte(`
+questdb: {url: "http://${HOST}:9000", token: "${TOKEN}"}
+feeds:
+  - venue: binance-spot
+    symbols: ['1000', BTCUSDT, "null", é]
+    rest_url: https://me:hush@h:7001
+bars: {intervals: []}
+data_dir: /a b/$$c
+`), testHost())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `instance: a
+data_dir: "/a b/$$c"
+questdb:
+  url: http://db.example:9000
+  token: "***"
+  flush_interval: 100ms
+  flush_rows: 20000
+  max_memory: 512MiB
+  numbers: double
+  request_timeout: 10s
+feeds:
+  - venue: binance-spot
+    symbols: ["1000", BTCUSDT, "null", "é"]
+    channels: [trades, quotes, depth]
+    rest_url: "https://***@h:7001"
+    catalog_timeout: 10s
+bars:
+  intervals: []
+  grace: 250ms
+  lateness: 10s
+  empty: skip
+windows:
+  vwap:
+    - span: 1m
+      step: 1s
+  session: utc-day
+book:
+  every: 1s
+  on_change: false
+  depth: 10
+shards: auto
+rings:
+  units: 32768
+wait: auto
+pin: false
+limits:
+  silence: 5m
+  stale: 3s
+  clock_window: 10m
+record:
+  rotate_size: 256MiB
+  rotate_every: 1h
+metrics:
+  listen: "127.0.0.1:9464"
+  expose: false
+log:
+  level: info
+  format: auto
+`
+	if have := string(c.Effective()); have != want {
+		t.Errorf("have\n%s\nwant\n%s", have, want)
+	}
+	again, err := Parse("effective", c.Effective(), testHost())
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.QuestDB.Token, again.Feeds[0].RESTURL = c.QuestDB.Token, c.Feeds[0].RESTURL
+	if !reflect.DeepEqual(again, c) {
+		t.Errorf("read again it is\n%s", again.Effective())
+	}
+}
+
+func TestASecretIsNeverPrinted(t *testing.T) {
+	t.Parallel()
+	q := QuestDB{Token: "hush", Password: "hush"}
+	var out bytes.Buffer
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		fmt.Fprintf(&out, verb+" "+verb+"\n", q, q.Token)
+	}
+	slog.New(slog.NewTextHandler(&out, nil)).Info("m", "token", q.Token, "all", q)
+	slog.New(slog.NewJSONHandler(&out, nil)).Info("m", "token", q.Token, "all", q)
+	text, err := json.Marshal(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out.Write(text)
+	if strings.Contains(out.String(), "hush") || strings.Contains(out.String(), fmt.Sprintf("%x", "hush")) {
+		t.Errorf("it is:\n%s", out.String())
+	}
+}

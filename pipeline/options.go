@@ -1,0 +1,85 @@
+package pipeline
+
+import (
+	"hash/fnv"
+	"time"
+
+	"tickproc/engine"
+	"tickproc/indicators"
+	"tickproc/ringbuf"
+	"tickproc/tick"
+	"tickproc/writer/questdb"
+)
+
+// DefaultConfig is the configuration of an empty file, without feeds.
+func DefaultConfig() *Config {
+	c := new(Config)
+	c.EnsureDefaults()
+	return c
+}
+
+// engineOptions is what of a configuration decides a shard's output.
+func (c *Config) engineOptions() engine.Options {
+	o := engine.Options{
+		Grace: c.Bars.Grace.Std(), Lateness: c.Bars.Lateness.Std(), Carry: c.Bars.Empty == "carry",
+		BookEvery: c.Book.Every.Std(), BookOnChange: c.Book.OnChange, BookDepth: c.Book.Depth,
+		Silence: c.Limits.Silence.Std(), Stale: c.Limits.Stale.Std(), ClockWindow: c.Limits.ClockWindow.Std(),
+	}
+	for _, interval := range c.Bars.Intervals {
+		o.Intervals = append(o.Intervals, interval.Std())
+	}
+	for _, w := range c.Windows.VWAP {
+		o.Windows = append(o.Windows, indicators.WindowSpec{Span: w.Span.Std(), Step: w.Step.Std()})
+	}
+	if c.Windows.Session == "utc-day" {
+		o.Windows = append(o.Windows, indicators.WindowSpec{})
+	}
+	return o
+}
+
+// windowNames are the names of the windows, in the order in which rows count them.
+func windowNames(o *engine.Options) []string {
+	var names []string
+	for _, spec := range o.Windows {
+		names = append(names, indicators.WindowName(spec))
+	}
+	return names
+}
+
+// questDBOptions is what of a configuration concerns QuestDB.
+func (c *Config) questDBOptions() questdb.Options {
+	q := &c.QuestDB
+	engineOptions := c.engineOptions()
+	return questdb.Options{
+		URL: q.URL, Credentials: c.credentials(),
+		FlushRows: q.FlushRows, FlushInterval: q.FlushInterval.Std(), MaxBytes: int64(q.MaxMemory),
+		RequestTimeout: q.RequestTimeout.Std(), Numbers: q.Numbers, Depth: c.Book.Depth,
+		Windows: windowNames(&engineOptions),
+	}
+}
+
+func (c *Config) credentials() questdb.Credentials {
+	return questdb.Credentials{Token: string(c.QuestDB.Token), User: c.QuestDB.Username, Password: string(c.QuestDB.Password)}
+}
+
+// channels is the set of channels of a feed.
+func (f *Feed) channels() (set tick.Channels) {
+	for _, name := range f.Channels {
+		set |= tick.ChannelOf(name)
+	}
+	return set
+}
+
+func (c *Config) waitPolicy() ringbuf.Policy {
+	return map[string]ringbuf.Policy{"auto": ringbuf.Auto, "spin": ringbuf.Spin, "yield": ringbuf.Yield, "park": ringbuf.Park}[c.Wait]
+}
+
+// shardOf routes an underlying: all venues' instruments of it share a shard.
+func shardOf(underlying string, shards int) int {
+	h := fnv.New32a()
+	h.Write([]byte(underlying))
+	return int(h.Sum32() % uint32(shards))
+}
+
+// drainTime is how long a stop may take to deliver what was accepted.
+const drainTime = 30 * time.Second

@@ -1,0 +1,33 @@
+package pipeline
+
+import (
+	"net/url"
+
+	"tickproc/feeds"
+	"tickproc/feeds/binance"
+	"tickproc/tick"
+)
+
+// Venues are the names of all venues there is an adapter for.
+func Venues() []string { return binance.Venues() }
+
+// adapterOf returns the adapter of a venue.
+func adapterOf(venue string) (feeds.Adapter, bool) { return binance.New(venue) }
+
+// venueOfURL finds the venue that a recorded connection was made to, by host.
+func venueOfURL(recorded string) (string, bool) {
+	u, err := url.Parse(recorded)
+	if err != nil {
+		return "", false
+	}
+	for _, venue := range Venues() {
+		adapter, _ := adapterOf(venue)
+		in := adapter.Instrument("X")
+		for _, c := range adapter.Plan([]feeds.Subscription{{Instrument: &in, Channels: tick.ChannelTrades | tick.ChannelDepth}}) {
+			if own, err := url.Parse(c.URL); err == nil && own.Hostname() == u.Hostname() {
+				return venue, true
+			}
+		}
+	}
+	return "", false
+}

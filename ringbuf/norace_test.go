@@ -1,0 +1,7 @@
+//go:build !race
+
+package ringbuf
+
+import "testing"
+
+func skipUnderRace(*testing.T) {}

@@ -1,0 +1,7 @@
+//go:build !race
+
+package tick
+
+import "testing"
+
+func skipUnderRace(*testing.T) {}

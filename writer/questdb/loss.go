@@ -1,0 +1,76 @@
+package questdb
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"tickproc/tick"
+)
+
+// losses remember what never reached the database, by instrument and table,
+// until a row in gaps can say so. While the database is away a loss grows
+// instead of becoming many rows; it is written when the database takes rows
+// again.
+// owner: the goroutine that writes rows.
+type losses struct {
+	open map[lossKey]loss
+	// written is the last row of each key. A row in gaps has its start for a
+	// key: a second loss with the same start goes on with the first.
+	written map[lossKey]loss
+	acked   uint64 // posts that were acknowledged when the last loss was noted
+	since   int64  // when the oldest of open was noted
+}
+
+type lossKey struct {
+	table      int
+	instrument uint32
+	reason     tick.Reason
+}
+
+type loss struct {
+	from, to int64 // ts
+	rows     int64
+}
+
+func (l loss) with(o loss) loss {
+	return loss{from: min(l.from, o.from), to: max(l.to, o.to), rows: l.rows + o.rows}
+}
+
+// lossInterval bounds how often losses become rows where the database is slow
+// rather than away.
+const lossInterval = 1e9
+
+func newLosses() losses {
+	return losses{open: map[lossKey]loss{}, written: map[lossKey]loss{}}
+}
+
+func (l *losses) note(key lossKey, add loss, acked uint64, now int64) {
+	if len(l.open) == 0 {
+		l.since = now
+	}
+	l.acked = acked
+	if before, ok := l.open[key]; ok {
+		add = before.with(add)
+	} else if before, ok := l.written[key]; ok && before.from == add.from {
+		add = before.with(add)
+	}
+	l.open[key] = add
+}
+
+// due reports that rows get through again.
+func (l *losses) due(acked uint64, now int64) bool {
+	return len(l.open) > 0 && acked > l.acked && now-l.since >= lossInterval
+}
+
+// take calls f with every open loss, in a fixed order, and closes them.
+func (l *losses) take(f func(lossKey, loss)) {
+	keys := slices.SortedFunc(maps.Keys(l.open), func(a, b lossKey) int {
+		return cmp.Or(a.table-b.table, cmp.Compare(a.instrument, b.instrument), cmp.Compare(a.reason, b.reason))
+	})
+	for _, key := range keys {
+		f(key, l.open[key])
+		l.written[key] = l.open[key]
+		delete(l.open, key)
+	}
+}

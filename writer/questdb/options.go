@@ -1,0 +1,166 @@
+package questdb
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"tickproc/internal/clock"
+)
+
+// Options of a Sink. The zero value writes to a QuestDB on this machine.
+type Options struct {
+	// URL of QuestDB's HTTP endpoint; default http://127.0.0.1:9000.
+	URL string
+	// Credentials of the endpoint: a token, or a user and a password.
+	Credentials
+
+	// A batch leaves when it has FlushRows rows (default 75,000), when its
+	// oldest row is FlushInterval old (default 100 ms), or at 16 MiB.
+	FlushRows     int
+	FlushInterval time.Duration
+	// MaxBytes bounds the encoded rows that wait for QuestDB; default 512 MiB,
+	// at least 1 MiB. Beyond it rows are lost: oldest quotes first, then book
+	// rows, trades, and the rest.
+	MaxBytes int64
+	// RequestTimeout bounds one request; default 30 s.
+	RequestTimeout time.Duration
+
+	// DeadLetterDir gets dead-letters.jsonl, the rows that QuestDB refused.
+	// "" = they are logged and counted alone.
+	DeadLetterDir string
+
+	// Numbers is "double" (default) or "decimal": how prices and sizes are stored.
+	Numbers string
+	// Depth is the number of levels a side in table book; default 10.
+	Depth int
+	// Windows are the names of WindowRow.Name.
+	Windows []string
+
+	// PartitionBy overrides a table's partition: HOUR, DAY, WEEK, MONTH, YEAR.
+	// It applies to tables that are created from here on.
+	PartitionBy map[string]string
+	// TTL limits a table's age, "30 DAYS", when it is created; key "*" is all
+	// tables that are not named. Default: rows are kept for ever. QuestDB
+	// measures it from the newest row of the table.
+	TTL map[string]string
+
+	// Logger; default slog.Default().
+	Logger *slog.Logger
+	// Now is the wall clock in ns; default the process clock.
+	Now func() int64
+}
+
+// Credentials of a QuestDB endpoint; empty fields are not sent.
+type Credentials struct{ Token, User, Password string }
+
+// flushBytesMax closes a batch of wide rows before it has FlushRows: the
+// server's time for one request, and a lane's memory, stay bounded.
+const flushBytesMax = 16 << 20
+
+// EnsureDefaults fills what was left zero.
+func (o *Options) EnsureDefaults() {
+	fill := func(text *string, value string) {
+		if *text == "" {
+			*text = value
+		}
+	}
+	fill(&o.URL, "http://127.0.0.1:9000")
+	fill(&o.Numbers, "double")
+	if o.FlushRows == 0 {
+		o.FlushRows = 75_000
+	}
+	if o.FlushInterval == 0 {
+		o.FlushInterval = 100 * time.Millisecond
+	}
+	if o.MaxBytes == 0 {
+		o.MaxBytes = 512 << 20
+	}
+	if o.RequestTimeout == 0 {
+		o.RequestTimeout = 30 * time.Second
+	}
+	if o.Depth == 0 {
+		o.Depth = 10
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Now == nil {
+		o.Now = clock.Nanos
+	}
+	o.URL = strings.TrimRight(o.URL, "/")
+}
+
+var (
+	partitions = []string{"HOUR", "DAY", "WEEK", "MONTH", "YEAR"}
+	ttlText    = regexp.MustCompile(`^[1-9][0-9]{0,5} (HOURS?|DAYS?|WEEKS?|MONTHS?|YEARS?)$`)
+)
+
+// Validate returns every fault of options whose defaults are filled in.
+func (o *Options) Validate() error {
+	var faults []error
+	bad := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	if u, err := url.Parse(o.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		bad("questdb url %q: want http://host:port or https://host:port", o.URL)
+	} else if u.User != nil {
+		bad("questdb url: put user and password into their own keys")
+	}
+	if o.Token != "" && o.User != "" {
+		bad("questdb: give a token or a user, not both")
+	}
+	if o.FlushRows < 1 || o.FlushRows > 10_000_000 {
+		bad("questdb flush rows %d: want 1 to 10000000", o.FlushRows)
+	}
+	if o.FlushInterval < time.Millisecond || o.FlushInterval > time.Minute {
+		bad("questdb flush interval %s: want 1ms to 1m", o.FlushInterval)
+	}
+	if o.MaxBytes < 1<<20 {
+		bad("questdb max bytes %d: want at least 1048576", o.MaxBytes)
+	}
+	if o.RequestTimeout < 0 {
+		bad("questdb request timeout %s: want a positive duration", o.RequestTimeout)
+	}
+	if o.Numbers != "double" && o.Numbers != "decimal" {
+		bad("questdb numbers %q: want double or decimal", o.Numbers)
+	}
+	if o.Depth < 1 || o.Depth > 100 {
+		bad("questdb book depth %d: want 1 to 100", o.Depth)
+	}
+	tables := TableNames()
+	for name, by := range o.PartitionBy {
+		if !slices.Contains(tables, name) {
+			bad("questdb partition_by %q: no such table, want one of %s", name, strings.Join(tables, ", "))
+		}
+		if !slices.Contains(partitions, by) {
+			bad("questdb partition_by %s %q: want one of %s", name, by, strings.Join(partitions, ", "))
+		}
+	}
+	for name, ttl := range o.TTL {
+		if name != "*" && !slices.Contains(tables, name) {
+			bad("questdb ttl %q: no such table, want * or one of %s", name, strings.Join(tables, ", "))
+		}
+		if !ttlText.MatchString(ttl) {
+			bad("questdb ttl %s %q: want a number and a unit, as 30 DAYS", name, ttl)
+		}
+	}
+	for _, name := range o.Windows {
+		if name == "" || !fit(name) {
+			bad("questdb window name %q: want plain text", name)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// TableNames lists the tables in the order of Stats.Tables.
+func TableNames() []string {
+	var names []string
+	for _, t := range tablesOf(1) {
+		names = append(names, t.name)
+	}
+	return names
+}
