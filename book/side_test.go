@@ -149,22 +149,22 @@ func TestCumulativeIsWide(t *testing.T) {
 func TestBookApply(t *testing.T) {
 	t.Parallel()
 	b := New()
-	levels := func(prices ...int64) (out []tick.Level) {
+	list := func(prices ...int64) (out []tick.Level) {
 		for i := 0; i < len(prices); i += 2 {
 			out = append(out, tick.Level{Price: prices[i], Size: prices[i+1]})
 		}
 		return out
 	}
-	b.Apply(levels(100, 5, 99, 6, 101, 7, 102, 8), 2)
+	b.Apply(list(100, 5, 99, 6, 101, 7, 102, 8), 2)
 	if b.Bids.Best() != (tick.Level{Price: 100, Size: 5}) || b.Asks.Best() != (tick.Level{Price: 101, Size: 7}) || b.Crossed() {
 		t.Errorf("best %v and %v", b.Bids.Best(), b.Asks.Best())
 	}
 	// Later entries of a message win, and removals of what is not there are counted.
-	b.Apply(levels(100, 9, 100, 0, 98, 0, 101, 0, 97, 0), 3)
+	b.Apply(list(100, 9, 100, 0, 98, 0, 101, 0, 97, 0), 3)
 	if b.Bids.Best().Price != 99 || b.Asks.Best().Price != 102 || b.Orphans != 2 {
 		t.Errorf("best %v and %v, %d orphans", b.Bids.Best(), b.Asks.Best(), b.Orphans)
 	}
-	b.Apply(levels(102, 1), 1)
+	b.Apply(list(102, 1), 1)
 	if !b.Crossed() {
 		t.Error("a bid at the ask does not cross")
 	}

@@ -59,6 +59,7 @@ type Sync struct {
 	epoch  uint64 // of the last resync that was asked for
 	owed   bool   // a resync must be asked for
 	lastID uint64 // the venue's id that the book is current at
+	prevID uint64 // PrevID of the delta applied last
 	// joined: a delta was applied after the snapshot, so that the next one must
 	// follow it exactly.
 	joined bool
@@ -132,9 +133,12 @@ func (s *Sync) Invalidate(reason tick.Reason) {
 		return
 	}
 	s.state, s.reason = Waiting, reason
-	s.broken, s.owed = true, true
-	s.wantDelta = reason == tick.ReasonStale
-	s.partDelta = s.partDelta[:0]
+	s.broken, s.owed, s.spent = true, true, false
+	// Another fault does not make the stream move.
+	s.wantDelta = s.wantDelta || reason == tick.ReasonStale
+	// After an overload the fragments that are still to come have lost some
+	// between.
+	s.partDelta, s.partSnapshot = s.partDelta[:0], s.partSnapshot[:0]
 }
 
 // Delta takes the packet of a delta, or a fragment of one.
@@ -212,7 +216,8 @@ func assemble(part *[]tick.Unit, p []tick.Unit) (message []tick.Unit, whole bool
 func (s *Sync) load(message []tick.Unit) {
 	s.Book.Clear()
 	s.apply(message)
-	s.lastID = message[0].Depth().LastID
+	s.lastID, s.prevID = message[0].Depth().LastID, 0
+	s.Quotes.run = 0 // differences of the old book say nothing about this one
 	s.Counts.SnapshotsApplied++
 }
 
@@ -273,6 +278,7 @@ func (s *Sync) splice(l Listener) {
 	}
 	if s.state != Valid {
 		s.keepWaiting(rest, n)
+		s.wantDelta = wantDelta && !s.joined
 		return
 	}
 	s.waiting = s.waiting[:0]
@@ -303,7 +309,10 @@ func firstMessage(buffer []tick.Unit) []tick.Unit {
 func (s *Sync) wait(message []tick.Unit) {
 	if len(s.waiting)+len(message) > bufferUnitsMax {
 		s.forgetWaiting()
-		s.reason, s.broken, s.owed = tick.ReasonBuffer, true, true
+		s.broken = true
+		if s.state != Down {
+			s.reason, s.owed = tick.ReasonBuffer, true
+		}
 	}
 	s.waiting = append(s.waiting, message...)
 	s.waitingN++
@@ -344,7 +353,7 @@ func (s *Sync) follow(message []tick.Unit, l Listener) {
 	d := message[0].Depth()
 	l.BeforeDelta(d)
 	levels := s.apply(message)
-	s.lastID, s.joined = d.LastID, true
+	s.lastID, s.prevID, s.joined = d.LastID, d.PrevID, true
 	s.Counts.Applied++
 	s.Counts.Levels += uint64(levels)
 	differing := 0
@@ -394,10 +403,20 @@ func (s *Sync) link(d *tick.Depth) linkKind {
 		// chain's predecessor at or below L says the same, and holds too where L
 		// falls between two messages of a chain with holes.
 		want := s.lastID + uint64(s.Rule.Join)
+		covers := false
+		switch s.Rule.Sequence {
+		case tick.SequenceRange:
+			covers = d.FirstID <= want
+		case tick.SequenceChain:
+			// Chains that name no first id leave it 0.
+			covers = d.PrevID <= s.lastID || d.FirstID != 0 && d.FirstID <= want
+		case tick.SequenceCounter:
+			covers = d.LastID <= s.lastID+1
+		}
 		switch {
 		case d.LastID < want:
 			return linkOlder
-		case d.FirstID <= want, s.Rule.Sequence == tick.SequenceChain && d.PrevID <= s.lastID:
+		case covers:
 			return linkFollows
 		default:
 			return linkBroken
@@ -413,10 +432,16 @@ func (s *Sync) link(d *tick.Depth) linkKind {
 	case tick.SequenceCounter:
 		follows = d.LastID == s.lastID+1
 	}
+	known := d.LastID <= s.lastID
+	if s.Rule.Sequence == tick.SequenceChain && s.Rule.Snapshot != tick.SnapshotREST {
+		// A lower id may also be of after a new start that was lost. Such a stream
+		// comes in order, so that only its newest message can come twice.
+		known = d.LastID == s.lastID && d.PrevID == s.prevID
+	}
 	switch {
 	case follows:
 		return linkFollows
-	case d.LastID <= s.lastID:
+	case known:
 		return linkDuplicate
 	default:
 		return linkBroken
@@ -470,6 +495,7 @@ func (s *Sync) AppendState(dst []byte) []byte {
 	dst = append(dst, byte(s.state), byte(s.reason), flag(s.joined), flag(s.broken), flag(s.wantDelta), flag(s.spent), flag(s.owed))
 	dst = binary.LittleEndian.AppendUint64(dst, s.epoch)
 	dst = binary.LittleEndian.AppendUint64(dst, s.lastID)
+	dst = binary.LittleEndian.AppendUint64(dst, s.prevID)
 	for _, buffer := range [][]tick.Unit{s.waiting, s.partDelta, s.partSnapshot} {
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(len(buffer)))
 		for i := range buffer {

@@ -59,26 +59,41 @@ func newInstrument(s *Shard, def tick.Instrument) *instrument {
 		sync: book.NewSync(def.Sync, def.PriceDigits, def.SizeDigits), indicatorDue: never, silenceAt: never}
 	in.ids.contiguous = def.TradeIDs == tick.TradeIDContiguous
 	in.sample.init(&s.options)
-	in.quote.fromBook = !def.Channels.Has(tick.ChannelQuotes) && def.Channels.Has(tick.ChannelDepth)
 	in.indicators = newIndicators(&s.options, &in.def, &in.coverage)
 	return in
 }
 
-// begin opens the interval before anything was seen, and takes back whatever
-// an earlier run said last.
-func (in *instrument) begin() {
-	in.coverage.Lose(math.MinInt64, math.MaxInt64)
+// begin opens the interval before anything was seen of some channels, and
+// takes back whatever an earlier run said last.
+func (in *instrument) begin(channels tick.Channels) {
 	for i, c := range tick.AllChannels {
-		if in.def.Channels.Has(c) {
+		if channels.Has(c) {
 			in.openGap(&in.channels[i], c, tick.ReasonStart)
 		}
 	}
-	if in.def.Channels.Has(tick.ChannelDepth) {
+	if channels.Has(tick.ChannelTrades) {
+		in.coverage.Lose(math.MinInt64, math.MaxInt64)
+	}
+	if channels.Has(tick.ChannelDepth) {
 		in.writeBook(false)
 	}
-	if in.def.Channels.Has(tick.ChannelQuotes) || in.quote.fromBook {
+	in.quote.fromBook = !in.def.Channels.Has(tick.ChannelQuotes) && in.def.Channels.Has(tick.ChannelDepth)
+	if channels.Has(tick.ChannelQuotes) || in.quote.fromBook {
 		in.writeQuote(false, 0, in.invalidTime(in.quote.lastTs), 0, tick.TimeEstimate)
 	}
+}
+
+// extend adds channels that a later record of the instrument subscribes.
+func (in *instrument) extend(channels tick.Channels) {
+	added := channels &^ in.def.Channels
+	if added == 0 {
+		return
+	}
+	in.def.Channels |= added
+	if added.Has(tick.ChannelTrades) {
+		in.indicators = newIndicators(&in.shard.options, &in.def, &in.coverage)
+	}
+	in.begin(added)
 }
 
 // apply takes one packet about the instrument.

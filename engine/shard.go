@@ -123,8 +123,10 @@ func (s *Shard) introduce(def tick.Instrument) {
 	for int(def.ID) >= len(s.instruments) {
 		s.instruments = append(s.instruments, nil)
 	}
-	if s.instruments[def.ID] != nil {
-		return // a second connection that carries the same instrument
+	if in := s.instruments[def.ID]; in != nil {
+		in.extend(def.Channels)
+		s.settle(in)
+		return
 	}
 	in := newInstrument(s, def)
 	s.instruments[def.ID] = in
@@ -134,7 +136,7 @@ func (s *Shard) introduce(def tick.Instrument) {
 	if s.rows, err = tick.AppendCatalog(s.rows, tick.Header{ReceiveNanos: s.now}, def); err != nil {
 		panic("BUG: a catalog record did not fit its own size")
 	}
-	in.begin()
+	in.begin(def.Channels)
 	s.settle(in)
 }
 

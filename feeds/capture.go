@@ -46,8 +46,9 @@ const lineLimit = 256 << 20
 //	<receive time, ns> open URL
 //	<receive time, ns> text FRAME
 //
-// The tags are those of README's format: open, sent, text, binary (base64),
-// rest, close, reststatus, and text64, rest64 for payloads with line breaks.
+// Further lines: sent TEXT, binary BASE64, rest URL BODY, close REASON,
+// reststatus CODE URL BODY; text64 and rest64 hold base64 where the payload has
+// line breaks.
 // Malformed lines are counted and skipped; a truncated end is read up to its
 // last whole line. It copies nothing but base64. One goroutine uses it.
 type CaptureReader struct {
@@ -372,6 +373,7 @@ func (m *CaptureMerge) Next() (*Record, int, error) {
 		m.sink(0)
 	}
 	if len(m.heap) == 0 {
+		m.last = -1
 		return nil, 0, io.EOF
 	}
 	m.last = m.heap[0]

@@ -21,7 +21,7 @@ type dialogue struct {
 	sent       int   // requests sent
 	open       []bool
 	unsettled  int   // requests sent and neither acknowledged nor refused
-	movedAt  int64 // when a request was last sent or answered
+	movedAt    int64 // when a request was last sent or answered
 	mayWriteAt int64
 	pingedAt   int64
 	leaving    bool // the venue announced that it will close the socket

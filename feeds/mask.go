@@ -11,9 +11,9 @@ const masked = "***"
 
 // secretNames are the parameters and JSON keys whose values never reach a file.
 var secretNames = map[string]bool{
-	"token": true, "access_token": true, "refresh_token": true, "jwt": true, "listenkey": true, "connectid": true,
-	"apikey": true, "api_key": true, "api-key": true, "accesskey": true, "key": true, "secret": true, "client_secret": true,
-	"client_id": true, "signature": true, "sign": true, "sig": true, "passphrase": true, "password": true, "auth": true,
+	"token": true, "access_token": true, "refresh_token": true, "jwt": true, "listenkey": true,
+	"apikey": true, "api_key": true, "api-key": true, "accesskey": true, "secret": true, "client_secret": true,
+	"client_id": true, "signature": true, "sign": true, "sig": true, "passphrase": true, "password": true,
 }
 
 // authWords mark a message that proves who we are: it may hold secrets in

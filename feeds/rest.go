@@ -344,8 +344,10 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 func newHTTPClient(dial DialFunc, transport http.RoundTripper) *http.Client {
 	if transport == nil {
 		transport = &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           func(ctx context.Context, network, address string) (net.Conn, error) { return dial(ctx, network, address) },
+			Proxy: http.ProxyFromEnvironment,
+			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				return dial(ctx, network, address)
+			},
 			TLSHandshakeTimeout:   handshakeTimeout,
 			MaxIdleConnsPerHost:   restParallel,
 			IdleConnTimeout:       time.Minute,

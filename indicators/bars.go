@@ -257,8 +257,15 @@ func (b *Bars) Advance(venueNow int64, out *Out) {
 
 func flat(price int64) bar { return bar{open: price, high: price, low: price, close: price} }
 
-// emitPending emits what is pending and began at due or before, and what changed.
+// emitPending emits what is pending and began at due or before, and what
+// changed. An interval older than an emitted one is over, whatever the clock.
 func (b *Bars) emitPending(due int64, out *Out) {
+	for i := b.held.count - 1; i >= 0; i-- {
+		if b.held.at(i).emitted {
+			due = max(due, b.held.start(i))
+			break
+		}
+	}
 	i, _ := b.held.search(b.pending)
 	b.pending, b.revised = never, false
 	for ; i < b.held.count; i++ {

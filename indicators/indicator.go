@@ -44,7 +44,7 @@ type Out struct {
 // only what is still held.
 type Indicator interface {
 	// Trade takes an in-time trade, never a duplicate. Its effect waits for
-	// Advance. t is not kept.
+	// Advance. t is not kept; it escapes all the same, so callers reuse one.
 	Trade(t *Trade)
 	// Deadline is the venue time at which Advance must next run:
 	// math.MinInt64 = at once (emitted rows changed), math.MaxInt64 = never.

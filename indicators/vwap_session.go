@@ -110,8 +110,15 @@ func (v *SessionVWAP) Advance(venueNow int64, out *Out) {
 }
 
 // emitPending emits the pending steps that began at due or before, and what
-// changed behind them.
+// changed behind them. A step older than an emitted one is over, whatever the
+// clock.
 func (v *SessionVWAP) emitPending(due int64, out *Out) {
+	for i := v.held.count - 1; i >= 0; i-- {
+		if v.held.at(i).emitted {
+			due = max(due, v.held.start(i))
+			break
+		}
+	}
 	i, _ := v.held.search(v.pending)
 	v.pending, v.revised = never, false
 	for total := v.totalBefore(i); i < v.held.count; i++ {

@@ -128,7 +128,8 @@ func (v *SlidingVWAP) Advance(venueNow int64, out *Out) {
 	v.forget(venueNow)
 }
 
-// emitUntil emits the windows that end at due or before, and what changed.
+// emitUntil emits the windows that end at due or before, and what changed. A
+// window older than an emitted one is over, whatever the clock.
 func (v *SlidingVWAP) emitUntil(due int64, out *Out) {
 	due = max(due, v.newest())
 	v.revised = false
@@ -210,9 +211,12 @@ func (v *SlidingVWAP) forget(venueNow int64) {
 	// With a grace beyond the lateness the next window may be older still.
 	old = min(old, v.next-1)
 	n = 0
-	for n < v.lo && v.buckets.start(n)+v.span <= old {
+	for n < v.buckets.count && v.buckets.start(n)+v.span <= old {
 		v.forgotten = v.buckets.start(n) + v.width
 		n++
+	}
+	if n > v.lo {
+		v.seek(v.forgotten + v.span) // none of these is in that window
 	}
 	v.buckets.drop(n)
 	v.lo -= n

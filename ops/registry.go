@@ -11,6 +11,8 @@
 package ops
 
 import (
+	"regexp"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -59,7 +61,13 @@ func (r *Registry) Histogram(name, help string, labels map[string]string, h *sta
 	r.add(name, histogram{prometheus.NewDesc(name, help, nil, labels), h})
 }
 
+// The library allows any text in quotes, which no dashboard expects.
+var plainName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+
 func (r *Registry) add(name string, c prometheus.Collector) {
+	if !plainName.MatchString(name) {
+		panic("BUG: metric " + name + ": no plain name")
+	}
 	if err := r.all.Register(c); err != nil {
 		panic("BUG: metric " + name + ": " + err.Error())
 	}

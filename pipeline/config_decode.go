@@ -58,8 +58,8 @@ func (d *decoder) body() (body ast.Node) {
 		return nil
 	}
 	defer func() {
-		// The parser indexes past its tokens on some malformed texts. They are
-		// the user's mistake whatever it makes of them.
+		// Releases of the parser have panicked on malformed text. That is the
+		// user's mistake, whatever the parser makes of it.
 		if recover() != nil {
 			body = nil
 			d.fault(place{1, 1}, "", complaint{"this is not YAML that can be read", "look for unbalanced quotes or brackets"})

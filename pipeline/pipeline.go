@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"runtime"
 	"sync"
 
 	"tickproc/engine"
@@ -69,7 +68,7 @@ func newSystem(config *Config, logger *slog.Logger, sinks ...writer.Sink) *syste
 		commanded: ringbuf.NewWaker(ringbuf.Park)}
 	policy := config.waitPolicy()
 	rows := []*ringbuf.Ring{s.health}
-	for i := range config.ShardCount(runtime.GOMAXPROCS(0)) {
+	for i := range config.ShardCount(cores()) {
 		d := &engine.Driver{Shard: engine.NewShard(s.options), Waker: ringbuf.NewWaker(policy),
 			Rows: ringbuf.New(rowRingUnits), Commands: ringbuf.New(commandRingUnits),
 			Images: ringbuf.NewBroadcast(imageMessages, engine.ImageUnits), Pin: config.Pin, Core: i}
@@ -157,7 +156,8 @@ func (s *system) run(ctx context.Context) {
 		})
 	}
 	commanding.Go(s.dispatch)
-	writing.Go(s.writer.Run)
+	// It ends with the rings, so that nothing accepted is left behind.
+	writing.Go(func() { _ = s.writer.Run(context.WithoutCancel(ctx)) })
 	stop := make(chan struct{})
 	watching.Go(func() { s.status.run(stop) })
 

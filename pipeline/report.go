@@ -1,7 +1,10 @@
 package pipeline
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
+	"io"
 	"math/big"
 	"sort"
 	"strconv"
@@ -97,6 +100,11 @@ func (t *tradeTotals) Write(rows []tick.Unit) {
 	}
 }
 
+// Idle and Close have nothing to do: no row waits.
+func (t *tradeTotals) Idle(int64) {}
+
+func (t *tradeTotals) Close(context.Context) error { return nil }
+
 func (t *tradeTotals) of(instrument uint32) *tradeTotal {
 	for int(instrument) >= len(t.byInstrument) {
 		t.byInstrument = append(t.byInstrument, nil)
@@ -186,13 +194,21 @@ func ratio(n, d tick.Int128, digits uint8) (text string, ok bool) {
 	return sign + s[:len(s)-vwapDigits] + "." + s[len(s)-vwapDigits:], true
 }
 
-// instrumentReports joins what the shards hold with what the trades table got.
-func instrumentReports(shards []*engine.Shard, totals *tradeTotals) []InstrumentReport {
-	all := []InstrumentReport{}
+// standings are what the shards hold, before the end of the input is made
+// known to them: a book that stands at the end of a capture is valid.
+func standings(shards []*engine.Shard) []engine.Report {
+	var all []engine.Report
 	for _, shard := range shards {
-		for _, r := range shard.Reports(reportLevels) {
-			all = append(all, instrumentReport(&r, totals.of(r.Instrument.ID)))
-		}
+		all = append(all, shard.Reports(reportLevels)...)
+	}
+	return all
+}
+
+// instrumentReports joins what the shards held with what the trades table got.
+func instrumentReports(standings []engine.Report, totals *tradeTotals) []InstrumentReport {
+	all := []InstrumentReport{}
+	for i := range standings {
+		all = append(all, instrumentReport(&standings[i], totals.of(standings[i].Instrument.ID)))
 	}
 	sort.Slice(all, func(i, j int) bool {
 		if all[i].Venue != all[j].Venue {
@@ -240,4 +256,33 @@ func levelTexts(r *engine.Report, levels []tick.Level) [][2]string {
 		texts[i] = [2]string{tick.FormatScaled(l.Price, r.PriceDigits), tick.FormatScaled(l.Size, r.SizeDigits)}
 	}
 	return texts
+}
+
+// Print writes the report for people.
+func (r *ReplayReport) Print(w io.Writer) {
+	fmt.Fprintf(w, "%d frames in %.3f s: %.0f frames/s; state %s\n", r.Frames, r.WallSeconds, r.FramesPerSecond, r.StateHash)
+	if r.DecodeErrors > 0 || r.CaptureErrors > 0 {
+		fmt.Fprintf(w, "%d frames not decoded, %d lines of captures not readable\n", r.DecodeErrors, r.CaptureErrors)
+	}
+	for i := range r.Instruments {
+		in := &r.Instruments[i]
+		book := "valid"
+		if !in.Valid {
+			book = "not valid: " + in.Reason
+		}
+		vwap := "none"
+		if in.VWAP != nil {
+			vwap = *in.VWAP
+		}
+		fmt.Fprintf(w, "\n%s %s\n", in.Venue, in.Symbol)
+		fmt.Fprintf(w, "  trades %d (late %d, duplicate %d), volume %s, notional %s, vwap %s\n",
+			in.Trades, in.LateTrades, in.DuplicateTrades, in.Volume, in.Notional, vwap)
+		fmt.Fprintf(w, "  depth  applied %d (%d levels), dropped %d, duplicate %d, unsynced %d, gaps %d\n",
+			in.DepthApplied, in.LevelsApplied, in.DepthDropped, in.DepthDuplicate, in.Unsynced, in.Gaps)
+		fmt.Fprintf(w, "  book   %s, %d bids, %d asks; top agreed with the venue's quotes %d times, differed %d times\n",
+			book, in.BidLevels, in.AskLevels, in.TopAgrees, in.TopDiffers)
+		if len(in.Bids) > 0 && len(in.Asks) > 0 {
+			fmt.Fprintf(w, "  top    %s × %s | %s × %s\n", in.Bids[0][1], in.Bids[0][0], in.Asks[0][0], in.Asks[0][1])
+		}
+	}
 }

@@ -23,18 +23,23 @@ type decoder struct {
 	requests int       // sent on this connection; -1 = unknown
 	snapshot *snapshot // the REST answer that is read instead of a frame
 
+	// What the message gives: its packets behind those that were there, a
+	// notice, or its first fault.
+	out    []tick.Unit
+	notice feeds.Notice
+	err    error
+
+	at     feeds.Stamp
 	scan   jsonscan.Scanner
 	seen   fields
 	values [fieldCount]jsonscan.Value
-	err    error // the first fault, other than of JSON's grammar
 
-	entry     *feeds.Entry // of the depth message whose levels are being read
+	entry     *feeds.Entry // whom the message is about
 	depth     depthWriter
 	sidesRead int
 	// The scale of this attempt, and what a finer number asked for.
 	priceDigits, sizeDigits uint8
 	priceNeeds, sizeNeeds   uint8
-	finer                   bool
 
 	symbolText [64]byte
 }
@@ -46,20 +51,21 @@ var errFiner = errors.New("finer than the scale")
 //
 // hot: per frame, 0 allocs for market data.
 func (d *decoder) Decode(dst []tick.Unit, frame []byte, at feeds.Stamp) ([]tick.Unit, feeds.Notice, error) {
+	d.at = at
 	d.priceNeeds, d.sizeNeeds = 0, 0
-	out, notice, err := d.message(dst, frame, at)
-	if err == errFiner {
+	d.message(dst, frame)
+	if d.err == errFiner {
 		e := d.entry
 		priceDigits, sizeDigits := max(e.PriceDigits, d.priceNeeds), max(e.SizeDigits, d.sizeNeeds)
-		out = tick.AppendRescale(dst, at.Header(tick.KindRescale, e.ID, 0), priceDigits, sizeDigits)
-		if out, notice, err = d.message(out, frame, at); err == nil {
+		d.message(tick.AppendRescale(dst, at.Header(tick.KindRescale, e.ID, 0), priceDigits, sizeDigits), frame)
+		if d.err == nil {
 			e.PriceDigits, e.SizeDigits = priceDigits, sizeDigits
 		}
 	}
-	if err != nil {
-		return dst, feeds.Notice{}, err
+	if d.err != nil {
+		return dst, feeds.Notice{}, d.err
 	}
-	return out, notice, nil
+	return d.out, d.notice, nil
 }
 
 // field is a key that means something to us.
@@ -115,9 +121,12 @@ var (
 	frameFields = dataFields | errorFields | set(fieldStream, fieldData, fieldResult, fieldRequest, fieldError)
 	bookFields  = errorFields | set(fieldEventTime, fieldTime, fieldBookID, fieldBookBids, fieldBookAsks, fieldBookSymbol)
 
-	quoteFields = set(fieldSymbol, fieldLastID, fieldBids, fieldBidSize, fieldAsks, fieldAskSize)
-	tradeFields = set(fieldSymbol, fieldTradeID, fieldPrice, fieldSize, fieldMaker)
-	depthFields = set(fieldSymbol, fieldFirstID, fieldLastID, fieldBids, fieldAsks)
+	nestedFields = set(fieldBids, fieldAsks, fieldBookBids, fieldBookAsks, fieldData, fieldError)
+
+	quoteFields    = set(fieldSymbol, fieldLastID, fieldBids, fieldBidSize, fieldAsks, fieldAskSize)
+	tradeFields    = set(fieldSymbol, fieldTradeID, fieldPrice, fieldSize, fieldMaker)
+	depthFields    = set(fieldSymbol, fieldFirstID, fieldLastID, fieldBids, fieldAsks)
+	snapshotFields = set(fieldBookID, fieldBookBids, fieldBookAsks)
 )
 
 var letterFields = [256]field{
@@ -160,11 +169,11 @@ func fieldOf(key []byte) field {
 }
 
 // message reads a frame, or a REST body, at the scale that is known so far.
-func (d *decoder) message(dst []tick.Unit, frame []byte, at feeds.Stamp) ([]tick.Unit, feeds.Notice, error) {
+func (d *decoder) message(dst []tick.Unit, frame []byte) {
+	d.out, d.notice, d.err = dst, feeds.Notice{}, nil
+	d.seen, d.entry, d.sidesRead = 0, nil, 0
 	s := &d.scan
 	s.Reset(frame)
-	d.seen, d.err, d.entry, d.sidesRead, d.finer = 0, nil, nil, 0, false
-	d.depth.units = dst
 	switch {
 	case s.Peek() != jsonscan.Object:
 		s.Skip()
@@ -173,22 +182,12 @@ func (d *decoder) message(dst []tick.Unit, frame []byte, at feeds.Stamp) ([]tick
 	default:
 		d.members(frameFields)
 	}
-	if d.err == nil && !s.End() {
+	if !s.End() {
 		d.refuse("broken JSON")
 	}
-	if d.err != nil {
-		return dst, feeds.Notice{}, d.err
+	if d.err == nil || d.err == errFiner {
+		d.dispatch()
 	}
-	dst, notice, err := d.dispatch(dst, at)
-	switch {
-	case err != nil:
-		return dst, feeds.Notice{}, err
-	case d.err != nil:
-		return dst, feeds.Notice{}, d.err
-	case d.finer && notice.Kind == feeds.NoticeNone:
-		return dst, feeds.Notice{}, errFiner
-	}
-	return dst, notice, nil
 }
 
 // members reads an object whose keys of the given set count.
@@ -207,9 +206,13 @@ func (d *decoder) members(count fields) {
 			return
 		}
 		d.seen |= bit
+		if bit&nestedFields == 0 {
+			d.values[f] = s.Value()
+			continue
+		}
 		switch {
 		case (f == fieldBids || f == fieldBookBids) && s.Peek() == jsonscan.Array && d.depthIsKnown():
-			d.beginDepth(d.depth.units)
+			d.depth.begin(d.out, s.Left())
 			d.side()
 			continue
 		case (f == fieldAsks || f == fieldBookAsks) && d.sidesRead == 1:
@@ -227,57 +230,58 @@ func (d *decoder) members(count fields) {
 }
 
 // dispatch says what a well-formed message is.
-func (d *decoder) dispatch(dst []tick.Unit, at feeds.Stamp) ([]tick.Unit, feeds.Notice, error) {
+func (d *decoder) dispatch() {
 	switch {
 	case d.snapshot != nil:
-		dst, err := d.book(dst, at)
-		return dst, feeds.Notice{}, err
+		d.book()
 	case d.has(fieldEvent):
-		return d.event(dst, at)
+		d.event()
 	case d.seen&quoteFields == quoteFields: // spot quotes name no event
-		dst, err := d.quote(dst, at)
-		return dst, feeds.Notice{}, err
+		d.quote()
 	case d.has(fieldError) || d.has(fieldCode):
-		return dst, d.refusal(), nil
+		d.refusal()
 	case d.has(fieldResult):
+		d.notify(feeds.NoticeIgnored)
 		if d.values[fieldResult].Kind == jsonscan.Null {
-			return dst, feeds.Notice{Kind: feeds.NoticeAck, Request: d.request()}, nil
+			d.notify(feeds.NoticeAck)
+			d.notice.Request = d.request()
 		}
-		return dst, feeds.Notice{Kind: feeds.NoticeIgnored}, nil
 	case d.has(fieldBookID), bytes.Contains(d.text(fieldStream), []byte("@arr")):
 		// Partial books and streams of all symbols, which are not subscribed.
-		return dst, feeds.Notice{Kind: feeds.NoticeIgnored}, nil
+		d.notify(feeds.NoticeIgnored)
+	default:
+		d.err = fmt.Errorf("%s: %w: no event", d.market.venue, feeds.ErrUnknownMessage)
 	}
-	return dst, feeds.Notice{}, fmt.Errorf("%s: %w: no event", d.market.venue, feeds.ErrUnknownMessage)
 }
 
-func (d *decoder) event(dst []tick.Unit, at feeds.Stamp) ([]tick.Unit, feeds.Notice, error) {
-	event := d.text(fieldEvent)
-	var err error
-	switch string(event) {
+func (d *decoder) event() {
+	switch event := d.text(fieldEvent); string(event) {
 	case "trade":
-		dst, err = d.trade(dst, at)
+		d.trade()
 	case "bookTicker":
-		dst, err = d.quote(dst, at)
+		d.quote()
 	case "depthUpdate":
-		if !d.isFullDepth() {
-			return dst, feeds.Notice{Kind: feeds.NoticeIgnored}, nil
+		if d.isFullDepth() {
+			d.delta()
+		} else {
+			d.notify(feeds.NoticeIgnored)
 		}
-		dst, err = d.delta(dst, at)
 	case "serverShutdown":
-		return dst, feeds.Notice{Kind: feeds.NoticeReconnect}, nil
+		d.notify(feeds.NoticeReconnect)
 	case "aggTrade", "kline", "continuous_kline", "indexPrice_kline", "markPrice_kline", "24hrTicker", "24hrMiniTicker", "1hTicker", "4hTicker", "1dTicker",
 		"avgPrice", "markPriceUpdate", "indexPriceUpdate", "forceOrder", "contractInfo", "compositeIndex", "assetIndexUpdate", "referencePrice", "tradingSession":
-		return dst, feeds.Notice{Kind: feeds.NoticeIgnored}, nil
+		d.notify(feeds.NoticeIgnored)
 	default:
-		err = fmt.Errorf("%s: %w: event %.40q", d.market.venue, feeds.ErrUnknownMessage, event)
+		d.err = fmt.Errorf("%s: %w: event %.40q", d.market.venue, feeds.ErrUnknownMessage, event)
 	}
-	return dst, feeds.Notice{}, err
 }
 
-func (d *decoder) trade(dst []tick.Unit, at feeds.Stamp) ([]tick.Unit, error) {
-	if d.seen&tradeFields != tradeFields {
-		return dst, d.missing("trade")
+// notify makes the message a notice, whatever its numbers were like.
+func (d *decoder) notify(kind feeds.NoticeKind) { d.notice.Kind, d.err = kind, nil }
+
+func (d *decoder) trade() {
+	if !d.complete(tradeFields, "trade") {
+		return
 	}
 	nanos := d.time(true)
 	id := d.uint(fieldTradeID)
@@ -292,60 +296,58 @@ func (d *decoder) trade(dst []tick.Unit, at feeds.Stamp) ([]tick.Unit, error) {
 	if d.has(fieldOrderType) && string(d.text(fieldOrderType)) != "MARKET" {
 		flags |= tick.FlagNotMarket
 	}
-	e := d.lookup(fieldSymbol)
-	if e == nil {
-		return dst, d.err
+	if !d.lookup(d.text(fieldSymbol)) {
+		return
 	}
-	price, size := d.number(fieldPrice, d.priceDigits, &d.priceNeeds), d.number(fieldSize, d.sizeDigits, &d.sizeNeeds)
+	price, size := d.price(fieldPrice), d.size(fieldSize)
 	// Trades that are none of the market's, such as the insurance fund's, come with zeros.
 	if price < 0 || size < 0 || (price == 0 || size == 0) && flags&tick.FlagNotMarket == 0 {
 		d.refuse("a trade needs a price and a size above 0")
 	}
-	dst, p := tick.AppendUnits(dst, 1)
+	var p []tick.Unit
+	d.out, p = tick.AppendUnits(d.out, 1)
 	t := p[0].Trade()
-	t.Header = at.Header(tick.KindTrade, e.ID, nanos)
+	t.Header = d.at.Header(tick.KindTrade, d.entry.ID, nanos)
 	t.Flags |= flags
 	t.ID.Lo, t.Price, t.Size = id, price, size
-	return dst, nil
 }
 
-func (d *decoder) quote(dst []tick.Unit, at feeds.Stamp) ([]tick.Unit, error) {
-	if d.seen&quoteFields != quoteFields {
-		return dst, d.missing("quote")
+func (d *decoder) quote() {
+	if !d.complete(quoteFields, "quote") {
+		return
 	}
 	nanos := d.time(false)
 	id := d.uint(fieldLastID)
-	e := d.lookup(fieldSymbol)
-	if e == nil {
-		return dst, d.err
+	if !d.lookup(d.text(fieldSymbol)) {
+		return
 	}
-	dst, p := tick.AppendUnits(dst, tick.DepthUnits(2))
+	var p []tick.Unit
+	d.out, p = tick.AppendUnits(d.out, tick.DepthUnits(2))
 	q := p[0].Depth()
-	q.Header = at.Header(tick.KindQuote, e.ID, nanos)
+	q.Header = d.at.Header(tick.KindQuote, d.entry.ID, nanos)
 	q.FirstID, q.LastID = id, id
 	q.Bids, q.LevelCount = 1, 2
 	levels := tick.Levels(p)
 	levels[0] = d.best(fieldBids, fieldBidSize)
 	levels[1] = d.best(fieldAsks, fieldAskSize)
-	return dst, nil
 }
 
 // best reads one side of a quote; an empty side has price and size 0.
 func (d *decoder) best(price, size field) tick.Level {
-	l := tick.Level{Price: d.number(price, d.priceDigits, &d.priceNeeds), Size: d.number(size, d.sizeDigits, &d.sizeNeeds)}
+	l := tick.Level{Price: d.price(price), Size: d.size(size)}
 	if l.Price < 0 || l.Size < 0 || l.Price == 0 && l.Size != 0 {
 		d.refuse("a quote needs prices above 0 and sizes from 0")
 	}
 	return l
 }
 
-func (d *decoder) delta(dst []tick.Unit, at feeds.Stamp) ([]tick.Unit, error) {
+func (d *decoder) delta() {
 	need := depthFields
 	if d.market.futures {
 		need |= set(fieldPrevID)
 	}
-	if d.seen&need != need {
-		return dst, d.missing("depth update")
+	if !d.complete(need, "depth update") {
+		return
 	}
 	head := tick.Depth{FirstID: d.uint(fieldFirstID), LastID: d.uint(fieldLastID)}
 	if d.market.futures {
@@ -354,18 +356,18 @@ func (d *decoder) delta(dst []tick.Unit, at feeds.Stamp) ([]tick.Unit, error) {
 	if head.FirstID > head.LastID {
 		d.refuse("ids U..u run backwards")
 	}
-	return d.finishDepth(dst, at, tick.KindDepth, head, fieldSymbol, fieldBids, fieldAsks)
+	head.Header = d.at.Header(tick.KindDepth, 0, d.time(true))
+	d.levels(head, d.text(fieldSymbol), fieldBids, fieldAsks)
 }
 
-// finishDepth reads the sides that were not read where they stood, and
-// completes the packet.
-func (d *decoder) finishDepth(dst []tick.Unit, at feeds.Stamp, kind tick.Kind, head tick.Depth, symbol, bids, asks field) ([]tick.Unit, error) {
-	nanos := d.time(kind == tick.KindDepth)
+// levels reads the sides that were not read where they stood, and completes
+// the packet.
+func (d *decoder) levels(head tick.Depth, symbol []byte, bids, asks field) {
 	if d.sidesRead == 0 {
-		if d.entry = d.lookup(symbol); d.entry == nil {
-			return dst, d.err
+		if !d.lookup(symbol) {
+			return
 		}
-		d.beginDepth(dst)
+		d.depth.begin(d.out, d.scan.Size())
 		d.scan.Seek(d.values[bids])
 		d.side()
 	}
@@ -373,8 +375,8 @@ func (d *decoder) finishDepth(dst []tick.Unit, at feeds.Stamp, kind tick.Kind, h
 		d.scan.Seek(d.values[asks])
 		d.side()
 	}
-	head.Header = at.Header(kind, d.entry.ID, nanos)
-	return d.depth.finish(head), nil
+	head.Instrument = d.entry.ID
+	d.out = d.depth.finish(head)
 }
 
 // isFullDepth tells the stream of all changes from others with the same
@@ -394,17 +396,15 @@ func (d *decoder) depthIsKnown() bool {
 	switch {
 	case d.snapshot != nil:
 		d.entry = d.table.Known(d.snapshot.symbol)
-	case d.has(fieldEvent) && d.has(fieldSymbol) && string(d.text(fieldEvent)) == "depthUpdate" && d.isFullDepth():
+	case string(d.text(fieldEvent)) == "depthUpdate" && d.isFullDepth():
 		d.entry = d.table.Known(d.text(fieldSymbol))
 	}
 	if d.entry == nil {
 		return false
 	}
-	d.scaleBy(d.entry)
+	d.scale()
 	return true
 }
-
-func (d *decoder) beginDepth(dst []tick.Unit) { d.depth.begin(dst, d.scan.Left()) }
 
 // side reads an array of levels: bids, then asks.
 //
@@ -448,47 +448,55 @@ func (d *decoder) level() (price, size int64) {
 	return 0, 0
 }
 
-// lookup finds the instrument a field names and takes its scale; nil with
-// d.err set if there is none.
-func (d *decoder) lookup(f field) *feeds.Entry {
-	symbol := d.text(f)
-	if d.snapshot != nil {
-		symbol = d.snapshot.symbol
+// lookup finds whom the message is about, and the scale; false is a fault.
+func (d *decoder) lookup(symbol []byte) bool {
+	if d.entry = d.table.Known(symbol); d.entry == nil {
+		d.discover(symbol)
 	}
-	if d.err != nil {
-		return nil
+	if d.entry == nil {
+		return false
+	}
+	d.scale()
+	return true
+}
+
+// discover is lookup's rare way: symbols with escapes, new ones, wrong ones.
+func (d *decoder) discover(symbol []byte) {
+	if len(symbol) <= 6*len(d.symbolText) {
+		symbol = jsonscan.AppendUnescaped(d.symbolText[:0], symbol)
 	}
 	if len(symbol) == 0 || len(symbol) > len(d.symbolText) || !utf8.Valid(symbol) {
 		d.refuse("no usable symbol")
-		return nil
 	}
-	e := d.table.Lookup(symbol)
-	if e == nil {
+	if d.err != nil && d.err != errFiner {
+		return
+	}
+	if d.entry = d.table.Lookup(symbol); d.entry == nil {
 		d.err = fmt.Errorf("%s: %w: %q", d.market.venue, feeds.ErrUnknownSymbol, symbol)
-		return nil
 	}
-	d.entry = e
-	d.scaleBy(e)
-	return e
 }
 
-func (d *decoder) scaleBy(e *feeds.Entry) {
-	d.priceDigits, d.sizeDigits = max(e.PriceDigits, d.priceNeeds), max(e.SizeDigits, d.sizeNeeds)
+func (d *decoder) scale() {
+	d.priceDigits, d.sizeDigits = max(d.entry.PriceDigits, d.priceNeeds), max(d.entry.SizeDigits, d.sizeNeeds)
 }
 
 func (d *decoder) has(f field) bool { return d.seen&(1<<f) != 0 }
 
-// text returns a string field with its escapes resolved, nil if it is absent or
-// no string. It is dead after the next text with escapes.
+// complete reports whether all fields were seen; if not, that is a fault.
+func (d *decoder) complete(need fields, what string) bool {
+	if d.seen&need == need {
+		return true
+	}
+	d.refuse("a " + what + " lacks a key")
+	return false
+}
+
+// text returns a string field, escapes as written; nil if it is absent or no string.
 func (d *decoder) text(f field) []byte {
 	if !d.has(f) || d.values[f].Kind != jsonscan.String {
 		return nil
 	}
-	t := d.scan.Bytes(d.values[f])
-	if bytes.IndexByte(t, '\\') >= 0 && len(t) <= 6*len(d.symbolText) {
-		t = jsonscan.AppendUnescaped(d.symbolText[:0], t)
-	}
-	return t
+	return d.scan.Bytes(d.values[f])
 }
 
 // uint reads a field that must be a whole number.
@@ -534,13 +542,18 @@ func nanosOf(v uint64) int64 {
 	return int64(v * unit)
 }
 
-func (d *decoder) number(f field, digits uint8, needs *uint8) int64 {
-	return d.scaled(d.values[f], digits, needs)
+func (d *decoder) price(f field) int64 {
+	return d.scaled(d.values[f], d.priceDigits, &d.priceNeeds)
 }
+
+func (d *decoder) size(f field) int64 { return d.scaled(d.values[f], d.sizeDigits, &d.sizeNeeds) }
 
 // scaled reads a number, in quotes or bare. One that is finer than the scale
 // raises needs and stands in as 1, until the frame is read again.
 func (d *decoder) scaled(v jsonscan.Value, digits uint8, needs *uint8) int64 {
+	if n, plain := d.scan.Plain(v, digits); plain {
+		return n
+	}
 	switch v.Kind {
 	case jsonscan.String, jsonscan.Uint, jsonscan.Number:
 	default:
@@ -549,27 +562,27 @@ func (d *decoder) scaled(v jsonscan.Value, digits uint8, needs *uint8) int64 {
 	}
 	text := d.scan.Bytes(v)
 	n, err := tick.ParseScaled(text, digits)
-	switch err {
-	case nil:
-		return n
-	case tick.ErrFiner:
+	switch {
+	case err == nil:
+	case err == tick.ErrFiner:
 		exact, _ := tick.ParseNumber(text)
 		*needs = max(*needs, exact.Digits)
-		d.finer = true
-		return 1
-	case tick.ErrRange:
 		if d.err == nil {
-			d.err = fmt.Errorf("%s: %w: %.40q with %d decimal places", d.market.venue, feeds.ErrNumberRange, text, digits)
+			d.err = errFiner
 		}
-	default:
+		return 1
+	case err != tick.ErrRange:
 		d.refuse("no number where one must be")
+	case d.err == nil || d.err == errFiner:
+		d.err = fmt.Errorf("%s: %w: %.40q with %d decimal places", d.market.venue, feeds.ErrNumberRange, text, digits)
 	}
-	return 0
+	return n
 }
 
-// refuse makes the message malformed, unless it has a fault already, and ends the scan.
+// refuse makes the message malformed, unless it has a fault already, and ends
+// the scan.
 func (d *decoder) refuse(what string) {
-	if d.err == nil {
+	if d.err == nil || d.err == errFiner {
 		at := d.scan.At()
 		if d.scan.Failed() {
 			at = d.scan.FailedAt()
@@ -579,18 +592,14 @@ func (d *decoder) refuse(what string) {
 	d.scan.Fail()
 }
 
-func (d *decoder) missing(what string) error {
-	return d.market.malformed(d.scan.At(), "a "+what+" lacks a key")
-}
-
 // noticeText bounds what is kept of a venue's message, in bytes.
 const noticeText = 256
 
 // refusal reads {"error":{"code":2,"msg":"…"},"id":1} and {"code":2,"msg":"…","id":1}.
-func (d *decoder) refusal() feeds.Notice {
-	n := feeds.Notice{Kind: feeds.NoticeRefused, Request: d.request()}
-	n.Code, n.Text = d.fault()
-	return n
+func (d *decoder) refusal() {
+	d.notify(feeds.NoticeRefused)
+	d.notice.Request = d.request()
+	d.notice.Code, d.notice.Text = d.fault()
 }
 
 // fault reads code and msg.
@@ -604,11 +613,8 @@ func (d *decoder) fault() (code int, text string) {
 	if !d.has(f) {
 		f = fieldError
 	}
-	if d.has(f) && d.values[f].Kind == jsonscan.String {
-		t := d.scan.Bytes(d.values[f])
-		text = string(bytes.ToValidUTF8(jsonscan.AppendUnescaped(nil, t[:min(len(t), noticeText)]), nil))
-	}
-	return code, text
+	t := d.text(f)
+	return code, string(bytes.ToValidUTF8(jsonscan.AppendUnescaped(nil, t[:min(len(t), noticeText)]), nil))
 }
 
 // request returns which of the connection's requests an answer is about: plan

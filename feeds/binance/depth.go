@@ -19,6 +19,8 @@ type depthWriter struct {
 // reservation.
 const levelBytes = 20
 
+const levelsPerUnit = tick.UnitSize / 16
+
 // begin starts a message whose levels take about so many bytes of text.
 func (w *depthWriter) begin(dst []tick.Unit, bytes int) {
 	w.units, w.first, w.onAsks = dst, len(dst), false
@@ -32,10 +34,15 @@ func (w *depthWriter) open(room int) {
 }
 
 // reserve makes room for so many levels of the current fragment, keeping those
-// it has.
+// it has. Room that is there is taken uncleared: every level gets written, and
+// close clears what pads the last unit.
 func (w *depthWriter) reserve(room int) {
-	have := len(w.units) - w.fragment
-	w.units, _ = tick.AppendUnits(w.units, tick.DepthUnits(room)-have)
+	end := w.fragment + tick.DepthUnits(room)
+	if end <= cap(w.units) {
+		w.units = w.units[:end]
+	} else {
+		w.units, _ = tick.AppendUnits(w.units, end-len(w.units))
+	}
 	w.units[w.fragment].Depth().LevelCount = uint16(room)
 	w.levels = tick.Levels(w.units[w.fragment:])
 }
@@ -70,7 +77,11 @@ func (w *depthWriter) close() {
 	if d.Bids = uint16(w.bids); !w.onAsks {
 		d.Bids = uint16(w.n)
 	}
-	w.units = w.units[:w.fragment+tick.DepthUnits(w.n)]
+	end := w.fragment + tick.DepthUnits(w.n)
+	if used := w.n % levelsPerUnit; used != 0 {
+		clear(w.units[end-1][used*len(tick.Unit{})/levelsPerUnit:])
+	}
+	w.units = w.units[:end]
 }
 
 // finish writes the head to every fragment and returns the units.

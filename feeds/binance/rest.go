@@ -39,22 +39,25 @@ func (m *market) DecodeREST(dst []tick.Unit, address string, body []byte, table 
 
 // book makes the snapshot's packets: {"lastUpdateId":…,"bids":[…],"asks":[…]}
 // with the times E and T on futures.
-func (d *decoder) book(dst []tick.Unit, at feeds.Stamp) ([]tick.Unit, error) {
+func (d *decoder) book() {
 	if d.has(fieldCode) {
 		code, text := d.fault()
 		kind := feeds.ErrUnknownMessage
 		if code == invalidSymbol {
 			kind = feeds.ErrUnknownSymbol
 		}
-		return dst, fmt.Errorf("%s: depth of %.64q refused: %w: code %d: %s", d.market.venue, d.snapshot.symbol, kind, code, text)
+		d.err = fmt.Errorf("%s: depth of %.64q refused: %w: code %d: %s", d.market.venue, d.snapshot.symbol, kind, code, text)
+		return
 	}
-	if need := set(fieldBookID, fieldBookBids, fieldBookAsks); d.seen&need != need {
-		return dst, d.missing("depth answer")
+	if !d.complete(snapshotFields, "depth answer") {
+		return
 	}
 	if d.has(fieldBookSymbol) && string(d.text(fieldBookSymbol)) != string(d.snapshot.symbol) {
-		return dst, d.market.malformed(0, "the answer is about another symbol")
+		d.refuse("the answer is about another symbol")
+		return
 	}
 	id := d.uint(fieldBookID)
 	head := tick.Depth{FirstID: id, LastID: id, PrevID: d.snapshot.epoch}
-	return d.finishDepth(dst, at, tick.KindSnapshot, head, fieldBookSymbol, fieldBookBids, fieldBookAsks)
+	head.Header = d.at.Header(tick.KindSnapshot, 0, d.time(false))
+	d.levels(head, d.snapshot.symbol, fieldBookBids, fieldBookAsks)
 }

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"encoding/binary"
-	"sync/atomic"
 	"time"
 
 	"tickproc/tick"
@@ -61,8 +60,8 @@ type client struct {
 
 	ended    bool // takes nothing more
 	lost     bool // ended by the client, or by force: what it read is unknown
-	halfOpen atomic.Bool
-	endAt    int64
+	halfOpen bool // nothing goes out, nothing that comes in is served
+	endAt    int64 // when the venue ends it, 0 = not planned
 	endBy    frameKind
 
 	held      []held
@@ -107,7 +106,7 @@ func (c *client) holds(e *event) bool {
 // queue is full is cut off, as the venue does.
 func (v *venue) send(c *client, m frame) {
 	switch {
-	case c.ended || c.halfOpen.Load():
+	case c.ended || c.halfOpen:
 		return
 	case c.slowUntil != 0:
 		c.backlog = append(c.backlog, m)
@@ -152,7 +151,7 @@ func (v *venue) end(c *client, how frameKind) {
 		c.backlog = nil // the connection dies with what it held back
 		c.slowUntil = 0
 	}
-	c.halfOpen.Store(false)
+	c.halfOpen = false
 	v.send(c, frame{kind: how})
 	v.forget(c)
 	if c.sink != nil {

@@ -20,6 +20,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"slices"
@@ -178,7 +180,8 @@ func (e *Exchange) Listen() error {
 			return fmt.Errorf("simulated %s: %w: choose a free address", v.name, err)
 		}
 		e.listeners = append(e.listeners, l)
-		server := &http.Server{Handler: e.handler(v), ReadHeaderTimeout: 10 * time.Second}
+		server := &http.Server{Handler: e.handler(v), ReadHeaderTimeout: 10 * time.Second,
+			ErrorLog: log.New(io.Discard, "", 0)} // clients that break off are no news here
 		e.servers = append(e.servers, server)
 		e.serving.Add(1)
 		go func() {
@@ -263,7 +266,7 @@ func (v *venue) confirm(ctx context.Context) error {
 	v.mu.Lock()
 	asked := map[*client]uint64{}
 	for _, c := range slices.Clone(v.clients) {
-		if c.sink == nil && !c.halfOpen.Load() {
+		if c.sink == nil && !c.halfOpen {
 			v.ping(c)
 			asked[c] = c.pings
 		}

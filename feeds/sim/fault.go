@@ -90,8 +90,7 @@ type FaultRecord struct {
 	For     time.Duration
 }
 
-func (k FaultKind) ofMessages() bool   { return k <= FaultDuplicateTrade }
-func (k FaultKind) ofConnection() bool { return k >= FaultDisconnect && k <= FaultShutdown }
+func (k FaultKind) ofMessages() bool { return k <= FaultDuplicateTrade }
 func (k FaultKind) ofMarket() bool     { return k == FaultQuiet || k == FaultStaleDepth }
 func (k FaultKind) ofREST() bool       { return k >= FaultRESTLimit }
 func (k FaultKind) tradesOnly() bool   { return k == FaultLateTrade || k == FaultDuplicateTrade }
@@ -135,10 +134,11 @@ type faults struct {
 	counts  [faultKindEnd]uint64
 }
 
-// pick returns the fault that meets a message (or, of REST, a request).
-func (f *faults) pick(rest bool, symbol string, channel tick.Channels) (Fault, bool) {
+// pick returns the fault that meets a message (or, of REST, a request). A
+// message that comes while its neighbour is held back is not held back too.
+func (f *faults) pick(rest bool, symbol string, channel tick.Channels, holding bool) (Fault, bool) {
 	for i, a := range f.armed {
-		if a.Kind.ofREST() != rest || a.Symbol != "" && a.Symbol != symbol || a.Channel != 0 && !a.Channel.Has(channel) ||
+		if a.Kind == FaultReorder && holding || a.Kind.ofREST() != rest || a.Symbol != "" && a.Symbol != symbol || a.Channel != 0 && !a.Channel.Has(channel) ||
 			a.Kind.tradesOnly() && channel != tick.ChannelTrades {
 			continue
 		}
@@ -152,7 +152,7 @@ func (f *faults) pick(rest bool, symbol string, channel tick.Channels) (Fault, b
 		from, to = FaultRESTLimit, FaultRESTGarbage
 	}
 	for k := from; k <= to; k++ {
-		if f.rates[k] > 0 && f.random.Float64() < f.rates[k] && (!k.tradesOnly() || channel == tick.ChannelTrades) {
+		if f.rates[k] > 0 && f.random.Float64() < f.rates[k] && (!k.tradesOnly() || channel == tick.ChannelTrades) && !(k == FaultReorder && holding) {
 			return Fault{Kind: k}.withDefaults(), true
 		}
 	}
@@ -224,7 +224,7 @@ func (v *venue) strikeConnection(f Fault, c *client) {
 	case FaultClose:
 		v.end(c, frameClose)
 	case FaultHalfOpen:
-		c.halfOpen.Store(true)
+		c.halfOpen = true
 		if f.For > 0 {
 			c.endAt, c.endBy = until, frameAbort
 		}
@@ -255,7 +255,7 @@ func (v *venue) strike(step int64) {
 
 // post sends an event's frame to a client, through what may befall it.
 func (v *venue) post(c *client, e *event, m frame) {
-	f, struck := v.faults.pick(false, e.symbol.name, e.channel)
+	f, struck := v.faults.pick(false, e.symbol.name, e.channel, c.holds(e))
 	if struck {
 		v.note(f, e.symbol.name, e.channel, c)
 	}
@@ -265,10 +265,8 @@ func (v *venue) post(c *client, e *event, m frame) {
 	case FaultDuplicate:
 		v.send(c, m)
 	case FaultReorder:
-		if !c.holds(e) {
-			c.held = append(c.held, held{e.symbol, e.channel, m})
-			return
-		}
+		c.held = append(c.held, held{e.symbol, e.channel, m})
+		return
 	case FaultGarbage:
 		v.send(c, frame{kind: frameText, text: v.garbage(m.text)})
 	case FaultTruncate:

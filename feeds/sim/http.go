@@ -46,7 +46,7 @@ func (v *venue) serveREST(w http.ResponseWriter, r *http.Request, path string) {
 	v.mu.Lock()
 	v.stats.Requests++
 	symbol := query.Get("symbol")
-	f, struck := v.faults.pick(true, symbol, 0)
+	f, struck := v.faults.pick(true, symbol, 0, false)
 	if struck {
 		v.note(f, symbol, 0, nil)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -85,13 +86,19 @@ type conn struct {
 	err    error       // why it ended; valid once frames is closed
 }
 
-func (l *lab) dial(venue, path string, dialer websocket.Dialer) *conn {
+func (l *lab) dial(venue, path string, dialer websocket.Dialer, prepare ...func(*websocket.Conn)) *conn {
 	l.t.Helper()
+	before := l.connections(venue)
 	ws, _, err := dialer.DialContext(l.t.Context(), l.WSURL(venue)+path, nil)
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	l.t.Cleanup(func() { ws.Close() })
+	// The handshake is answered a moment before the venue lists the client.
+	l.await("the venue lists the client", func() bool { return l.connections(venue) > before })
+	for _, p := range prepare {
+		p(ws)
+	}
 	c := &conn{Conn: ws, t: l.t, frames: make(chan string, 1<<18)}
 	go func() {
 		defer close(c.frames)
@@ -105,6 +112,25 @@ func (l *lab) dial(venue, path string, dialer websocket.Dialer) *conn {
 		}
 	}()
 	return c
+}
+
+func (l *lab) connections(venue string) uint64 {
+	for _, s := range l.Stats() {
+		if s.Venue == venue {
+			return s.Connections
+		}
+	}
+	return 0
+}
+
+// await polls until something is so.
+func (l *lab) await(what string, so func() bool) {
+	l.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !so(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			l.t.Fatalf("waited in vain until %s", what)
+		}
+	}
 }
 
 // next returns the next frame.

@@ -3,8 +3,11 @@ package sim
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http/httptest"
+	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,8 +45,8 @@ func TestMarketMatchesSlowModel(t *testing.T) {
 		t.Run(venue, func(t *testing.T) {
 			t.Parallel()
 			const seed = 3
-			e, frames := tapped(t, Options{Seed: seed, Rate: 200}, venue, 20*time.Second)
-			opening, err := New(Options{Seed: seed, Rate: 200})
+			e, frames := tapped(t, Options{Seed: seed, Rate: 200, Levels: 100}, venue, 5*time.Second)
+			opening, err := New(Options{Seed: seed, Rate: 200, Levels: 100})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -212,7 +215,7 @@ func TestSideAgainstMap(t *testing.T) {
 	r := newSource(1, "side")
 	for _, asks := range []bool{false, true} {
 		fast, slow := side{asks: asks}, map[int64]int64{}
-		for range 20_000 {
+		for range 3_000 {
 			price, size := 1+r.Int64N(200), r.Int64N(4)
 			fast.set(price, size)
 			if slow[price] = size; size == 0 {
@@ -255,4 +258,50 @@ func BenchmarkStep(b *testing.B) {
 	}
 	b.ReportMetric(float64(frames)/b.Elapsed().Seconds(), "frames/s")
 	b.ReportMetric(float64(size)/float64(frames), "bytes/frame")
+}
+
+// BenchmarkSocket sends all streams of a busy market over one loopback socket
+// to a reader in the same process, who only counts.
+func BenchmarkSocket(b *testing.B) {
+	e, err := New(Options{Seed: 1, Rate: 5000, Venues: []Venue{{Name: BinanceSpot}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := e.Listen(); err != nil {
+		b.Fatal(err)
+	}
+	defer e.Close()
+	var streams []string
+	for _, s := range DefaultSymbols(BinanceSpot) {
+		streams = append(streams, streamsOf(BinanceSpot, s.Name)...)
+	}
+	ws, _, err := dialer.Dial(e.WSURL(BinanceSpot)+combinedPath(BinanceSpot, streams), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer ws.Close()
+	var read atomic.Uint64
+	go func() {
+		for {
+			_, r, err := ws.NextReader()
+			if err != nil {
+				return
+			}
+			io.Copy(io.Discard, r)
+			read.Add(1)
+		}
+	}()
+	for e.Stats()[0].Clients == 0 {
+		runtime.Gosched()
+	}
+	now := labStart
+	e.Step(now)
+	for b.Loop() {
+		now = now.Add(5 * time.Millisecond)
+		e.Step(now)
+		for made := e.Stats()[0].Events; read.Load()+4096 < made; {
+			runtime.Gosched() // a burst of 4096 frames may be under way
+		}
+	}
+	b.ReportMetric(float64(read.Load())/b.Elapsed().Seconds(), "frames/s")
 }

@@ -112,11 +112,10 @@ func (v *venue) serveSocket(w http.ResponseWriter, r *http.Request, mode socketM
 // read serves what the client sends until it leaves.
 func (v *venue) read(c *client) {
 	ws := c.socket.ws
-	quiet := func() bool { return c.halfOpen.Load() }
 	ws.SetPingHandler(func(payload string) error {
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		if !quiet() && !v.cutOff(c) {
+		if !c.halfOpen && !v.cutOff(c) {
 			v.send(c, frame{kind: framePong, text: []byte(payload)})
 		}
 		return nil
@@ -130,7 +129,7 @@ func (v *venue) read(c *client) {
 	ws.SetCloseHandler(func(int, string) error {
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		if !quiet() {
+		if !c.halfOpen {
 			v.send(c, frame{kind: frameClose})
 		}
 		return nil
@@ -146,7 +145,7 @@ func (v *venue) read(c *client) {
 			v.mu.Unlock()
 			return
 		}
-		if !quiet() && !c.ended && !v.cutOff(c) {
+		if !c.halfOpen && !c.ended && !v.cutOff(c) {
 			if reply := v.dialect.request(v, c, text); reply != nil {
 				v.send(c, frame{kind: frameText, text: reply})
 			}

@@ -113,7 +113,7 @@ func (v *venue) tend(c *client) {
 		v.release(c)
 	}
 	switch {
-	case c.sink != nil || c.halfOpen.Load():
+	case c.sink != nil || c.halfOpen:
 	case c.pingedAt == 0:
 		c.pingedAt = v.now
 	case c.unansweredFrom != 0 && v.now-c.unansweredFrom > int64(v.dialect.pongWithin()):

@@ -3,7 +3,6 @@ package jsonscan
 import (
 	"encoding/binary"
 	"math"
-	"math/bits"
 )
 
 // number reads a number by JSON's grammar.
@@ -101,6 +100,17 @@ func (s *Scanner) Pair(places1, places2 uint8) (v1, v2 int64, ok bool) {
 	return int64(a), int64(b), true
 }
 
+// Plain converts a string value the way Pair does.
+//
+// hot: per number, 0 allocs.
+func (s *Scanner) Plain(v Value, places uint8) (n int64, ok bool) {
+	if v.Kind != String {
+		return 0, false
+	}
+	u, next := fixed(s.text, int(v.Start), uint(places))
+	return int64(u), next == int(v.End)+1
+}
+
 // placesFast and wholeFast bound what fixed reads: together they fit int64.
 const (
 	placesFast = 8
@@ -111,47 +121,54 @@ var pow10 = [placesFast + 1]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8}
 
 // fixed reads the plain decimal at i, behind its opening quote, at the given
 // decimal places, and returns the index behind the closing quote; -1 where
-// the text is not plain, or finer. It looks at eight bytes at once, so that
-// the number of digits costs no branch.
+// the text is not plain, or finer. The ends are searched byte by byte, which
+// the processor predicts and so runs ahead of, while the digits are converted
+// eight at once.
 func fixed(t []byte, i int, places uint) (v uint64, next int) {
 	if places > placesFast || i+8 > len(t) {
 		return 0, -1
 	}
-	w := binary.LittleEndian.Uint64(t[i:]) ^ '0'*ones
-	n := uint(bits.TrailingZeros64(nonDigits(w))) / 8
-	if n == 0 {
-		return 0, -1
+	end := i
+	for end < len(t) && t[end]-'0' <= 9 {
+		end++
 	}
-	v = eightDigits(w << (64 - 8*n))
-	i += int(n)
-	if n == 8 {
-		for ; i < len(t) && t[i]-'0' <= 9; i++ {
-			if n++; n > wholeFast {
-				return 0, -1
-			}
-			v = v*10 + uint64(t[i]-'0')
+	n := uint(end - i)
+	w := binary.LittleEndian.Uint64(t[i:]) ^ '0'*ones
+	switch {
+	case n == 0 || n > wholeFast:
+		return 0, -1
+	case n <= 8:
+		v = eightDigits(w << (64 - 8*n))
+	default:
+		v = eightDigits(w)
+		for _, c := range t[i+8 : end] {
+			v = v*10 + uint64(c-'0')
 		}
 	}
 	v *= pow10[places]
-	if i+8 < len(t) && t[i] == '.' {
-		i++
+	if end+9 <= len(t) && t[end] == '.' {
+		i = end + 1
 		w := binary.LittleEndian.Uint64(t[i:]) ^ '0'*ones
-		n := uint(bits.TrailingZeros64(nonDigits(w))) / 8
-		if n == 0 {
+		if end = i + 8; nonDigits(w) != 0 {
+			for end = i; t[end]-'0' <= 9; {
+				end++
+			}
+		}
+		if n = uint(end - i); n == 0 {
 			return 0, -1
 		}
-		n = min(n, places)
-		v += eightDigits(w<<(64-8*n)) * pow10[places-n]
-		zeros := uint(bits.TrailingZeros64(w>>(8*n))) / 8
-		i += int(min(n+zeros, 8))
-		for i < len(t) && t[i] == '0' {
-			i++
+		if n > places {
+			if w>>(8*places)<<(64-8*(n-places)) != 0 {
+				return 0, -1
+			}
+			n = places
 		}
+		v += eightDigits(w<<(64-8*n)) * pow10[places-n]
 	}
-	if i >= len(t) || t[i] != '"' {
+	if end >= len(t) || t[end] != '"' {
 		return 0, -1
 	}
-	return v, i + 1
+	return v, end + 1
 }
 
 // nonDigits marks the high bit of bytes that are no digits, given text with

@@ -70,6 +70,9 @@ func (s *Scanner) At() int { return s.at }
 // Left is the number of bytes not read yet.
 func (s *Scanner) Left() int { return len(s.text) - s.at }
 
+// Size is the length of the text in bytes.
+func (s *Scanner) Size() int { return len(s.text) }
+
 // Fail refuses the text at this place: every later read fails.
 func (s *Scanner) Fail() {
 	if !s.failed {
@@ -167,6 +170,10 @@ func (s *Scanner) Key() []byte {
 			s.at = i + 4
 			return t[1:2]
 		}
+	}
+	if s.peek() != '"' {
+		s.Fail()
+		return nil
 	}
 	v := s.string()
 	if s.peek() != ':' {

@@ -7,12 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// string reads a string: what lies between its quotes.
+// string reads the string whose opening quote is ahead.
 func (s *Scanner) string() Value {
-	if s.peek() != '"' {
-		s.Fail()
-		return Value{}
-	}
 	start := s.at + 1
 	end := stringEnd(s.text, start)
 	if end < 0 {

@@ -28,12 +28,11 @@ type span struct {
 // senders, within a bound of bytes. Its mutex is taken once a batch, never a
 // row, and not held during I/O: so writing rows does not wait for the database.
 type queue struct {
-	mu      sync.Mutex
-	lanes   [tableCount]waiting
-	bytes   int64 // of all lines that wait
-	acked   uint64
-	closing bool
-	spare   [][]byte
+	mu       sync.Mutex
+	lanes    [tableCount]waiting
+	bytes    int64  // of all lines that wait
+	answered uint64 // posts that moved a batch on
+	spare    [][]byte
 	// moved tells Close that a batch left; lanes[i].wake tells a sender that one came.
 	moved chan struct{}
 
@@ -107,22 +106,34 @@ func (q *queue) idle(lane int) bool {
 	return len(q.lanes[lane].batches) == 0
 }
 
-// next returns the batch to post, nil if there is none; done means that none
-// will come.
-func (q *queue) next(lane int) (b *batch, done bool) {
+// empty reports that nothing waits in any lane, nor a rejection to be read.
+func (q *queue) empty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range q.lanes {
+		if len(q.lanes[i].batches) > 0 {
+			return false
+		}
+	}
+	return len(q.rejected) == 0
+}
+
+// next returns the batch to post, nil if there is none. From here on it is the
+// sender's: only advance and replace change it.
+func (q *queue) next(lane int) *batch {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	w := &q.lanes[lane]
 	if len(w.batches) == 0 {
-		return nil, q.closing
+		return nil
 	}
 	w.posting = true
-	return w.batches[0], false
+	return w.batches[0]
 }
 
 // advance takes rows off the front of the batch being posted: they were
 // acknowledged, or will never be.
-func (q *queue) advance(lane int, b *batch, bytes, rows int, acked bool) {
+func (q *queue) advance(lane int, b *batch, bytes, rows int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	w := &q.lanes[lane]
@@ -130,9 +141,22 @@ func (q *queue) advance(lane int, b *batch, bytes, rows int, acked bool) {
 	b.rows -= rows
 	w.rows -= rows
 	q.bytes -= int64(bytes)
-	if acked {
-		q.acked++
-	}
+	q.answered++
+	q.doneLocked(w, b)
+}
+
+// replace sets what is left of the batch being posted.
+func (q *queue) replace(lane int, b *batch, lines []byte, rows int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	w := &q.lanes[lane]
+	w.rows -= b.rows - rows
+	q.bytes -= int64(len(b.lines) - len(lines))
+	b.lines, b.rows = lines, rows
+	q.doneLocked(w, b)
+}
+
+func (q *queue) doneLocked(w *waiting, b *batch) {
 	if b.rows > 0 {
 		return
 	}
@@ -185,7 +209,7 @@ func (q *queue) takeRejected() []rejection {
 }
 
 // state returns what Idle and Close look at.
-func (q *queue) state() (bytes int64, acked uint64, oldest int64, rows [tableCount]int) {
+func (q *queue) state() (bytes int64, answered uint64, oldest int64, rows [tableCount]int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for i := range q.lanes {
@@ -194,16 +218,7 @@ func (q *queue) state() (bytes int64, acked uint64, oldest int64, rows [tableCou
 			oldest = b[0].oldestNanos
 		}
 	}
-	return q.bytes, q.acked, oldest, rows
-}
-
-func (q *queue) close() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.closing = true
-	for i := range q.lanes {
-		signal(q.lanes[i].wake)
-	}
+	return q.bytes, q.answered, oldest, rows
 }
 
 func signal(c chan struct{}) {

@@ -17,9 +17,9 @@ type losses struct {
 	open map[lossKey]loss
 	// written is the last row of each key. A row in gaps has its start for a
 	// key: a second loss with the same start goes on with the first.
-	written map[lossKey]loss
-	acked   uint64 // posts that were acknowledged when the last loss was noted
-	since   int64  // when the oldest of open was noted
+	written  map[lossKey]loss
+	answered uint64 // queue.answered when the last loss was noted
+	since    int64  // when the oldest of open was noted
 }
 
 type lossKey struct {
@@ -45,11 +45,11 @@ func newLosses() losses {
 	return losses{open: map[lossKey]loss{}, written: map[lossKey]loss{}}
 }
 
-func (l *losses) note(key lossKey, add loss, acked uint64, now int64) {
+func (l *losses) note(key lossKey, add loss, answered uint64, now int64) {
 	if len(l.open) == 0 {
 		l.since = now
 	}
-	l.acked = acked
+	l.answered = answered
 	if before, ok := l.open[key]; ok {
 		add = before.with(add)
 	} else if before, ok := l.written[key]; ok && before.from == add.from {
@@ -59,8 +59,8 @@ func (l *losses) note(key lossKey, add loss, acked uint64, now int64) {
 }
 
 // due reports that rows get through again.
-func (l *losses) due(acked uint64, now int64) bool {
-	return len(l.open) > 0 && acked > l.acked && now-l.since >= lossInterval
+func (l *losses) due(answered uint64, now int64) bool {
+	return len(l.open) > 0 && answered > l.answered && now-l.since >= lossInterval
 }
 
 // take calls f with every open loss, in a fixed order, and closes them.

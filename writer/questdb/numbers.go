@@ -82,8 +82,9 @@ func (n number) appendDecimal(dst []byte, scale int) []byte {
 		// The remainder's digits decide a tie; two more places than asked keep them.
 		quotient, rest := d.QuoRem(over, int32(scale)+2)
 		if !rest.IsZero() && quotient.Shift(int32(scale)+1).IsInteger() {
-			// Exactly half by the digits kept, but not in truth: a sticky digit.
-			quotient = quotient.Add(decimal.New(1, -int32(scale)-2))
+			// Exactly half by the digits kept, but not in truth: a sticky digit,
+			// away from zero as the rest is.
+			quotient = quotient.Add(decimal.New(int64(d.Sign()*over.Sign()), -int32(scale)-2))
 		}
 		d = quotient
 	}

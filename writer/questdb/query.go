@@ -162,3 +162,36 @@ func literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "'
 func moment(nanos int64) string {
 	return literal(time.Unix(0, nanos).UTC().Format("2006-01-02T15:04:05.000000000Z"))
 }
+
+// ErrBehind says that a table has not applied what it acknowledged.
+var ErrBehind = errors.New("QuestDB has not applied all committed rows")
+
+// Settle waits until SQL sees every row that was acknowledged when it was
+// called, or returns ErrBehind when ctx ends first or the table is suspended.
+// A table that does not exist has nothing to apply.
+func (c *Client) Settle(ctx context.Context, table string) error {
+	want := int64(-1)
+	for {
+		r, err := c.Query(ctx, "SELECT suspended, writerTxn, sequencerTxn FROM wal_tables() WHERE name = "+literal(table))
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return fmt.Errorf("table %s: %w", table, ErrBehind)
+		case err != nil:
+			return err
+		case len(r.Rows) == 0:
+			return nil
+		case r.True(0, 0):
+			return fmt.Errorf("table %s is suspended, run ALTER TABLE %s RESUME WAL: %w", table, table, ErrBehind)
+		}
+		if want < 0 {
+			want = r.Int(0, 2)
+		}
+		if r.Int(0, 1) >= want {
+			return nil
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+}

@@ -1,0 +1,393 @@
+package feeds
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"tickproc/ringbuf"
+	"tickproc/tick"
+)
+
+// toy is a small venue. Its frames are words:
+//
+//	trade SYMBOL ID · depth SYMBOL FIRST LAST · quote SYMBOL ID · ack N · refuse N · pong · leave
+//
+// its requests "sub SYMBOL", its REST snapshots "book LAST", its catalog a list of symbols.
+type toy struct {
+	profile Profile
+	// inURL subscribes by the URL instead of requests.
+	inURL bool
+	// perSocket > 0 spreads the subscriptions.
+	perSocket int
+	weight    int
+}
+
+func (a *toy) Venue() string    { return "toy" }
+func (a *toy) Profile() Profile { return a.profile }
+
+func (a *toy) Plan(subscriptions []Subscription) []Connection {
+	var plan []Connection
+	per := a.perSocket
+	if per == 0 {
+		per = len(subscriptions)
+	}
+	for i := 0; i < len(subscriptions); i += per {
+		part := subscriptions[i:min(i+per, len(subscriptions))]
+		c := Connection{Name: fmt.Sprintf("public-%d", len(plan)), URL: "wss://toy.example/stream?token=hush"}
+		if a.inURL {
+			c.Streams = part
+		} else {
+			for _, s := range part {
+				c.Requests = append(c.Requests, SubscribeRequest{Text: []byte(`{"sub":"` + s.Instrument.Symbol + `"}`), Streams: []Subscription{s}})
+			}
+		}
+		plan = append(plan, c)
+	}
+	return plan
+}
+
+func (a *toy) NewDecoder(_ *Connection, table *Table) Decoder { return &toyDecoder{table} }
+
+func (a *toy) SnapshotRequest(in *tick.Instrument) (Request, bool) {
+	return Request{URL: "https://api.toy.example/depth?symbol=" + in.Symbol, Weight: a.weight}, true
+}
+func (a *toy) CatalogRequests() []Request {
+	return []Request{{URL: "https://api.toy.example/catalog"}}
+}
+func (a *toy) ParseCatalog(body []byte) ([]tick.Instrument, error) {
+	var all []tick.Instrument
+	for _, s := range strings.Fields(string(body)) {
+		if s == "garbage" {
+			return nil, ErrMalformed
+		}
+		all = append(all, a.Instrument(s))
+	}
+	return all, nil
+}
+func (a *toy) Instrument(symbol string) tick.Instrument {
+	return tick.Instrument{Venue: "toy", Symbol: symbol, Underlying: symbol}
+}
+func (a *toy) DecodeREST(dst []tick.Unit, url string, body []byte, table *Table, at Stamp, epoch uint64) ([]tick.Unit, error) {
+	last, ok := strings.CutPrefix(string(body), "book ")
+	if !ok {
+		return dst, ErrMalformed
+	}
+	id, err := strconv.ParseUint(last, 10, 64)
+	if err != nil {
+		return dst, ErrMalformed
+	}
+	_, symbol, _ := strings.Cut(url, "symbol=")
+	dst, p := tick.AppendUnits(dst, 1)
+	d := p[0].Depth()
+	d.Header = at.Header(tick.KindSnapshot, table.Lookup([]byte(symbol)).ID, 0)
+	d.LastID, d.PrevID = id, epoch
+	return dst, nil
+}
+func (a *toy) Streams(string, []byte) []Stream { return nil }
+
+type toyDecoder struct{ table *Table }
+
+func (d *toyDecoder) Decode(dst []tick.Unit, frame []byte, at Stamp) ([]tick.Unit, Notice, error) {
+	var words [4][]byte
+	rest := frame
+	for i := range words {
+		words[i], rest = cutSpace(rest)
+	}
+	number := func(b []byte) uint64 { v, _ := leadingInt(b); return uint64(v) }
+	switch string(words[0]) {
+	case "ack":
+		return dst, Notice{Kind: NoticeAck, Request: int(number(words[1]))}, nil
+	case "refuse":
+		return dst, Notice{Kind: NoticeRefused, Request: int(number(words[1])), Code: 7, Text: "no"}, nil
+	case "pong":
+		return dst, Notice{Kind: NoticePong}, nil
+	case "leave":
+		return dst, Notice{Kind: NoticeReconnect}, nil
+	case "range":
+		return dst, Notice{}, ErrNumberRange
+	case "news":
+		return dst, Notice{}, ErrUnknownMessage
+	case "trade", "quote", "depth":
+	default:
+		return dst, Notice{}, ErrMalformed
+	}
+	e := d.table.Lookup(words[1])
+	if e == nil {
+		return dst, Notice{}, ErrUnknownSymbol
+	}
+	dst, p := tick.AppendUnits(dst, 1)
+	switch string(words[0]) {
+	case "trade":
+		t := p[0].Trade()
+		t.Header = at.Header(tick.KindTrade, e.ID, 0)
+		t.ID.Lo = number(words[2])
+	case "quote":
+		q := p[0].Depth()
+		q.Header = at.Header(tick.KindQuote, e.ID, 0)
+		q.LastID = number(words[2])
+	case "depth":
+		q := p[0].Depth()
+		q.Header = at.Header(tick.KindDepth, e.ID, 0)
+		q.FirstID, q.LastID = number(words[2]), number(words[3])
+	}
+	return dst, Notice{}, nil
+}
+
+// subscriptions asks for all channels of the symbols; ids count from 0.
+func subscriptions(symbols ...string) []Subscription {
+	var all []Subscription
+	for i, s := range symbols {
+		in := (&toy{}).Instrument(s)
+		in.ID = uint32(i)
+		all = append(all, Subscription{Instrument: &in, Channels: tick.ChannelTrades | tick.ChannelQuotes | tick.ChannelDepth})
+	}
+	return all
+}
+
+// rig runs a feed against handlers and shows what reaches the shard.
+type rig struct {
+	t       *testing.T
+	feed    *Feed
+	waker   *ringbuf.Waker
+	rings   []*ringbuf.Ring // by line
+	outputs OutputOptions
+	seen    []string // every packet, as text
+	stamps  []tick.Header
+	stop    func() // ends the feed and waits for it
+}
+
+// newRig starts a feed; every line has a ring of its own to the one shard.
+func newRig(t *testing.T, o Options) *rig {
+	t.Helper()
+	r := &rig{t: t, waker: ringbuf.NewWaker(ringbuf.Park)}
+	routes := &Routes{}
+	for _, s := range o.Subscriptions {
+		routes.Set(s.Instrument.ID, 0)
+	}
+	o.NewOutput = func(line LineInfo) *Output {
+		ring := ringbuf.New(1 << 12)
+		ring.SetWaker(r.waker)
+		r.rings = append(r.rings, ring)
+		return NewOutput([]*ringbuf.Ring{ring}, routes, OutputOptions{})
+	}
+	feed, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.feed = feed
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); feed.Run(ctx) }()
+	r.stop = sync.OnceFunc(func() { cancel(); <-done; r.poll() })
+	t.Cleanup(r.stop)
+	return r
+}
+
+// poll takes what is in the rings.
+func (r *rig) poll() {
+	for _, ring := range r.rings {
+		for p := ring.Poll(); p != nil; p = ring.Poll() {
+			for len(p) > 0 {
+				n := tick.PacketUnits(&p[0])
+				r.seen = append(r.seen, packetText(p))
+				r.stamps = append(r.stamps, *p[0].Header())
+				ring.Release(n)
+				p = p[n:]
+			}
+		}
+	}
+}
+
+// until waits until the packets seen hold the given ones, in this order, others between.
+func (r *rig) until(want ...string) {
+	r.t.Helper()
+	left := want
+	checked := 0
+	r.waker.Wait(func() bool {
+		r.poll()
+		for ; checked < len(r.seen) && len(left) > 0; checked++ {
+			if r.seen[checked] == left[0] {
+				left = left[1:]
+			}
+		}
+		return len(left) == 0
+	}, 20*time.Second)
+	if len(left) > 0 {
+		r.t.Fatalf("never came: %q; seen:\n%s", left[0], strings.Join(r.seen, "\n"))
+	}
+}
+
+// count returns how many packets seen begin with text.
+func (r *rig) count(text string) int {
+	n := 0
+	for _, s := range r.seen {
+		if strings.HasPrefix(s, text) {
+			n++
+		}
+	}
+	return n
+}
+
+// packetText says what a packet is: "1.3 trade 0 77" is line 1, ordinal 3, instrument 0, id 77.
+func packetText(p []tick.Unit) string {
+	h := p[0].Header()
+	e := p[0].Event()
+	s := func(kind string, more ...any) string {
+		return fmt.Sprintf("%d.%d %s %d", h.Line, h.Ordinal, kind, h.Instrument) + strings.TrimRight(" "+fmt.Sprintln(more...), " \n")
+	}
+	switch h.Kind {
+	case tick.KindTrade:
+		return s("trade", p[0].Trade().ID.Lo)
+	case tick.KindQuote:
+		return s("quote", p[0].Depth().LastID)
+	case tick.KindDepth:
+		return s("depth", p[0].Depth().FirstID, p[0].Depth().LastID)
+	case tick.KindSnapshot:
+		return s("snapshot", p[0].Depth().LastID, "epoch", p[0].Depth().PrevID)
+	case tick.KindCatalog:
+		return s("catalog", p[0].Catalog().Definition().Channels)
+	case tick.KindUp:
+		return s("up", e.Channel)
+	case tick.KindDown:
+		return s("down", e.Channel, e.Reason)
+	case tick.KindGap:
+		return s("gap", e.Channel, e.Reason, e.Lost)
+	}
+	return s(fmt.Sprint("kind ", h.Kind))
+}
+
+// server is a venue under test: a websocket handler and a REST handler. Each
+// gets the number of its call, from 0.
+type server struct {
+	socket func(n int, ws *websocket.Conn)
+	raw    func(n int, w http.ResponseWriter, r *http.Request) // instead of socket
+	rest   func(n int, w http.ResponseWriter, r *http.Request)
+
+	upgrader websocket.Upgrader
+	mu       sync.Mutex
+	sockets  int
+	calls    int
+	paths    []string
+}
+
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	s.paths = append(s.paths, r.URL.String())
+	n := &s.calls
+	isSocket := websocket.IsWebSocketUpgrade(r)
+	if isSocket {
+		n = &s.sockets
+	}
+	number := *n
+	*n++
+	s.mu.Unlock()
+	switch {
+	case !isSocket && s.rest != nil:
+		s.rest(number, w, r)
+	case isSocket && s.raw != nil:
+		s.raw(number, w, r)
+	case isSocket && s.socket != nil:
+		ws, err := s.upgrader.Upgrade(w, r, nil)
+		if err != nil {
+			return
+		}
+		defer ws.Close()
+		s.socket(number, ws)
+	default:
+		http.Error(w, "not here", http.StatusNotFound)
+	}
+}
+
+// start serves on a free port and points the options at it.
+func (s *server) start(t *testing.T, o *Options) {
+	srv := httptest.NewServer(s)
+	t.Cleanup(srv.Close)
+	address := strings.TrimPrefix(srv.URL, "http://")
+	o.WSURL, o.RESTURL = "ws://"+address+"/prefix", "http://"+address
+}
+
+// startInMemory serves over pipes, so that synctest's clock may run.
+func (s *server) startInMemory(t *testing.T, o *Options) {
+	l := &pipeListener{accept: make(chan net.Conn), closed: make(chan struct{})}
+	srv := &http.Server{Handler: s}
+	done := make(chan struct{})
+	go func() { defer close(done); srv.Serve(l) }()
+	t.Cleanup(func() { srv.Close(); <-done })
+	o.WSURL, o.RESTURL = "ws://toy", "http://toy"
+	o.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		client, server := net.Pipe()
+		select {
+		case l.accept <- server:
+			return client, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-l.closed:
+			return nil, io.ErrClosedPipe
+		}
+	}
+}
+
+type pipeListener struct {
+	accept chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.accept:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+func (l *pipeListener) Close() error   { l.once.Do(func() { close(l.closed) }); return nil }
+func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
+
+// say sends text frames.
+func say(ws *websocket.Conn, frames ...string) {
+	for _, f := range frames {
+		if ws.WriteMessage(websocket.TextMessage, []byte(f)) != nil {
+			return
+		}
+	}
+}
+
+// listen reads until the client is gone, or until it has said text.
+func listen(ws *websocket.Conn, text string) {
+	for {
+		_, b, err := ws.ReadMessage()
+		if err != nil || text != "" && string(b) == text {
+			return
+		}
+	}
+}
+
+// logs collects log output.
+type logs struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}

@@ -1,0 +1,159 @@
+package pipeline
+
+import (
+	"fmt"
+	"strconv"
+
+	"tickproc/engine"
+	"tickproc/feeds"
+	"tickproc/internal/clock"
+	"tickproc/internal/stat"
+	"tickproc/ops"
+	"tickproc/tick"
+	"tickproc/writer/questdb"
+)
+
+// register shows every number of the pipeline under its metric name.
+func (s *system) register(r *ops.Registry, database *questdb.Sink) {
+	for _, f := range s.feeds {
+		for _, line := range f.feed.Stats() {
+			registerLine(r, f.venue, line)
+		}
+		for _, in := range f.inputs {
+			for shard, ring := range in.rings {
+				if ring == nil {
+					continue
+				}
+				labels := map[string]string{"venue": f.venue, "line": in.name, "shard": strconv.Itoa(shard)}
+				r.GaugeFunc("tickproc_ring_units", "Units of 64 bytes that wait in a ring.", labels, func() float64 { return float64(ring.Len()) })
+				r.GaugeFunc("tickproc_ring_high_water_units", "The most units that ever waited in a ring.", labels, func() float64 { return float64(ring.HighWater()) })
+			}
+		}
+		r.GaugeFunc("tickproc_clock_offset_seconds", "The venue's clock minus ours, estimated.", map[string]string{"venue": f.venue},
+			func() float64 { return float64(s.status.offset(f)) / 1e9 })
+	}
+	for _, in := range s.instruments {
+		s.registerInstrument(r, in)
+	}
+	for i, d := range s.drivers {
+		labels := map[string]string{"shard": strconv.Itoa(i)}
+		r.Counter("tickproc_shard_packets_total", "Packets applied.", labels, &d.Stats.Packets)
+		r.Counter("tickproc_shard_batches_total", "Batches applied.", labels, &d.Stats.Batches)
+		r.Counter("tickproc_shard_ticks_total", "Ticks, where a deadline came without a packet.", labels, &d.Stats.Ticks)
+		r.CounterFunc("tickproc_shard_rows_blocked_seconds_total", "Time that a shard waited for room in its row ring.", labels, nanos(&d.Stats.RowsBlockedNanos))
+		r.GaugeFunc("tickproc_row_ring_high_water_units", "The most units that ever waited in a shard's row ring.", labels, func() float64 { return float64(d.Rows.HighWater()) })
+		for _, stage := range []struct {
+			name string
+			from *stat.Histogram
+		}{{"receive_to_shard", &d.Stats.Wait}, {"shard_apply", &d.Stats.Apply}} {
+			r.Histogram("tickproc_stage_seconds", "Latency by stage.", map[string]string{"stage": stage.name, "shard": strconv.Itoa(i)}, stage.from)
+		}
+	}
+	if database != nil {
+		registerQuestDB(r, database)
+	}
+}
+
+func nanos(c *stat.Counter) func() float64 { return func() float64 { return float64(c.Load()) / 1e9 } }
+
+func registerLine(r *ops.Registry, venue string, line *feeds.LineStats) {
+	labels := map[string]string{"venue": venue, "line": line.Name}
+	r.Counter("tickproc_feed_frames_total", "Frames and REST answers read.", labels, &line.Frames)
+	r.Counter("tickproc_feed_bytes_total", "Their bytes, inflated.", labels, &line.Bytes)
+	for i := range line.Faults {
+		r.Counter("tickproc_feed_faults_total", "Frames that were not used, by fault.",
+			map[string]string{"venue": venue, "line": line.Name, "fault": feeds.Fault(i).String()}, &line.Faults[i])
+	}
+	r.Counter("tickproc_feed_connects_total", "Sockets opened.", labels, &line.Connects)
+	r.Counter("tickproc_feed_lost_total", "Sockets that ended other than by our stop.", labels, &line.Lost)
+	r.Counter("tickproc_feed_dial_failures_total", "Connects that failed.", labels, &line.DialFailures)
+	r.Counter("tickproc_feed_refused_total", "Subscriptions that the venue refused.", labels, &line.Refused)
+	r.Counter("tickproc_rest_requests_total", "REST requests.", labels, &line.Requests)
+	r.Counter("tickproc_rest_retries_total", "REST requests that follow a failed one.", labels, &line.Retries)
+	r.Counter("tickproc_rest_throttled_total", "REST answers 429 and 418.", labels, &line.Throttled)
+	r.Counter("tickproc_rest_failures_total", "REST requests without a usable answer.", labels, &line.Failures)
+	r.GaugeFunc("tickproc_feed_up", "1 while the line is connected.", labels, func() float64 {
+		if state, _ := line.State(); state == feeds.LineUp {
+			return 1
+		}
+		return 0
+	})
+	r.CounterFunc("tickproc_ring_blocked_seconds_total", "Time that the line waited for room in a ring.", labels, nanos(&line.Output.BlockedNanos))
+	r.Counter("tickproc_ring_dropped_depth_total", "Depth messages dropped because a ring stayed full.", labels, &line.Output.DroppedDepth)
+	r.Counter("tickproc_ring_dropped_quotes_total", "Quotes dropped because a ring stayed full.", labels, &line.Output.DroppedQuotes)
+	for i := range line.Streams {
+		st := &line.Streams[i]
+		r.GaugeFunc("tickproc_stream_age_seconds", "Time since the stream's last frame; -1 before the first.",
+			map[string]string{"venue": venue, "symbol": st.Symbol, "channel": st.Channel.String()}, func() float64 {
+				if last := st.LastNanos.Load(); last != 0 {
+					return float64(clock.Nanos()-last) / 1e9
+				}
+				return -1
+			})
+	}
+}
+
+func (s *system) registerInstrument(r *ops.Registry, in *tick.Instrument) {
+	labels := map[string]string{"venue": in.Venue, "symbol": in.Symbol}
+	id := in.ID
+	gauge := func(name, help string, of func(*engine.Image) float64) {
+		r.GaugeFunc(name, help, labels, func() float64 {
+			image := s.status.image(id)
+			return of(&image)
+		})
+	}
+	counter := func(name, help string, of func(*engine.Image) uint64) {
+		r.CounterFunc(name, help, labels, func() float64 {
+			image := s.status.image(id)
+			return float64(of(&image))
+		})
+	}
+	gauge("tickproc_book_valid", "1 while the book is the venue's book.", func(x *engine.Image) float64 {
+		if x.Valid {
+			return 1
+		}
+		return 0
+	})
+	counter("tickproc_trades_total", "Trades.", func(x *engine.Image) uint64 { return x.Trades })
+	counter("tickproc_trades_late_total", "Trades too late for their bars.", func(x *engine.Image) uint64 { return x.LateTrades })
+	counter("tickproc_trades_duplicate_total", "Trades that were seen before.", func(x *engine.Image) uint64 { return x.DuplicateTrades })
+	counter("tickproc_quotes_total", "Quotes.", func(x *engine.Image) uint64 { return x.Quotes })
+	counter("tickproc_depth_applied_total", "Depth messages applied.", func(x *engine.Image) uint64 { return x.Depth })
+	counter("tickproc_gaps_total", "Intervals of a channel that were not seen.", func(x *engine.Image) uint64 { return x.Gaps })
+	counter("tickproc_resyncs_total", "Books fetched anew.", func(x *engine.Image) uint64 { return x.Resyncs })
+	counter("tickproc_top_agrees_total", "Comparisons with the venue's own quotes that agreed.", func(x *engine.Image) uint64 { return x.TopAgrees })
+	counter("tickproc_top_differs_total", "Comparisons with the venue's own quotes that differed.", func(x *engine.Image) uint64 { return x.TopDiffers })
+	counter("tickproc_times_outside_total", "Exchange times outside the clock window.", func(x *engine.Image) uint64 { return x.TimesOutside })
+}
+
+func registerQuestDB(r *ops.Registry, database *questdb.Sink) {
+	stats := &database.Stats
+	for i, table := range questdb.TableNames() {
+		t := &stats.Tables[i]
+		labels := map[string]string{"table": table}
+		for _, c := range []struct {
+			name, help string
+			from       *stat.Counter
+		}{
+			{"accepted", "Rows taken for QuestDB.", &t.Accepted}, {"acked", "Rows that QuestDB committed.", &t.Acked},
+			{"quarantined", "Rows that QuestDB refused, now dead letters.", &t.Quarantined},
+			{"lost", "Rows dropped because the memory for waiting rows was full.", &t.Lost},
+			{"outranked", "Rows left out because a better one of their key stands.", &t.Outranked},
+			{"retried", "Rows posted again.", &t.Retried}, {"refused", "Rows that were no rows.", &t.Refused},
+		} {
+			r.Counter(fmt.Sprintf("tickproc_questdb_rows_%s_total", c.name), c.help, labels, c.from)
+		}
+		r.Counter("tickproc_questdb_unreachable_total", "Posts without an answer.", labels, &t.Unreachable)
+		r.Counter("tickproc_questdb_busy_total", "Answers 429 and 5xx.", labels, &t.Busy)
+		r.Histogram("tickproc_questdb_post_seconds", "Time of a post.", labels, &t.PostNanos)
+	}
+	r.Gauge("tickproc_questdb_waiting_bytes", "Encoded rows that wait for QuestDB.", nil, &stats.WaitingBytes)
+	r.GaugeFunc("tickproc_questdb_lag_seconds", "Age of the oldest row that waits for QuestDB.", nil, func() float64 { return lagSeconds(stats) })
+}
+
+func lagSeconds(stats *questdb.Stats) float64 {
+	if oldest := stats.OldestNanos.Load(); oldest != 0 {
+		return float64(clock.Nanos()-oldest) / 1e9
+	}
+	return 0
+}

@@ -1,0 +1,241 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"tickproc/feeds"
+	"tickproc/internal/clock"
+	"tickproc/ops"
+	"tickproc/tick"
+	"tickproc/writer"
+	"tickproc/writer/questdb"
+)
+
+// RunOptions start the service.
+type RunOptions struct {
+	Config  *Config
+	Logger  *slog.Logger
+	Version string
+}
+
+// schemaPatience is how long the start waits for QuestDB's tables. A database
+// that is away is no reason to miss the market.
+const schemaPatience = 5 * time.Second
+
+// Run runs the service until ctx ends, then delivers what was accepted.
+func Run(ctx context.Context, o RunOptions) error {
+	if err := os.MkdirAll(o.Config.DataDir, 0o755); err != nil {
+		return fmt.Errorf("%w: data_dir: %w", ErrInput, err)
+	}
+	options := o.Config.questDBOptions()
+	options.Logger, options.DeadLetterDir = o.Logger, o.Config.DataDir
+	database, err := questdb.New(options)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrInput, err)
+	}
+	if err := checkTables(ctx, database, o.Logger); err != nil {
+		return err
+	}
+	database.Start()
+	o.Logger.Info("starting", "version", o.Version, "instance", o.Config.Instance, "questdb", maskURL(o.Config.QuestDB.URL))
+	err = serve(ctx, o, database, database)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	if e := database.Close(drain); e != nil {
+		err = errors.Join(err, fmt.Errorf("%w: %w", ErrDependency, e))
+	}
+	return err
+}
+
+// checkTables refuses to start on tables that cannot take our rows.
+func checkTables(ctx context.Context, database *questdb.Sink, logger *slog.Logger) error {
+	ctx, cancel := context.WithTimeout(ctx, schemaPatience)
+	defer cancel()
+	err := database.CheckSchema(ctx)
+	switch {
+	case errors.Is(err, questdb.ErrSchema):
+		return fmt.Errorf("%w: %w", ErrDependency, err)
+	case err != nil:
+		logger.Warn("QuestDB does not answer: going on, rows wait in memory", "error", err)
+	}
+	return nil
+}
+
+// RecordOnly records raw frames until ctx ends, without a database.
+func RecordOnly(ctx context.Context, o RunOptions) error {
+	config := *o.Config
+	if config.Record.Dir == "" {
+		config.Record.Dir = filepath.Join(config.DataDir, "captures")
+	}
+	o.Config = &config
+	o.Logger.Info("recording", "version", o.Version, "dir", config.Record.Dir)
+	return serve(ctx, o, writer.NewMemory(0), nil)
+}
+
+// serve runs feeds, shards, writer and the metrics endpoint until ctx ends.
+func serve(ctx context.Context, o RunOptions, sink writer.Sink, database *questdb.Sink) error {
+	s := newSystem(o.Config, o.Logger, sink)
+	if err := s.addFeeds(ctx); err != nil {
+		return err
+	}
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	serveCtx, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServing() // the endpoint shows the drain too
+	if o.Config.Metrics.Listen != ListenNone {
+		registry := ops.NewRegistry()
+		s.register(registry, database)
+		watch := &watchdog{system: s}
+		server, err := ops.NewServer(ops.Options{Listen: o.Config.Metrics.Listen, AllowNonLoopback: o.Config.Metrics.Expose,
+			Stuck: watch.stuck, NotReady: func() []string { return s.notReady(database) }}, registry)
+		if err == nil {
+			err = server.Start()
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrInput, err)
+		}
+		o.Logger.Info("metrics", "url", "http://"+server.Addr()+"/metrics")
+		serving.Go(func() {
+			if err := server.Run(serveCtx); err != nil {
+				o.Logger.Error("metrics endpoint ended", "error", err)
+			}
+		})
+	}
+	s.run(ctx)
+	return nil
+}
+
+// addFeeds fetches every venue's catalog, and plans every feed.
+func (s *system) addFeeds(ctx context.Context) error {
+	catalogs := make([][]tick.Instrument, len(s.config.Feeds))
+	recorders := make([]*feeds.Recorder, len(s.config.Feeds))
+	adapters := make([]feeds.Adapter, len(s.config.Feeds))
+	var fetching sync.WaitGroup
+	for i := range s.config.Feeds {
+		f := &s.config.Feeds[i]
+		adapter, ok := adapterOf(f.Venue)
+		if !ok {
+			panic("BUG: a checked configuration names an unknown venue")
+		}
+		adapters[i] = adapter
+		if s.config.Record.Dir != "" {
+			recorders[i] = feeds.NewRecorder(feeds.RecorderOptions{Dir: s.config.Record.Dir, Venue: f.Venue,
+				RotateBytes: int64(s.config.Record.RotateSize), RotateEvery: s.config.Record.RotateEvery.Std(), Logger: s.logger})
+		}
+		fetching.Go(func() {
+			var err error
+			catalogs[i], err = feeds.FetchCatalog(ctx, adapter, f.RESTURL, feeds.CatalogOptions{
+				Deadline: f.CatalogTimeout.Std(), Logger: s.logger, Recorder: recorders[i]})
+			if err != nil && ctx.Err() == nil {
+				s.logger.Warn("going on without the venue's catalog: scales follow the digits that are observed", "venue", f.Venue, "error", err)
+			}
+		})
+	}
+	fetching.Wait()
+	for i := range s.config.Feeds {
+		f := &s.config.Feeds[i]
+		definitions := s.define(f, adapters[i], catalogs[i])
+		if len(definitions) == 0 {
+			s.logger.Error("no symbol of this feed is known to the venue: the feed stays closed", "venue", f.Venue)
+			continue
+		}
+		if err := s.addFeed(f, adapters[i], definitions, recorders[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// define finds the configured symbols in the venue's catalog. Without a
+// catalog every symbol is taken at its word; with one, an unknown symbol is
+// left out, and the others run.
+func (s *system) define(f *Feed, adapter feeds.Adapter, catalog []tick.Instrument) []tick.Instrument {
+	var definitions []tick.Instrument
+	for _, symbol := range f.Symbols {
+		i := slices.IndexFunc(catalog, func(in tick.Instrument) bool { return strings.EqualFold(in.Symbol, symbol) })
+		switch {
+		case i >= 0:
+			definitions = append(definitions, catalog[i])
+		case len(catalog) == 0:
+			definitions = append(definitions, adapter.Instrument(symbol))
+		default:
+			var known []string
+			for _, in := range catalog {
+				known = append(known, in.Symbol)
+			}
+			s.logger.Error("the venue does not trade this symbol: left out", "venue", f.Venue, "symbol", symbol, "hint", didYouMean(symbol, known))
+		}
+	}
+	return definitions
+}
+
+// lagNotReady is the age of waiting rows beyond which the service is not doing its work.
+const lagNotReady = 10 // seconds
+
+// notReady says, a line each, why the service cannot do its work now.
+func (s *system) notReady(database *questdb.Sink) []string {
+	var why []string
+	for _, f := range s.feeds {
+		for _, line := range f.feed.Stats() {
+			if state, reason := line.State(); len(line.Streams) > 0 && state != feeds.LineUp {
+				why = append(why, fmt.Sprintf("%s %s is %s (%s)", f.venue, line.Name, state, reason))
+			}
+		}
+	}
+	for _, in := range s.instruments {
+		if image := s.status.image(in.ID); in.Channels.Has(tick.ChannelDepth) && !image.Valid {
+			why = append(why, fmt.Sprintf("%s %s: book not valid (%s)", in.Venue, in.Symbol, image.Reason))
+		}
+	}
+	if database != nil {
+		if lag := lagSeconds(&database.Stats); lag > lagNotReady {
+			why = append(why, fmt.Sprintf("QuestDB is %.0f s behind", lag))
+		}
+	}
+	return why
+}
+
+// stuckAfter is how long a shard may leave packets lying.
+const stuckAfter = int64(30 * time.Second)
+
+// watchdog notices a shard that no longer moves.
+type watchdog struct {
+	system *system
+	mu     sync.Mutex // probes may come on several goroutines
+	seen   []uint64   // packets applied, by shard
+	since  []int64    // when that was first seen
+}
+
+func (w *watchdog) stuck() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	drivers := w.system.drivers
+	if w.seen == nil {
+		w.seen, w.since = make([]uint64, len(drivers)), make([]int64, len(drivers))
+	}
+	now := clock.Nanos()
+	for i, d := range drivers {
+		waiting := slices.ContainsFunc(w.system.feeds, func(f *venueFeed) bool {
+			return slices.ContainsFunc(f.inputs, func(in lineRings) bool { return in.rings[i] != nil && in.rings[i].Len() > 0 })
+		})
+		if n := d.Stats.Packets.Load(); n != w.seen[i] || !waiting || w.since[i] == 0 {
+			w.seen[i], w.since[i] = n, now
+		} else if now-w.since[i] > stuckAfter {
+			return fmt.Sprintf("shard %d applies nothing while packets wait", i)
+		}
+	}
+	return ""
+}
+
+// cores is how many goroutines can run at once.
+func cores() int { return runtime.GOMAXPROCS(0) }
