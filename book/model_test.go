@@ -145,8 +145,15 @@ type pair struct {
 	v     *stream
 	s     *Sync
 	m     *model
-	story []string // what happened, to be told on failure
+	story []step // what happened, to be told on failure
 }
+
+type step struct {
+	what    string
+	numbers [2]uint64
+}
+
+func (s step) String() string { return fmt.Sprintf("%s %d %d", s.what, s.numbers[0], s.numbers[1]) }
 
 func newPair(t *testing.T, v *stream) *pair {
 	return &pair{t: t, v: v, s: NewSync(v.rule, 0, 0), m: &model{v: v, reason: tick.ReasonStart}}
@@ -155,37 +162,36 @@ func newPair(t *testing.T, v *stream) *pair {
 func (p *pair) up() {
 	p.s.Up()
 	p.m.setUp()
-	p.compare("up")
+	p.compare("up", 0, 0)
 }
 
 func (p *pair) down() {
 	p.s.Down(tick.ReasonDisconnect)
 	p.m.down(tick.ReasonDisconnect)
-	p.compare("down")
+	p.compare("down", 0, 0)
 }
 
 func (p *pair) invalidate(reason tick.Reason) {
 	p.s.Invalidate(reason)
 	p.m.invalidate(reason)
-	p.compare("invalid: %v", reason)
+	p.compare("invalid "+reason.String(), 0, 0)
 }
 
 func (p *pair) delta(i int) {
 	p.s.Delta(p.v.delta(i), ignore{})
 	p.m.delta(i)
-	p.compare("message %d, ids %d..%d after %d", i, p.v.deltas[i].first, p.v.deltas[i].last, p.v.deltas[i].prev)
+	p.compare("message of ids", p.v.deltas[i].first, p.v.deltas[i].last)
 }
 
 func (p *pair) snapshot(id, epoch uint64) {
 	p.s.Snapshot(p.v.snapshot(id, epoch), ignore{})
 	p.m.snapshot(id, epoch)
-	p.compare("snapshot at %d for epoch %d", id, epoch)
+	p.compare("snapshot, at id and for epoch", id, epoch)
 }
 
 // compare looks at everything that can be seen from outside.
-func (p *pair) compare(story string, args ...any) {
-	p.story = append(p.story, fmt.Sprintf(story, args...))
-	p.t.Helper()
+func (p *pair) compare(what string, a, b uint64) {
+	p.story = append(p.story, step{what, [2]uint64{a, b}})
 	s, m := p.s, p.m
 	state, reason := s.State()
 	wrong := func(format string, args ...any) {

@@ -61,14 +61,22 @@ type stream struct {
 	deltas []delta
 	// checksums by place, for rules that have them.
 	checksums []uint32
+	packets   map[packetKey][]tick.Unit // made once
+}
+
+type packetKey struct {
+	snapshot bool
+	name     uint64 // id of a snapshot, number of a message
 }
 
 // newStream makes a stream of messages that tell of as many changes as widths says.
 // Width 0 is a message without news. Ids rise by step a change, so that with
 // steps above one some ids belong to no change of this book.
 func newStream(random *rand.Rand, rule tick.SyncRule, step uint64, widths []int) *stream {
-	v := &stream{rule: rule}
-	now := truth{map[int64]int64{90: 1, 91: 1}, map[int64]int64{101: 1, 102: 1}}
+	v := &stream{rule: rule, packets: map[packetKey][]tick.Unit{}}
+	// A level a side stays: the checksum of an empty book would be 0, which
+	// means that there is none.
+	now := truth{map[int64]int64{80: 1, 91: 1}, map[int64]int64{101: 1, 120: 1}}
 	id := 1000 + random.Uint64N(1000)
 	v.add(now, id)
 	for _, width := range widths {
@@ -142,6 +150,10 @@ func (v *stream) between(id uint64) bool {
 
 // delta is the packet of a message.
 func (v *stream) delta(i int) []tick.Unit {
+	key := packetKey{false, uint64(i)}
+	if p := v.packets[key]; p != nil {
+		return p
+	}
 	d := &v.deltas[i]
 	p := depthPacket(tick.KindDepth, d.bids, d.asks)
 	head := p[0].Depth()
@@ -152,15 +164,22 @@ func (v *stream) delta(i int) []tick.Unit {
 	if v.rule.Sequence == tick.SequenceCounter {
 		head.FirstID = 0
 	}
+	v.packets[key] = p
 	return p
 }
 
 // snapshot is the packet of the whole book at an id.
 func (v *stream) snapshot(id, epoch uint64) []tick.Unit {
-	at := v.place(id)
-	p := depthPacket(tick.KindSnapshot, levels(v.books[at].bids), levels(v.books[at].asks))
-	head := p[0].Depth()
-	head.LastID, head.PrevID, head.Checksum = id, epoch, v.checksums[at]
+	key := packetKey{true, id}
+	p := v.packets[key]
+	if p == nil {
+		at := v.place(id)
+		p = depthPacket(tick.KindSnapshot, levels(v.books[at].bids), levels(v.books[at].asks))
+		head := p[0].Depth()
+		head.LastID, head.Checksum = id, v.checksums[at]
+		v.packets[key] = p
+	}
+	p[0].Depth().PrevID = epoch
 	return p
 }
 

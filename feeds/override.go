@@ -29,9 +29,9 @@ func OverrideURL(venue, override string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%q is no URL: %w", override, err)
 	}
-	family := strings.TrimSuffix(scheme, "s")
+	family := map[string]string{"ws": "ws", "wss": "ws", "http": "http", "https": "http"}[scheme]
 	switch {
-	case strings.TrimSuffix(u.Scheme, "s") != family || u.Scheme == "":
+	case u.Scheme != family && u.Scheme != family+"s":
 		return "", fmt.Errorf("%q must begin with %s:// or %ss://", override, family, family)
 	case u.Host == "":
 		return "", fmt.Errorf("%q names no host: write %s://host:port", override, u.Scheme)

@@ -87,9 +87,9 @@ func (d *Duration) setText(text string) complaint {
 // Size is an amount of memory or disk in bytes: 512MiB, 1GB.
 type Size int64
 
-// Binary units come first so that they win where both divide.
-var sizeUnits = []unit{{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10},
-	{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"B", 1}}
+// From large to small.
+var sizeUnits = []unit{{"TiB", 1 << 40}, {"TB", 1e12}, {"GiB", 1 << 30}, {"GB", 1e9},
+	{"MiB", 1 << 20}, {"MB", 1e6}, {"KiB", 1 << 10}, {"kB", 1e3}, {"B", 1}}
 
 // String uses the largest unit that divides the amount.
 func (s Size) String() string {

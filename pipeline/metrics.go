@@ -15,21 +15,23 @@ import (
 
 // register shows every number of the pipeline under its metric name.
 func (s *system) register(r *ops.Registry, database *questdb.Sink) {
-	for _, f := range s.feeds {
+	for i, f := range s.feeds {
+		// A venue may have several feeds, whose lines have equal names.
+		feed := strconv.Itoa(i)
 		for _, line := range f.feed.Stats() {
-			registerLine(r, f.venue, line)
+			registerLine(r, f.venue, feed, line)
 		}
 		for _, in := range f.inputs {
 			for shard, ring := range in.rings {
 				if ring == nil {
 					continue
 				}
-				labels := map[string]string{"venue": f.venue, "line": in.name, "shard": strconv.Itoa(shard)}
+				labels := map[string]string{"venue": f.venue, "feed": feed, "line": in.name, "shard": strconv.Itoa(shard)}
 				r.GaugeFunc("tickproc_ring_units", "Units of 64 bytes that wait in a ring.", labels, func() float64 { return float64(ring.Len()) })
 				r.GaugeFunc("tickproc_ring_high_water_units", "The most units that ever waited in a ring.", labels, func() float64 { return float64(ring.HighWater()) })
 			}
 		}
-		r.GaugeFunc("tickproc_clock_offset_seconds", "The venue's clock minus ours, estimated.", map[string]string{"venue": f.venue},
+		r.GaugeFunc("tickproc_clock_offset_seconds", "The venue's clock minus ours, estimated.", map[string]string{"venue": f.venue, "feed": feed},
 			func() float64 { return float64(s.status.offset(f)) / 1e9 })
 	}
 	for _, in := range s.instruments {
@@ -56,13 +58,13 @@ func (s *system) register(r *ops.Registry, database *questdb.Sink) {
 
 func nanos(c *stat.Counter) func() float64 { return func() float64 { return float64(c.Load()) / 1e9 } }
 
-func registerLine(r *ops.Registry, venue string, line *feeds.LineStats) {
-	labels := map[string]string{"venue": venue, "line": line.Name}
+func registerLine(r *ops.Registry, venue, feed string, line *feeds.LineStats) {
+	labels := map[string]string{"venue": venue, "feed": feed, "line": line.Name}
 	r.Counter("tickproc_feed_frames_total", "Frames and REST answers read.", labels, &line.Frames)
 	r.Counter("tickproc_feed_bytes_total", "Their bytes, inflated.", labels, &line.Bytes)
 	for i := range line.Faults {
 		r.Counter("tickproc_feed_faults_total", "Frames that were not used, by fault.",
-			map[string]string{"venue": venue, "line": line.Name, "fault": feeds.Fault(i).String()}, &line.Faults[i])
+			map[string]string{"venue": venue, "feed": feed, "line": line.Name, "fault": feeds.Fault(i).String()}, &line.Faults[i])
 	}
 	r.Counter("tickproc_feed_connects_total", "Sockets opened.", labels, &line.Connects)
 	r.Counter("tickproc_feed_lost_total", "Sockets that ended other than by our stop.", labels, &line.Lost)

@@ -135,11 +135,14 @@ func (w *Writer) drain(r *ringbuf.Ring) bool {
 	return true
 }
 
+// ready does not count a closed ring beside open ones: nothing comes of it.
 func (w *Writer) ready() bool {
+	done := true
 	for _, r := range w.rings {
-		if r.Len() > 0 || r.Done() {
+		if r.Len() > 0 {
 			return true
 		}
+		done = done && r.Done()
 	}
-	return false
+	return done
 }

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"tickproc/pipeline"
 )
@@ -29,7 +30,13 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	err := root().ExecuteContext(ctx)
-	if err != nil {
+	var faults pipeline.Errors
+	switch {
+	case errors.As(err, &faults) && term.IsTerminal(int(os.Stderr.Fd())):
+		fmt.Fprint(os.Stderr, faults.Excerpts())
+	case errors.As(err, &faults):
+		fmt.Fprintln(os.Stderr, faults)
+	case err != nil:
 		fmt.Fprintln(os.Stderr, "tickproc:", err)
 	}
 	os.Exit(exitCode(err))

@@ -46,8 +46,11 @@ session, merged by receive time. The result depends on the captures alone.`,
 		if *sink != "none" && *sink != "questdb" {
 			return errUsage{fmt.Errorf("--sink %q: must be none or questdb", *sink)}
 		}
-		options := pipeline.ReplayOptions{Files: files, Venue: *venue, Speed: factor,
-			Logger: ops.NewLogger(os.Stderr, "auto", "warn", term.IsTerminal(int(os.Stderr.Fd())))}
+		logger, err := ops.NewLogger(os.Stderr, "auto", "warn")
+		if err != nil {
+			return err
+		}
+		options := pipeline.ReplayOptions{Files: files, Venue: *venue, Speed: factor, Logger: logger}
 		options.Config = pipeline.DefaultConfig()
 		if *config != "" {
 			if options.Config, err = loadConfig(*config); err != nil {

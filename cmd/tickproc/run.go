@@ -4,7 +4,6 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"tickproc/ops"
 	"tickproc/pipeline"
@@ -40,7 +39,10 @@ most) and exit: 0 if everything was delivered, 3 if not.`,
 		if err != nil {
 			return err
 		}
-		logger := ops.NewLogger(os.Stderr, config.Log.Format, config.Log.Level, term.IsTerminal(int(os.Stderr.Fd())))
+		logger, err := ops.NewLogger(os.Stderr, config.Log.Format, config.Log.Level)
+		if err != nil {
+			return errUsage{err}
+		}
 		return pipeline.Run(c.Context(), pipeline.RunOptions{Config: config, Logger: logger, Version: versionText()})
 	}
 	return cmd
@@ -64,7 +66,10 @@ Books are kept too, so that the snapshots they need are in the capture.`,
 		if *dir != "" {
 			config.Record.Dir = *dir
 		}
-		logger := ops.NewLogger(os.Stderr, config.Log.Format, config.Log.Level, term.IsTerminal(int(os.Stderr.Fd())))
+		logger, err := ops.NewLogger(os.Stderr, config.Log.Format, config.Log.Level)
+		if err != nil {
+			return errUsage{err}
+		}
 		return pipeline.RecordOnly(c.Context(), pipeline.RunOptions{Config: config, Logger: logger, Version: versionText()})
 	}
 	return cmd

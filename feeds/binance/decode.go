@@ -185,7 +185,7 @@ func (d *decoder) message(dst []tick.Unit, frame []byte) {
 	if !s.End() {
 		d.refuse("broken JSON")
 	}
-	if d.err == nil || d.err == errFiner {
+	if d.sound() {
 		d.dispatch()
 	}
 }
@@ -468,7 +468,7 @@ func (d *decoder) discover(symbol []byte) {
 	if len(symbol) == 0 || len(symbol) > len(d.symbolText) || !utf8.Valid(symbol) {
 		d.refuse("no usable symbol")
 	}
-	if d.err != nil && d.err != errFiner {
+	if !d.sound() {
 		return
 	}
 	if d.entry = d.table.Lookup(symbol); d.entry == nil {
@@ -573,16 +573,19 @@ func (d *decoder) scaled(v jsonscan.Value, digits uint8, needs *uint8) int64 {
 		return 1
 	case err != tick.ErrRange:
 		d.refuse("no number where one must be")
-	case d.err == nil || d.err == errFiner:
+	case d.sound():
 		d.err = fmt.Errorf("%s: %w: %.40q with %d decimal places", d.market.venue, feeds.ErrNumberRange, text, digits)
 	}
 	return n
 }
 
+// sound reports that no fault was found: a finer number is none.
+func (d *decoder) sound() bool { return d.err == nil || d.err == errFiner }
+
 // refuse makes the message malformed, unless it has a fault already, and ends
 // the scan.
 func (d *decoder) refuse(what string) {
-	if d.err == nil || d.err == errFiner {
+	if d.sound() {
 		at := d.scan.At()
 		if d.scan.Failed() {
 			at = d.scan.FailedAt()

@@ -58,9 +58,9 @@ type client struct {
 	sink    func(frame []byte)
 	socket  *socket // nil for a tap
 
-	ended    bool // takes nothing more
-	lost     bool // ended by the client, or by force: what it read is unknown
-	halfOpen bool // nothing goes out, nothing that comes in is served
+	ended    bool  // takes nothing more
+	lost     bool  // ended by the client, or by force: what it read is unknown
+	halfOpen bool  // nothing goes out, nothing that comes in is served
 	endAt    int64 // when the venue ends it, 0 = not planned
 	endBy    frameKind
 

@@ -40,7 +40,7 @@ type dialect interface {
 	shutdown(ms int64) []byte
 	// rest answers a GET.
 	rest(v *venue, path string, query url.Values) answer
-	// restError is the body and header of an error that the venue's edge makes.
+	// restError is the body of an error that the venue's edge answers with.
 	restError(status int) []byte
 	// weightHeader names the header that tells the weight used this minute.
 	weightHeader() string

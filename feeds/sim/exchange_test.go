@@ -142,6 +142,9 @@ func TestUnknownSymbolsGetAMarket(t *testing.T) {
 		e.Step(labStart.Add(at))
 	}
 	for _, tr := range e.Truth() {
+		if _, _, ok := tr.BookAt(tr.Oldest()); !ok {
+			t.Fatalf("%s %s: the oldest image %d is not there", tr.Venue, tr.Symbol, tr.Oldest())
+		}
 		if len(tr.Trades) < 50 || len(tr.Quotes) < 50 {
 			t.Fatalf("%s %s: %d trades, %d quotes", tr.Venue, tr.Symbol, len(tr.Trades), len(tr.Quotes))
 		}

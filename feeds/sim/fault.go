@@ -91,9 +91,9 @@ type FaultRecord struct {
 }
 
 func (k FaultKind) ofMessages() bool { return k <= FaultDuplicateTrade }
-func (k FaultKind) ofMarket() bool     { return k == FaultQuiet || k == FaultStaleDepth }
-func (k FaultKind) ofREST() bool       { return k >= FaultRESTLimit }
-func (k FaultKind) tradesOnly() bool   { return k == FaultLateTrade || k == FaultDuplicateTrade }
+func (k FaultKind) ofMarket() bool   { return k == FaultQuiet || k == FaultStaleDepth }
+func (k FaultKind) ofREST() bool     { return k >= FaultRESTLimit }
+func (k FaultKind) tradesOnly() bool { return k == FaultLateTrade || k == FaultDuplicateTrade }
 
 // withDefaults fills what the asker left open.
 func (f Fault) withDefaults() Fault {

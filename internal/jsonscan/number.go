@@ -2,7 +2,6 @@ package jsonscan
 
 import (
 	"encoding/binary"
-	"math"
 )
 
 // number reads a number by JSON's grammar.
@@ -22,10 +21,6 @@ func (s *Scanner) number() Value {
 		}
 	}
 	for i < len(t) && t[i]-'0' <= 9 {
-		if v.Uint > (math.MaxUint64-9)/10 {
-			// Too large, or the last few values below 2^64, which no venue uses.
-			v.Kind = Number
-		}
 		v.Uint = v.Uint*10 + uint64(t[i]-'0')
 		i++
 	}
@@ -42,8 +37,8 @@ func (s *Scanner) number() Value {
 	}
 	s.at = i
 	v.End = int32(i)
-	if v.Kind == Number {
-		v.Uint = 0
+	if v.Kind == Number || i-first > 19 { // 20 digits may not fit
+		v.Kind, v.Uint = Number, 0
 	}
 	return v
 }
@@ -121,51 +116,48 @@ var pow10 = [placesFast + 1]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8}
 
 // fixed reads the plain decimal at i, behind its opening quote, at the given
 // decimal places, and returns the index behind the closing quote; -1 where
-// the text is not plain, or finer. The ends are searched byte by byte, which
-// the processor predicts and so runs ahead of, while the digits are converted
-// eight at once.
+// the text is not plain, or finer.
 func fixed(t []byte, i int, places uint) (v uint64, next int) {
-	if places > placesFast || i+8 > len(t) {
+	if places > placesFast || i < 0 || i+8 > len(t) {
 		return 0, -1
 	}
+	whole := binary.LittleEndian.Uint64(t[i:]) ^ '0'*ones
 	end := i
 	for end < len(t) && t[end]-'0' <= 9 {
 		end++
 	}
 	n := uint(end - i)
-	w := binary.LittleEndian.Uint64(t[i:]) ^ '0'*ones
-	switch {
-	case n == 0 || n > wholeFast:
-		return 0, -1
-	case n <= 8:
-		v = eightDigits(w << (64 - 8*n))
-	default:
-		v = eightDigits(w)
-		for _, c := range t[i+8 : end] {
-			v = v*10 + uint64(c-'0')
-		}
-	}
-	v *= pow10[places]
+	var part uint64
 	if end+9 <= len(t) && t[end] == '.' {
-		i = end + 1
-		w := binary.LittleEndian.Uint64(t[i:]) ^ '0'*ones
-		if end = i + 8; nonDigits(w) != 0 {
-			for end = i; t[end]-'0' <= 9; {
+		from := end + 1
+		part = binary.LittleEndian.Uint64(t[from:]) ^ '0'*ones
+		if end = from + 8; nonDigits(part) != 0 {
+			for end = from; t[end]-'0' <= 9; {
 				end++
 			}
+			part &= 1<<(8*uint(end-from)) - 1
 		}
-		if n = uint(end - i); n == 0 {
+		if end == from || part>>(8*places) != 0 {
 			return 0, -1
 		}
-		if n > places {
-			if w>>(8*places)<<(64-8*(n-places)) != 0 {
-				return 0, -1
-			}
-			n = places
-		}
-		v += eightDigits(w<<(64-8*n)) * pow10[places-n]
 	}
 	if end >= len(t) || t[end] != '"' {
+		return 0, -1
+	}
+	// Shifting moves a digit to its place: the last ends in the highest byte.
+	part <<= 64 - 8*places
+	switch {
+	case n-1 < 8-places:
+		v = eightDigits(whole<<(64-8*n)>>(8*places) | part)
+	case n-1 < 8:
+		v = eightDigits(whole<<(64-8*n))*pow10[places] + eightDigits(part)
+	case n-1 < wholeFast:
+		v = eightDigits(whole)
+		for _, c := range t[i+8 : i+int(n)] {
+			v = v*10 + uint64(c-'0')
+		}
+		v = v*pow10[places] + eightDigits(part)
+	default:
 		return 0, -1
 	}
 	return v, end + 1

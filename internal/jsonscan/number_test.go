@@ -94,8 +94,8 @@ func TestUint(t *testing.T) {
 	f("12345678", Uint, 12345678)
 	f("1723161255208", Uint, 1723161255208)
 	f("9223372036854775807", Uint, 9223372036854775807)
-	f("18446744073709551599", Uint, 18446744073709551599)
-	f("18446744073709551616", Number, 0)
+	f("9999999999999999999", Uint, 9999999999999999999)
+	f("10000000000000000000", Number, 0)
 	f("99999999999999999999999", Number, 0)
 	f("-1", Number, 0)
 	f("1.0", Number, 0)
@@ -123,4 +123,35 @@ func FuzzPair(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestPairZeroAllocs(t *testing.T) {
+	text := []byte(`[["61837.63000000","1.54698000"],["61837.6",2]]`)
+	var s Scanner
+	if n := testing.AllocsPerRun(100, func() {
+		s.Reset(text)
+		for more := s.Array(); more; more = s.Next(']') {
+			if _, _, plain := s.Pair(2, 5); !plain {
+				s.Skip()
+			}
+		}
+		if !s.End() {
+			t.Fatal("refused")
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkPair(b *testing.B) {
+	text := []byte(`[["61837.63000000","1.54698000"],["61730.17000000","0.00000000"],["56854.58000000","12.50000000"],["61839.9","0.015"]]`)
+	b.SetBytes(int64(len(text)))
+	b.ReportAllocs()
+	var s Scanner
+	for b.Loop() {
+		s.Reset(text)
+		for more := s.Array(); more; more = s.Next(']') {
+			s.Pair(2, 5)
+		}
+	}
 }

@@ -38,7 +38,7 @@ const (
 	Object
 	Array
 	String
-	Uint   // a whole number without sign, fraction and exponent that fits uint64
+	Uint   // a whole number of up to 19 digits without sign, fraction and exponent
 	Number // any other number
 	True
 	False

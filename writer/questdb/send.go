@@ -136,6 +136,9 @@ func (x *sender) deliver(ctx context.Context, b *batch) {
 		case a.refused && (a.line == 1 || rows == 1):
 			x.quarantine(b, a.err.Error())
 			limit, doomed = max(rowsAfterRefusal, limit/2), ""
+			if a.line == 0 {
+				limit = 1 // finding one took halving; grow again from here
+			}
 		case a.refused && a.line > 1 && a.line <= rows:
 			limit, doomed = a.line-1, a.err.Error()
 		case a.refused:

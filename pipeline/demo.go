@@ -1,0 +1,321 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"tickproc/feeds/sim"
+	"tickproc/internal/questdbserver"
+	"tickproc/ops"
+	"tickproc/writer"
+	"tickproc/writer/questdb"
+)
+
+// DemoOptions start the demo.
+type DemoOptions struct {
+	Out      io.Writer
+	Terminal bool          // Out is one: redraw in place
+	For      time.Duration // 0 = until ctx ends
+	QuestDB  string        // a running one; "" = start one
+	Dir      string        // QuestDB's data and the log; "" = temporary
+	Seed     uint64
+	Faults   bool
+}
+
+// demoFaults strike often enough that a short run meets most kinds.
+var demoFaults = sim.Faults{
+	sim.FaultDrop: 0.001, sim.FaultDuplicate: 0.001, sim.FaultReorder: 0.0005, sim.FaultGarbage: 0.0005, sim.FaultTruncate: 0.0002,
+	sim.FaultLateTrade: 0.001, sim.FaultDuplicateTrade: 0.002,
+	sim.FaultDisconnect: 2, sim.FaultClose: 1, sim.FaultSlow: 1, sim.FaultStaleDepth: 1, sim.FaultQuiet: 1,
+	sim.FaultRESTError: 0.1, sim.FaultRESTSlow: 0.05, sim.FaultRESTGarbage: 0.05,
+}
+
+const (
+	demoDrainTime = 15 * time.Second
+	drawEvery     = 500 * time.Millisecond
+	lineEvery     = 5 * time.Second // where Out is no terminal
+)
+
+// Demo runs the product on this machine alone: a QuestDB, simulated exchanges
+// and the pipeline between them. It ends everything that it started.
+func Demo(ctx context.Context, o DemoOptions) error {
+	dir, err := demoDir(&o)
+	if err != nil {
+		return err
+	}
+	defer dir.remove()
+
+	url, stop, err := demoQuestDB(ctx, &o, dir.path)
+	if err != nil {
+		return err
+	}
+	defer stop()
+
+	log, err := os.Create(filepath.Join(dir.path, "tickproc.log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	logger, err := ops.NewLogger(log, "text", "info")
+	if err != nil {
+		return err
+	}
+
+	exchange, err := startExchange(ctx, o.Seed, o.Faults, nil)
+	if err != nil {
+		return err
+	}
+	defer exchange.Close()
+
+	config := DefaultConfig()
+	config.DataDir, config.QuestDB.URL = dir.path, url
+	config.Feeds = simFeeds(exchange)
+	started := time.Now()
+	d := &demo{options: o, config: config, exchange: exchange, started: started, url: url}
+	if err := d.run(ctx, logger); err != nil {
+		return err
+	}
+	switch {
+	case url == "" && o.For > 0:
+		return fmt.Errorf("%w: without QuestDB nothing could be compared", ErrDependency)
+	case o.For == 0 || ctx.Err() != nil:
+		return nil
+	}
+	return d.compare(context.WithoutCancel(ctx))
+}
+
+// startExchange starts simulated exchanges of all venues.
+func startExchange(ctx context.Context, seed uint64, faults bool, addresses []string) (*sim.Exchange, error) {
+	options := sim.Options{Seed: seed, PingEvery: time.Second}
+	for i, venue := range Venues() {
+		v := sim.Venue{Name: venue}
+		if addresses != nil {
+			v.Address = addresses[i]
+		}
+		options.Venues = append(options.Venues, v)
+	}
+	if faults {
+		options.Faults = demoFaults
+	}
+	exchange, err := sim.New(options)
+	if err != nil {
+		return nil, err
+	}
+	return exchange, exchange.Start(ctx)
+}
+
+// simFeeds configures a feed for every simulated venue.
+func simFeeds(exchange *sim.Exchange) []Feed {
+	var all []Feed
+	for _, venue := range Venues() {
+		f := Feed{Venue: venue, WSURL: exchange.WSURL(venue), RESTURL: exchange.RESTURL(venue)}
+		for _, s := range sim.DefaultSymbols(venue) {
+			f.Symbols = append(f.Symbols, s.Name)
+		}
+		all = append(all, f)
+	}
+	c := &Config{Feeds: all}
+	c.EnsureDefaults()
+	return c.Feeds
+}
+
+// workDir is the demo's folder; a temporary one is removed at the end.
+type workDir struct {
+	path      string
+	temporary bool
+}
+
+func demoDir(o *DemoOptions) (workDir, error) {
+	if o.Dir != "" {
+		return workDir{path: o.Dir}, os.MkdirAll(o.Dir, 0o755)
+	}
+	path, err := os.MkdirTemp("", "tickproc-demo-")
+	return workDir{path, true}, err
+}
+
+func (d workDir) remove() {
+	if d.temporary {
+		os.RemoveAll(d.path)
+	}
+}
+
+// demoQuestDB returns the address of a QuestDB, "" where there is no way to
+// run one, and what ends it.
+func demoQuestDB(ctx context.Context, o *DemoOptions, dir string) (url string, stop func(), err error) {
+	if o.QuestDB != "" {
+		return o.QuestDB, func() {}, nil
+	}
+	fmt.Fprintf(o.Out, "starting QuestDB %s (the first time it is fetched, which takes a moment)\n", questdbserver.Version)
+	server, err := questdbserver.Start(ctx, questdbserver.Options{Dir: filepath.Join(dir, "questdb"),
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+	switch {
+	case err == nil:
+		return server.URL(), server.Stop, nil
+	case ctx.Err() != nil:
+		return "", nil, fmt.Errorf("%w: stopped before QuestDB was up", ErrDependency)
+	}
+	fmt.Fprintf(o.Out, "QuestDB is not running (%v): rows are counted in memory only\n", err)
+	return "", func() {}, nil
+}
+
+// demo is a running demo.
+type demo struct {
+	options  DemoOptions
+	config   *Config
+	exchange *sim.Exchange
+	started  time.Time
+	url      string
+	memory   *writer.Memory
+	database *questdb.Sink
+}
+
+// run runs the pipeline until ctx ends or the time is over, then drains it.
+func (d *demo) run(ctx context.Context, logger *slog.Logger) error {
+	d.memory = writer.NewMemory(0)
+	sinks := []writer.Sink{d.memory}
+	bars := &lastBars{}
+	sinks = append(sinks, bars)
+	if d.url != "" {
+		options := d.config.questDBOptions()
+		options.Logger, options.DeadLetterDir = logger, d.config.DataDir
+		var err error
+		if d.database, err = questdb.New(options); err != nil {
+			return fmt.Errorf("%w: %w", ErrInput, err)
+		}
+		if err := d.database.CheckSchema(ctx); err != nil {
+			return fmt.Errorf("%w: %w", ErrDependency, err)
+		}
+		d.database.Start()
+		sinks = append(sinks, d.database)
+	}
+	s := newSystem(d.config, logger, sinks...)
+	if err := s.addFeeds(ctx); err != nil {
+		return err
+	}
+	feeding, stopFeeds := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopFeeds()
+	var running sync.WaitGroup
+	running.Go(func() { s.run(feeding) })
+
+	d.show(ctx, s, bars)
+
+	// Everything that reaches a socket must be in the comparison: the exchanges
+	// fall silent and are heard to the end before the sockets are closed.
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), demoDrainTime)
+	defer cancel()
+	if err := d.exchange.Drain(drain); err != nil {
+		logger.Warn("draining the exchanges", "error", err)
+	}
+	stopFeeds()
+	running.Wait()
+	if d.database != nil {
+		delivery, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+		defer cancel()
+		if err := d.database.Close(delivery); err != nil {
+			return fmt.Errorf("%w: %w", ErrDependency, err)
+		}
+	}
+	d.summary(s)
+	return nil
+}
+
+// show draws until ctx ends or the time is over.
+func (d *demo) show(ctx context.Context, s *system, bars *lastBars) {
+	var over <-chan time.Time
+	if d.options.For > 0 {
+		timer := time.NewTimer(d.options.For)
+		defer timer.Stop()
+		over = timer.C
+	}
+	every := lineEvery
+	if d.options.Terminal {
+		every = drawEvery
+	}
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	screen := ops.Screen{W: d.options.Out}
+	view := newViewer(s, bars, d.database)
+	if !d.options.Terminal {
+		for _, line := range d.hints() {
+			fmt.Fprintln(d.options.Out, line)
+		}
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-over:
+			return
+		case <-ticker.C:
+			v := view.view()
+			if d.options.Terminal {
+				v.Header = d.hints()
+				v.Footer = []string{"", "Ctrl-C ends everything."}
+				screen.Draw(v)
+				continue
+			}
+			for _, line := range v.Lines() {
+				fmt.Fprintln(d.options.Out, line)
+			}
+		}
+	}
+}
+
+// hints tell where to look.
+func (d *demo) hints() []string {
+	if d.url == "" {
+		return []string{"rows are counted in memory only"}
+	}
+	return []string{
+		"QuestDB console: " + d.url + "/   paste there:",
+		"  SELECT * FROM bars WHERE interval = '1s' AND symbol = 'BTCUSDT' ORDER BY ts DESC LIMIT 20;",
+		"  SELECT venue, symbol, valid, bid0, ask0, ts FROM book LATEST ON ts PARTITION BY venue, symbol;",
+		"  SELECT ts, ts_end, venue, symbol, channel, reason, lost, repaired FROM gaps ORDER BY ts DESC LIMIT 20;",
+	}
+}
+
+// summary says what the run did.
+func (d *demo) summary(s *system) {
+	out := d.options.Out
+	fmt.Fprintf(out, "\nran for %s\n", time.Since(d.started).Round(100*time.Millisecond))
+	fmt.Fprintf(out, "%-14s %-13s %8s %8s %8s %6s %8s %10s\n", "VENUE", "SYMBOL", "TRADES", "QUOTES", "DEPTH", "GAPS", "RESYNCS", "TOP AGREED")
+	for _, in := range s.instruments {
+		x := s.status.image(in.ID)
+		fmt.Fprintf(out, "%-14s %-13s %8d %8d %8d %6d %8d %10d\n", in.Venue, in.Symbol, x.Trades, x.Quotes, x.Depth, x.Gaps, x.Resyncs, x.TopAgrees)
+	}
+	faults := map[string]int{}
+	for _, f := range d.exchange.FaultLog() {
+		faults[f.Kind.String()]++
+	}
+	fmt.Fprintf(out, "faults injected: %s\n", counted(faults))
+	fmt.Fprintf(out, "rows: %s\n", d.rows())
+}
+
+// Sim serves simulated exchanges until ctx ends, and prints a configuration
+// that connects to them.
+func Sim(ctx context.Context, out io.Writer, seed uint64, faults bool) error {
+	exchange, err := startExchange(ctx, seed, faults, nil)
+	if err != nil {
+		return err
+	}
+	defer exchange.Close()
+	fmt.Fprintln(out, "feeds:")
+	for _, f := range simFeeds(exchange) {
+		fmt.Fprintf(out, "  - venue: %s\n    symbols: [", f.Venue)
+		for i, symbol := range f.Symbols {
+			if i > 0 {
+				fmt.Fprint(out, ", ")
+			}
+			fmt.Fprint(out, symbol)
+		}
+		fmt.Fprintf(out, "]\n    ws_url: %s\n    rest_url: %s\n", f.WSURL, f.RESTURL)
+	}
+	<-ctx.Done()
+	return nil
+}
