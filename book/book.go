@@ -12,6 +12,9 @@ type Book struct {
 	// Orphans counts removals of levels that were not there: routine on some
 	// venues, a sign of loss on others.
 	Orphans uint64
+	// text is where Checksum writes: on the stack it would not stay, because
+	// the CRC is called by way of a variable.
+	text []byte
 }
 
 // New returns an empty book.

@@ -16,9 +16,10 @@ const shortestDigits = 255
 // Kraken: top 10 asks, then bids, each price and size without the point and
 // leading zeros, concatenated. OKX: top 25 bid:size:ask:size…, interleaved,
 // joined by colons.
+//
+// hot: per message of venues that have one, 0 allocs.
 func Checksum(b *Book, rule tick.SyncRule, priceDigits, sizeDigits uint8) uint32 {
-	var text [4096]byte
-	out := text[:0]
+	out := b.text[:0]
 	depth := int(rule.ChecksumDepth)
 	switch rule.Checksum {
 	case tick.ChecksumKraken:
@@ -43,6 +44,7 @@ func Checksum(b *Book, rule tick.SyncRule, priceDigits, sizeDigits uint8) uint32
 	default:
 		panic("BUG: checksum of a venue without one")
 	}
+	b.text = out
 	return crc32.ChecksumIEEE(out)
 }
 

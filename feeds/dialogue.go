@@ -113,7 +113,7 @@ func (d *dialogue) next(now, heard, data int64) step {
 	}
 	if d.pingAfter > 0 {
 		at(heard + 2*d.pingAfter)
-		if d.pingedAt < pingAt {
+		if now < pingAt {
 			at(pingAt)
 		}
 	}

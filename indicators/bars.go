@@ -134,9 +134,6 @@ func (b *Bars) Trade(t *Trade) {
 		s.changed, b.revised = true, true
 		b.pending = min(b.pending, b.held.start(i))
 	}
-	if b.spec.Carry && i < b.held.count-1 {
-		b.carry(i)
-	}
 }
 
 func (s *bar) trade(t *Trade) {
@@ -183,6 +180,7 @@ func (b *Bars) open(start int64) int {
 	case !b.spec.Carry:
 	case b.held.count == 1:
 		b.closed = start
+		return i
 	case start >= b.closed:
 		return i // Advance gets there in its order
 	case b.forgotten != none:
@@ -193,30 +191,12 @@ func (b *Bars) open(start int64) int {
 	default: // older than the first: what lies between is flat
 		for k := start + b.interval; k < b.held.start(i+1); k += b.interval {
 			i++
-			b.held.insert(i, k)
+			b.held.insert(i, k) // emitPending sets its price
 		}
 		i = 0
 	}
-	if !b.spec.Carry || start < b.closed {
-		b.pending = min(b.pending, start)
-	}
+	b.pending = min(b.pending, start)
 	return i
-}
-
-// carry brings the close of bar i into the flat bars behind it.
-func (b *Bars) carry(i int) {
-	price := b.held.at(i).close
-	for i++; i < b.held.count; i++ {
-		s := b.held.at(i)
-		if s.trades > 0 || s.close == price {
-			return // flat bars in a row have one price
-		}
-		s.open, s.high, s.low, s.close = price, price, price, price
-		if s.emitted {
-			s.changed, b.revised = true, true
-			b.pending = min(b.pending, b.held.start(i))
-		}
-	}
 }
 
 // Deadline implements Indicator.
@@ -257,6 +237,14 @@ func (b *Bars) Advance(venueNow int64, out *Out) {
 
 func flat(price int64) bar { return bar{open: price, high: price, low: price, close: price} }
 
+// carry moves a flat bar to a price.
+func (s *bar) carry(price int64) {
+	if s.close != price {
+		s.open, s.high, s.low, s.close = price, price, price, price
+		s.changed = s.emitted
+	}
+}
+
 // emitPending emits what is pending and began at due or before, and what
 // changed. An interval older than an emitted one is over, whatever the clock.
 func (b *Bars) emitPending(due int64, out *Out) {
@@ -272,6 +260,11 @@ func (b *Bars) emitPending(due int64, out *Out) {
 		start, s := b.held.start(i), b.held.at(i)
 		if b.spec.Carry && start >= b.closed {
 			return
+		}
+		if s.trades == 0 && i > 0 {
+			// Only now, when all trades that wait are in: the close before may
+			// have moved there and back.
+			s.carry(b.held.at(i - 1).close)
 		}
 		if s.changed || !s.emitted && start <= due {
 			b.emit(i, out)
@@ -314,7 +307,7 @@ func (b *Bars) forget(venueNow int64) {
 	old, n := venueNow-b.lateness-b.interval, 0
 	for n+1 < b.held.count && b.held.start(n) <= old {
 		s := b.held.at(n)
-		if !s.emitted || s.changed || !b.held.at(n+1).emitted {
+		if !s.emitted || !b.held.at(n+1).emitted {
 			break
 		}
 		if s.trades > 0 {
@@ -327,9 +320,16 @@ func (b *Bars) forget(venueNow int64) {
 
 // Revise implements Indicator.
 func (b *Bars) Revise(from, to int64, out *Out) {
+	var price int64 // the last close, with the trades that wait for Advance
 	for i := range b.held.count {
 		start, s := b.held.start(i), b.held.at(i)
+		if s.trades > 0 || i == 0 {
+			price = s.close
+		}
 		if s.emitted && from < start+b.interval && to >= start && s.complete != b.whole(start, s) {
+			if s.trades == 0 {
+				s.carry(price)
+			}
 			b.emit(i, out)
 		}
 	}

@@ -157,6 +157,43 @@ func TestCarryGivesFlatBarsFromTheFirstTradeOn(t *testing.T) {
 		"bar 11:59:59 40 40 40 40 0=0+0 0 n=0 rev0 final complete")
 }
 
+// The clock ran ahead, flat bars went out and were forgotten, and then the
+// interval had trades after all: its row is a revision.
+func TestForgottenFlatBarIsRevised(t *testing.T) {
+	t.Parallel()
+	spec := secondBars
+	spec.Carry = true
+	s := newStory(t, spec)
+	s.trade(500, 50, 2)
+	var out Out
+	s.in.Advance(at(60_250), &out)
+	s.trade(10_500, 60, 1)
+	s.advance(60_250, "bar 12:00:10 60 60 60 60 1=1+0 60 n=1 rev1 final complete")
+	s.advance(61_250, "bar 12:01:00 50 50 50 50 0=0+0 0 n=0 rev0 final complete")
+}
+
+// A price that moves and comes back before Advance leaves the flat bars alone.
+func TestFlatBarsComeAgainOnlyIfTheyChanged(t *testing.T) {
+	t.Parallel()
+	spec := secondBars
+	spec.Carry = true
+	s := newStory(t, spec)
+	s.trade(500, 50, 1)
+	s.advance(3250,
+		"bar 12:00:00 50 50 50 50 1=1+0 50 n=1 rev0 final complete",
+		"bar 12:00:01 50 50 50 50 0=0+0 0 n=0 rev0 final complete",
+		"bar 12:00:02 50 50 50 50 0=0+0 0 n=0 rev0 final complete")
+	s.trade(600, 60, 1)
+	s.trade(700, 50, 1)
+	s.advance(3250, "bar 12:00:00 50 60 50 50 3=3+0 160 n=3 rev1 final complete")
+	s.trade(800, 70, 1)
+	s.coverage.Lose(at(2000), at(2100))
+	s.revise(2000, 2100, "bar 12:00:02 70 70 70 70 0=0+0 0 n=0 rev1 final")
+	s.advance(3250,
+		"bar 12:00:00 50 70 50 70 4=4+0 230 n=4 rev2 final complete",
+		"bar 12:00:01 70 70 70 70 0=0+0 0 n=0 rev1 final complete")
+}
+
 func TestCarryThroughALongSilence(t *testing.T) {
 	t.Parallel()
 	spec := secondBars

@@ -105,3 +105,18 @@ func TestOpenSessionAtTheEnd(t *testing.T) {
 	s.trade(2500, 70, 1)
 	s.finish("window 12:00:02 2 110 n=2 rev0", "window 12:00:03 3 180 n=3 rev0")
 }
+
+func TestForgottenTradeCountsInWhatIsHeldOfItsDay(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, session)
+	s.trade(500, 50, 1)
+	s.trade(5500, 60, 1)
+	s.trade(15_500, 70, 1)
+	var out Out
+	s.in.Advance(at(20_000), &out)
+	s.trade(700, 80, 1)
+	s.deadlineIs(math.MinInt64)
+	s.advance(20_000, "window 12:00:16 4 260 n=4 rev1 final complete")
+	s.trade(-midnightMs-1, 80, 1) // another day
+	s.advance(20_000)
+}

@@ -327,7 +327,6 @@ func (v *SlidingVWAP) LoadState(src []byte) (rest []byte, err error) {
 		return src, fmt.Errorf("window %s: %w", WindowName(v.spec), errState)
 	}
 	v.next, v.forgotten, v.revised = next, forgotten, revised
-	v.seek(v.at)
 	return r.src, nil
 }
 
@@ -335,6 +334,6 @@ func (v *SlidingVWAP) LoadState(src []byte) (rest []byte, err error) {
 func (v *SlidingVWAP) Reset() {
 	v.buckets.clear()
 	v.rows.clear()
-	v.window, v.at, v.lo, v.hi = sums{}, 0, 0, 0
+	v.window, v.at, v.lo, v.hi = sums{}, none, 0, 0
 	v.next, v.revised, v.forgotten = never, false, none
 }

@@ -110,3 +110,19 @@ func TestWindowSpecFaults(t *testing.T) {
 	f(WindowSpec{Span: time.Second + time.Nanosecond}, "vwap span 1.000000001s with step 1s and lateness 0s: "+
 		"more than 1000000 buckets of 1ns would be held; use a longer step, one that divides the span, or less lateness")
 }
+
+func TestForgottenTradeLeavesWindowsAlone(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, threeSeconds)
+	for ms := int64(500); ms < 30_000; ms += 1000 {
+		s.trade(ms, 50, 1)
+	}
+	var out Out
+	s.in.Advance(at(29_250), &out)
+	s.trade(700, 70, 1) // its bucket is forgotten
+	s.deadline(30_250)
+	s.trade(17_000, 70, 1) // its bucket is held, and a window that is whole
+	s.advance(29_250,
+		"window 12:00:19 4 220 n=4 rev0 final complete", // its row is forgotten
+		"window 12:00:20 4 220 n=4 rev1 final complete")
+}

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"tickproc/internal/questdbserver"
+	"tickproc/tick"
 )
 
 // The server is killed and restarted in mid-stream, then replaced by an empty
@@ -87,26 +89,52 @@ func TestTablesAreDropped(t *testing.T) {
 	reads(t, c, "SELECT table_name FROM tables() WHERE dedup ORDER BY table_name", "quotes\ntrades")
 }
 
-// QuestDB refuses numbers its columns cannot hold: the named rows are set
-// aside, their neighbours arrive.
+// QuestDB refuses a number that its column cannot hold: the named rows are
+// set aside, their neighbours arrive, and gaps say so.
 func TestRealServerNamesTheRow(t *testing.T) {
 	server, c := database(t)
 	dir := t.TempDir()
 	s := newSink(t, server.URL(), func(o *Options) { o.Numbers, o.DeadLetterDir = "decimal", dir })
 	var x tape
 	x.define(t, btc, start)
-	s.Write(x.take())
-	until(t, "the table is there", func() bool { return len(query(t, c, "SELECT 1 FROM tables() WHERE table_name = 'trades'")) == 1 })
-	query(t, c, "DROP TABLE trades")
-	// Nothing we write is too large for our own columns, so this one is narrower ...
-	query(t, c, "CREATE TABLE trades (ts TIMESTAMP_NS, venue SYMBOL, symbol SYMBOL, id VARCHAR, price DECIMAL(38,18), size DECIMAL(38,18), late LONG) TIMESTAMP(ts) PARTITION BY HOUR WAL DEDUP UPSERT KEYS(ts, venue, symbol, id)")
-	trades(t, s, 3)
-	until(t, "the misfit is seen", func() bool { return s.Stats.Tables[tableTrades].SchemaFails.Load() > 0 || s.Stats.Tables[tableTrades].Refusals.Load() > 0 })
-	// ... and no row is blamed for it.
-	if n := s.Stats.Tables[tableTrades].Quarantined.Load(); n != 0 {
-		t.Errorf("%d rows quarantined for the table's fault", n)
+	for i := range 300 {
+		b := x.row(tick.RowBar, 0, start+int64(i)*1e9).BarRow()
+		b.SizeDigits, b.IntervalNanos, b.Flags = 0, 1e9, tick.RowFinal|tick.RowComplete
+		if i%100 == 7 {
+			b.Volume = tick.Mul64(1e18, 1e6) // DECIMAL(38,18) has 20 places before the point
+		}
 	}
+	s.Write(x.take())
+	closes(t, s)
+	conserved(t, s)
+	reads(t, c, "SELECT count() FROM bars", "297")
+	reads(t, c, "SELECT channel, reason, lost, ts, ts_end FROM gaps", `
+		bars rejected 3 2024-08-08T00:00:07.000000000Z 2024-08-08T00:03:27.000000000Z`)
+	letters, err := os.ReadFile(filepath.Join(dir, DeadLetterFile))
+	if err != nil || strings.Count(string(letters), "cannot be converted to column type: DECIMAL(38,18)") != 3 {
+		t.Errorf("%v\n%s", err, letters)
+	}
+}
+
+// A table that was changed under the sink is at fault, and not its rows:
+// they wait.
+func TestChangedTableIsNoRowsFault(t *testing.T) {
+	server, c := database(t)
+	s := newSink(t, server.URL(), nil)
+	st := &s.Stats.Tables[tableTrades]
+	trades(t, s, 1)
+	s.Idle(s.o.Now() + 1e9)
+	until(t, "the row is acknowledged", func() bool { return st.Acked.Load() == 1 })
+	query(t, c, "DROP TABLE trades")
+	query(t, c, "CREATE TABLE trades (ts TIMESTAMP_NS, venue SYMBOL, symbol SYMBOL, id VARCHAR, price LONG, size DOUBLE, late BOOLEAN) TIMESTAMP(ts) PARTITION BY HOUR WAL DEDUP UPSERT KEYS(ts, venue, symbol, id)")
+	trades(t, s, 3)
+	s.Idle(s.o.Now() + 1e9)
+	until(t, "the misfit is seen", func() bool { return st.SchemaFails.Load() > 0 })
 	query(t, c, "DROP TABLE trades")
 	closes(t, s)
+	conserved(t, s)
 	reads(t, c, "SELECT id FROM trades ORDER BY ts", "0\n1\n2")
+	if n := st.Quarantined.Load(); n != 0 {
+		t.Errorf("%d rows quarantined for the table's fault", n)
+	}
 }

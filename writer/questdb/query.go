@@ -41,19 +41,19 @@ func NewClient(url string, c Credentials, timeout time.Duration) *Client {
 	if timeout == 0 {
 		timeout = 30 * time.Second
 	}
-	return &Client{url: strings.TrimRight(url, "/"), credentials: c, http: newHTTP(), timeout: timeout}
+	return &Client{url: strings.TrimRight(url, "/"), credentials: c, http: newHTTP(true), timeout: timeout}
 }
 
 // newHTTP returns an HTTP client of our own: the default one shares its
 // connections, and follows redirects, with everybody.
-func newHTTP() *http.Client {
+func newHTTP(keepAlive bool) *http.Client {
 	return &http.Client{
 		Transport: &http.Transport{
 			Proxy:               http.ProxyFromEnvironment,
 			DialContext:         (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
 			TLSHandshakeTimeout: 5 * time.Second,
-			MaxIdleConnsPerHost: tableCount,
 			IdleConnTimeout:     90 * time.Second,
+			DisableKeepAlives:   !keepAlive,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

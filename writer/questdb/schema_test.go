@@ -64,6 +64,9 @@ func TestMisfitIsRefusedWithItsRepair(t *testing.T) {
 		for _, statement := range misfit.Repair {
 			query(t, c, statement)
 		}
+		if err := c.Settle(t.Context(), "trades"); err != nil {
+			t.Fatal(err)
+		}
 		if err := s.CheckSchema(t.Context()); err != nil {
 			t.Errorf("after the repair: %v", err)
 		}
