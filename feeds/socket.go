@@ -48,12 +48,11 @@ func (c *flushingConn) Read(p []byte) (int, error) {
 			return 0, err
 		}
 		n, err := c.Conn.Read(p)
-		if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
-			continue
-		}
 		// An error here means that the socket is closed: the next Read says so.
 		_ = c.Conn.SetReadDeadline(time.Time{})
-		return n, err
+		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
 	}
 }
 

@@ -168,8 +168,21 @@ func TestForgottenFlatBarIsRevised(t *testing.T) {
 	var out Out
 	s.in.Advance(at(60_250), &out)
 	s.trade(10_500, 60, 1)
-	s.advance(60_250, "bar 12:00:10 60 60 60 60 1=1+0 60 n=1 rev1 final complete")
-	s.advance(61_250, "bar 12:01:00 50 50 50 50 0=0+0 0 n=0 rev0 final complete")
+	out = Out{}
+	s.in.Advance(at(60_250), &out)
+	bars, _ := parse(t, out.Rows)
+	if first := bars[0]; first.TsNanos != at(10_000) || first.Close != 60 || first.Trades != 1 || first.Rev != 1 {
+		t.Errorf("%s", text(t, out.Rows))
+	}
+	// What is still held moves with it, what is forgotten cannot.
+	for i, flat := range bars[1:] {
+		if flat.TsNanos != at(50_000+int64(i)*1000) || flat.Close != 60 || flat.Rev != 1 {
+			t.Errorf("%s", text(t, out.Rows))
+		}
+	}
+	if len(bars) != 11 {
+		t.Errorf("%d bars, want 11", len(bars))
+	}
 }
 
 // A price that moves and comes back before Advance leaves the flat bars alone.

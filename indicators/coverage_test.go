@@ -121,3 +121,29 @@ func TestFullCoverageNeverForgetsALoss(t *testing.T) {
 		t.Error("the list was never full")
 	}
 }
+
+// Merging must not take the open loss, whose end is told only later.
+func TestFullCoverageSparesTheOpenLoss(t *testing.T) {
+	t.Parallel()
+	for place := range 3 {
+		var c Coverage
+		var all []loss
+		for i := range int64(lossesMax + 10) {
+			if i == int64(place) {
+				c.Lose(0, math.MaxInt64)
+			}
+			l := loss{1000 + 10*i, 1005 + 10*i}
+			c.Lose(l.from, l.to)
+			all = append(all, l)
+		}
+		c.Close(50)
+		for _, l := range all {
+			if c.Complete(l.from, l.to) {
+				t.Errorf("open loss at %d: %v was forgotten", place, l)
+			}
+		}
+		if c.Complete(50, 60) || !c.Complete(60, 1000) || !c.Complete(5000, 6000) {
+			t.Errorf("open loss at %d: it does not end where it was closed", place)
+		}
+	}
+}

@@ -18,7 +18,7 @@ func TestInverseValues(t *testing.T) {
 		}
 	}
 	hundred := tick.Number{Mantissa: 100}
-	f(618048, 4, 1, 0, hundred, "0.0064719892306101")
+	f(618048, 4, 1, 0, hundred, "0.0064719892306099")
 	f(50000, 5, 0, 0, hundred, "0.01")
 	f(50000, -5, 0, 0, hundred, "-0.01")
 	f(0, 5, 0, 0, hundred, "0")

@@ -2,6 +2,7 @@ package indicators
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 )
@@ -36,7 +37,7 @@ func ParseInterval(text string) (time.Duration, error) {
 		if text[digits:] != u.name || err != nil || n <= 0 {
 			continue
 		}
-		if n > never/int64(u.size) {
+		if n > math.MaxInt64/int64(u.size) {
 			return 0, fmt.Errorf("interval %q: longer than 292 years", text)
 		}
 		return time.Duration(n) * u.size, nil

@@ -79,8 +79,8 @@ func (r *stateReader) sums() sums {
 	return sums{volume: r.int128(), notional: r.int128(), trades: r.uint()}
 }
 
-// count reads a number of records of at least size bytes each: a damaged one
-// must not reserve memory that the bytes cannot fill.
+// count reads a number of records of size bytes each. More than the bytes hold
+// is damage, seen before anything is built from it.
 func (r *stateReader) count(size int) int {
 	n := r.uint()
 	r.require(n <= uint64(len(r.src)/size))

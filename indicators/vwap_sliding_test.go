@@ -121,8 +121,22 @@ func TestForgottenTradeLeavesWindowsAlone(t *testing.T) {
 	s.in.Advance(at(29_250), &out)
 	s.trade(700, 70, 1) // its bucket is forgotten
 	s.deadline(30_250)
-	s.trade(17_000, 70, 1) // its bucket is held, and a window that is whole
-	s.advance(29_250,
-		"window 12:00:19 4 220 n=4 rev0 final complete", // its row is forgotten
-		"window 12:00:20 4 220 n=4 rev1 final complete")
+	s.trade(17_000, 70, 1) // its bucket is held, but of its windows only one still whole
+	s.advance(29_250, "window 12:00:20 4 220 n=4 rev1 final complete")
+}
+
+// Revise moves the window back, and in a silence nothing moves it forth again
+// before its buckets are forgotten.
+func TestWindowDoesNotStandOnForgottenBuckets(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, threeSeconds)
+	s.trade(500, 50, 1)
+	var out Out
+	s.in.Advance(at(9000), &out)
+	s.coverage.Lose(at(0), at(100))
+	s.in.Revise(at(0), at(100), &out)
+	s.advance(60_000)
+	cursorHolds(t, s.in.(*SlidingVWAP))
+	s.trade(60_500, 70, 1)
+	s.advance(61_250, "window 12:01:01 1 70 n=1 rev0 final complete")
 }

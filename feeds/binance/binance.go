@@ -1,10 +1,12 @@
 // Package binance speaks the market-data protocols of Binance spot, USD-M
 // futures and COIN-M futures: one dialect, three markets.
 //
-//	Plan ─► sockets and SUBSCRIBE texts            plan.go
-//	frame ─► decoder ─► trade, quote, depth         decode.go, depth.go
-//	REST body ─► the same decoder ─► snapshot       rest.go
-//	exchangeInfo ─► instruments                     catalog.go
+//	subscriptions ─► sockets and SUBSCRIBE texts             plan.go
+//	exchangeInfo ─► instruments                              catalog.go
+//	frame ─► members ─► what it is ─► trade, quote, depth    decode.go
+//	         by fields.go             values.go, depth.go, fragment.go
+//	                              └─► answers, warnings      notice.go
+//	REST body ─► the same decoder ─► snapshot                rest.go
 //
 // What differs between the markets stands in one table below. Decoders own
 // their scratch memory; frames stay the caller's.

@@ -1,104 +1,114 @@
 package binance
 
-import "tickproc/tick"
+import (
+	"bytes"
 
-// depthWriter collects the levels of one message behind the units it was
-// given, cutting a new fragment at tick.MaxLevels. The ids, which may stand
-// behind the levels in the frame, are filled in by finish.
-type depthWriter struct {
-	units    []tick.Unit
-	first    int          // where the message's first fragment begins
-	fragment int          // where the current one begins
-	levels   []tick.Level // room in the current fragment
-	n        int          // levels written to it
-	bids     int          // of them bids
-	onAsks   bool
-}
+	"tickproc/tick"
+)
 
-// levelBytes is about what a level takes in a frame. It only sizes the first
-// reservation.
-const levelBytes = 20
-
-const levelsPerUnit = tick.UnitSize / 16
-
-// begin starts a message whose levels take about so many bytes of text.
-func (w *depthWriter) begin(dst []tick.Unit, bytes int) {
-	w.units, w.first, w.onAsks = dst, len(dst), false
-	w.open(min(bytes/levelBytes+8, tick.MaxLevels))
-}
-
-// open starts a fragment with room for some levels.
-func (w *depthWriter) open(room int) {
-	w.fragment, w.n, w.bids = len(w.units), 0, 0
-	w.reserve(room)
-}
-
-// reserve makes room for so many levels of the current fragment, keeping those
-// it has. Room that is there is taken uncleared: every level gets written, and
-// close clears what pads the last unit.
-func (w *depthWriter) reserve(room int) {
-	end := w.fragment + tick.DepthUnits(room)
-	if end <= cap(w.units) {
-		w.units = w.units[:end]
-	} else {
-		w.units, _ = tick.AppendUnits(w.units, end-len(w.units))
+func (d *decoder) delta() {
+	need := depthFields
+	if d.market.futures {
+		need |= set(fieldPrevID)
 	}
-	w.units[w.fragment].Depth().LevelCount = uint16(room)
-	w.levels = tick.Levels(w.units[w.fragment:])
-}
-
-// add appends a level to the side that is being written.
-//
-// hot: per level, 0 allocs.
-func (w *depthWriter) add(price, size int64) {
-	if w.n == len(w.levels) {
-		w.more()
-	}
-	w.levels[w.n] = tick.Level{Price: price, Size: size}
-	w.n++
-}
-
-func (w *depthWriter) more() {
-	if w.n < tick.MaxLevels {
-		w.reserve(min(2*w.n, tick.MaxLevels))
+	if !d.complete(need, "depth update") {
 		return
 	}
-	w.close()
-	w.open(tick.MaxLevels)
+	head := tick.Depth{FirstID: d.uint(fieldFirstID), LastID: d.uint(fieldLastID)}
+	if d.market.futures {
+		head.PrevID = d.uint(fieldPrevID)
+	}
+	if head.FirstID > head.LastID {
+		d.refuse("ids U..u run backwards")
+	}
+	head.Header = d.at.Header(tick.KindDepth, 0, d.time(true))
+	d.levels(head, d.text(fieldSymbol), fieldBids, fieldAsks)
 }
 
-// asks ends the bids.
-func (w *depthWriter) asks() { w.bids, w.onAsks = w.n, true }
-
-// close gives back the room that the current fragment did not need.
-func (w *depthWriter) close() {
-	d := w.units[w.fragment].Depth()
-	d.LevelCount = uint16(w.n)
-	if d.Bids = uint16(w.bids); !w.onAsks {
-		d.Bids = uint16(w.n)
+// levels reads the sides that were not read where they stood, and completes
+// the packet.
+func (d *decoder) levels(head tick.Depth, symbol []byte, bids, asks field) {
+	if d.sidesRead == 0 {
+		if !d.lookup(symbol) {
+			return
+		}
+		d.depth.begin(d.out, d.scan.Size())
+		d.scan.Seek(d.values[bids])
+		d.side()
 	}
-	end := w.fragment + tick.DepthUnits(w.n)
-	if used := w.n % levelsPerUnit; used != 0 {
-		clear(w.units[end-1][used*len(tick.Unit{})/levelsPerUnit:])
+	if d.sidesRead == 1 {
+		d.scan.Seek(d.values[asks])
+		d.side()
 	}
-	w.units = w.units[:end]
+	head.Instrument = d.entry.ID
+	d.out = d.depth.finish(head)
 }
 
-// finish writes the head to every fragment and returns the units.
-func (w *depthWriter) finish(head tick.Depth) []tick.Unit {
-	w.close()
-	for at := w.first; at < len(w.units); {
-		d := w.units[at].Depth()
-		size := tick.DepthUnits(int(d.LevelCount))
-		head.Bids, head.LevelCount = d.Bids, d.LevelCount
-		*d = head
-		d.Flags &^= tick.FlagFirst | tick.FlagLast
-		if at == w.first {
-			d.Flags |= tick.FlagFirst
+// isFullDepth tells the stream of all changes from others with the same
+// event: partial books (@depth5) and the retail book (@rpiDepth).
+func (d *decoder) isFullDepth() bool {
+	if !d.has(fieldStream) {
+		return true
+	}
+	_, stream, _ := bytes.Cut(d.text(fieldStream), []byte("@"))
+	name, _, _ := bytes.Cut(stream, []byte("@"))
+	return string(name) == "depth"
+}
+
+// depthIsKnown reports whether the levels ahead can be converted now. An
+// instrument yet to be discovered waits until the frame has proven good.
+func (d *decoder) depthIsKnown() bool {
+	switch {
+	case d.snapshot != nil:
+		d.entry = d.table.Known(d.snapshot.symbol)
+	case string(d.text(fieldEvent)) == "depthUpdate" && d.isFullDepth():
+		d.entry = d.table.Known(d.text(fieldSymbol))
+	}
+	if d.entry == nil {
+		return false
+	}
+	d.scale()
+	return true
+}
+
+// side reads an array of levels: bids, then asks.
+//
+// hot: per level, 0 allocs.
+func (d *decoder) side() {
+	s, w := &d.scan, &d.depth
+	if d.sidesRead == 1 {
+		w.asks()
+	}
+	d.sidesRead++
+	for more := s.Array(); more; more = s.Next(']') {
+		price, size, plain := s.Pair(d.priceDigits, d.sizeDigits)
+		if !plain {
+			price, size = d.level()
 		}
-		if at += size; at == len(w.units) {
-			d.Flags |= tick.FlagLast
+		if price <= 0 || size < 0 {
+			d.refuse("a level needs a price above 0 and a size from 0")
+			return
+		}
+		w.add(price, size)
+	}
+	if s.Failed() {
+		d.refuse("broken levels")
+	}
+}
+
+// level reads a level in any spelling; elements beyond price and size do not count.
+func (d *decoder) level() (price, size int64) {
+	s := &d.scan
+	if s.Array() {
+		price = d.scaled(s.Value(), d.priceDigits, &d.priceNeeds)
+		if s.Next(']') {
+			size = d.scaled(s.Value(), d.sizeDigits, &d.sizeNeeds)
+			for s.Next(']') {
+				s.Skip()
+			}
+			return price, size
 		}
 	}
-	return w.units
+	d.refuse("a level is no pair")
+	return 0, 0
 }

@@ -1,0 +1,104 @@
+package binance
+
+import "tickproc/tick"
+
+// depthWriter collects the levels of one message behind the units it was
+// given, cutting a new fragment at tick.MaxLevels. The ids, which may stand
+// behind the levels in the frame, are filled in by finish.
+type depthWriter struct {
+	units    []tick.Unit
+	first    int          // where the message's first fragment begins
+	fragment int          // where the current one begins
+	levels   []tick.Level // room in the current fragment
+	n        int          // levels written to it
+	bids     int          // of them bids
+	onAsks   bool
+}
+
+// levelBytes is about what a level takes in a frame. It only sizes the first
+// reservation.
+const levelBytes = 20
+
+const levelsPerUnit = tick.UnitSize / 16
+
+// begin starts a message whose levels take about so many bytes of text.
+func (w *depthWriter) begin(dst []tick.Unit, bytes int) {
+	w.units, w.first, w.onAsks = dst, len(dst), false
+	w.open(min(bytes/levelBytes+8, tick.MaxLevels))
+}
+
+// open starts a fragment with room for some levels.
+func (w *depthWriter) open(room int) {
+	w.fragment, w.n, w.bids = len(w.units), 0, 0
+	w.reserve(room)
+}
+
+// reserve makes room for so many levels of the current fragment, keeping those
+// it has. Room that is there is taken uncleared: every level gets written, and
+// close clears what pads the last unit.
+func (w *depthWriter) reserve(room int) {
+	end := w.fragment + tick.DepthUnits(room)
+	if end <= cap(w.units) {
+		w.units = w.units[:end]
+	} else {
+		w.units, _ = tick.AppendUnits(w.units, end-len(w.units))
+	}
+	w.units[w.fragment].Depth().LevelCount = uint16(room)
+	w.levels = tick.Levels(w.units[w.fragment:])
+}
+
+// add appends a level to the side that is being written.
+//
+// hot: per level, 0 allocs.
+func (w *depthWriter) add(price, size int64) {
+	if w.n == len(w.levels) {
+		w.more()
+	}
+	w.levels[w.n] = tick.Level{Price: price, Size: size}
+	w.n++
+}
+
+func (w *depthWriter) more() {
+	if w.n < tick.MaxLevels {
+		w.reserve(min(2*w.n, tick.MaxLevels))
+		return
+	}
+	w.close()
+	w.open(tick.MaxLevels)
+}
+
+// asks ends the bids.
+func (w *depthWriter) asks() { w.bids, w.onAsks = w.n, true }
+
+// close gives back the room that the current fragment did not need.
+func (w *depthWriter) close() {
+	d := w.units[w.fragment].Depth()
+	d.LevelCount = uint16(w.n)
+	if d.Bids = uint16(w.bids); !w.onAsks {
+		d.Bids = uint16(w.n)
+	}
+	end := w.fragment + tick.DepthUnits(w.n)
+	if used := w.n % levelsPerUnit; used != 0 {
+		clear(w.units[end-1][used*len(tick.Unit{})/levelsPerUnit:])
+	}
+	w.units = w.units[:end]
+}
+
+// finish writes the head to every fragment and returns the units.
+func (w *depthWriter) finish(head tick.Depth) []tick.Unit {
+	w.close()
+	for at := w.first; at < len(w.units); {
+		d := w.units[at].Depth()
+		size := tick.DepthUnits(int(d.LevelCount))
+		head.Bids, head.LevelCount = d.Bids, d.LevelCount
+		*d = head
+		d.Flags &^= tick.FlagFirst | tick.FlagLast
+		if at == w.first {
+			d.Flags |= tick.FlagFirst
+		}
+		if at += size; at == len(w.units) {
+			d.Flags |= tick.FlagLast
+		}
+	}
+	return w.units
+}
