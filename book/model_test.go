@@ -11,6 +11,7 @@ import (
 var (
 	spotRule     = tick.SyncRule{Snapshot: tick.SnapshotREST, Sequence: tick.SequenceRange, Join: 1}
 	futuresRule  = tick.SyncRule{Snapshot: tick.SnapshotREST, Sequence: tick.SequenceChain, Join: 0}
+	linkedRule   = tick.SyncRule{Snapshot: tick.SnapshotREST, Sequence: tick.SequenceChain, Join: 1}
 	polledRule   = tick.SyncRule{Snapshot: tick.SnapshotREST, Sequence: tick.SequenceCounter, Join: 1}
 	chainRule    = tick.SyncRule{Snapshot: tick.SnapshotInBand, Sequence: tick.SequenceChain}
 	counterRule  = tick.SyncRule{Snapshot: tick.SnapshotInBand, Sequence: tick.SequenceCounter}

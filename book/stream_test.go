@@ -161,8 +161,8 @@ func (v *stream) delta(i int) []tick.Unit {
 	if v.rule.Sequence == tick.SequenceChain {
 		head.PrevID = d.prev
 	}
-	if v.rule.Sequence == tick.SequenceCounter {
-		head.FirstID = 0
+	if v.rule != spotRule && v.rule != futuresRule {
+		head.FirstID = 0 // only Binance names it
 	}
 	v.packets[key] = p
 	return p

@@ -177,6 +177,15 @@ func TestStaleNeedsTheStreamToMove(t *testing.T) {
 	s.Snapshot(book(60, epoch), ignore{})
 	must(t, s, Valid, tick.ReasonNone, 60)
 
+	// What had come before it stood still is no movement.
+	s.Invalidate(tick.ReasonOverload)
+	s.Delta(message(62, 62, 0, side(99, 9), nil), ignore{})
+	s.Invalidate(tick.ReasonStale)
+	s.Snapshot(book(60, owes(t, s)), ignore{}) // too old for what waits
+	must(t, s, Waiting, tick.ReasonSequence, 0)
+	s.Snapshot(book(65, owes(t, s)), ignore{})
+	must(t, s, Waiting, tick.ReasonStale, 0)
+
 	// A new connection starts without suspicion.
 	s.Invalidate(tick.ReasonStale)
 	s.Down(tick.ReasonReconnect)

@@ -25,7 +25,7 @@ func FuzzSync(f *testing.F) {
 	})
 }
 
-var fuzzRules = []tick.SyncRule{spotRule, futuresRule, polledRule, chainRule, counterRule, checksumRule, imageRule,
+var fuzzRules = []tick.SyncRule{spotRule, futuresRule, linkedRule, polledRule, chainRule, counterRule, checksumRule, imageRule,
 	{Snapshot: tick.SnapshotREST, Sequence: tick.SequenceNone, Truncate: 3, MayCross: true},
 	{Snapshot: tick.SnapshotREST, Sequence: tick.SequenceRange, Join: 1, QuoteIDs: true},
 	{Snapshot: tick.SnapshotInBand, Sequence: tick.SequenceNone, Checksum: tick.ChecksumKraken, ChecksumDepth: 10, ChecksumPriceDigits: 3, ChecksumSizeDigits: 1, Truncate: 4},

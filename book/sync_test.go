@@ -26,6 +26,7 @@ func TestSyncExhaustive(t *testing.T) {
 	}
 	f("range over REST, as Binance spot", spotRule, 1, 1, 2, 2, 1, 1)
 	f("chain over REST, as Binance futures", futuresRule, 2, 1, 2, 1, 1, 1)
+	f("links alone, as HTX", linkedRule, 2, 1, 1, 2, 1)
 	f("counter over REST, as KuCoin futures", polledRule, 1, 1, 1, 1, 1, 1)
 	f("chain in-band, as OKX", chainRule, 5, 1, 2, 0, 1, 1)
 	f("counter in-band, as Bybit", counterRule, 1, 1, 1, 1, 1, 1)
@@ -199,6 +200,7 @@ func TestSyncRandom(t *testing.T) {
 	}
 	f("range over REST", spotRule, 1, 4)
 	f("chain over REST", futuresRule, 3, 4)
+	f("links alone", linkedRule, 3, 4)
 	f("counter over REST", polledRule, 1, 1)
 	f("chain in-band", chainRule, 4, 4)
 	f("counter in-band", counterRule, 1, 1)

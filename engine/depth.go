@@ -19,7 +19,18 @@ func (in *instrument) onDepth(p []tick.Unit) {
 
 // onSnapshot takes a whole book.
 func (in *instrument) onSnapshot(p []tick.Unit) {
+	d := p[0].Depth()
+	// Sent on the stream itself it is a message of the stream, with its place in
+	// time; fetched by REST it is not.
+	streamed := in.def.Sync.Snapshot != tick.SnapshotREST && d.Flags&tick.FlagLast != 0
+	if streamed {
+		in.noteDepth(&d.Header)
+		in.BeforeDelta(d)
+	}
 	in.sync.Snapshot(p, in)
+	if streamed && in.sync.IsValid() {
+		in.AfterDelta(d)
+	}
 	in.announceBook()
 }
 
@@ -35,15 +46,15 @@ func (in *instrument) noteDepth(h *tick.Header) {
 
 // BeforeDelta writes the sample of each boundary that lies before the delta.
 func (in *instrument) BeforeDelta(d *tick.Depth) {
-	ts, _ := in.eventTime(&d.Header)
-	if ts >= in.sample.boundary {
+	in.depthTs, in.depthSource = in.eventTime(&d.Header)
+	if in.depthTs >= in.sample.boundary {
 		in.writeSample()
 	}
 }
 
 // AfterDelta notes the delta as the book's last word so far.
 func (in *instrument) AfterDelta(d *tick.Depth) {
-	ts, source := in.eventTime(&d.Header)
+	ts, source := in.depthTs, in.depthSource
 	if source == tick.TimeExchange && d.ReceiveNanos == in.shard.now {
 		in.offset.observe(d.ExchangeNanos, d.ReceiveNanos)
 	}
@@ -77,7 +88,11 @@ func (in *instrument) announceBook() {
 	}
 	in.sample.announced = valid
 	if valid {
-		in.closeGap(c, tick.ChannelDepth, max(c.lastTs, c.gap.ts), lostUnknown, true)
+		end := c.lastTs
+		if end <= c.gap.ts {
+			end = in.venueNow() // no delta joined yet: the snapshot alone made it valid
+		}
+		in.closeGap(c, tick.ChannelDepth, end, lostUnknown, true)
 	}
 	in.writeBook(valid)
 	if in.quote.fromBook && !valid && in.quote.written {

@@ -37,6 +37,10 @@ type instrument struct {
 	out          indicators.Out
 	trade        indicators.Trade // here, not on the stack, because it goes through an interface
 
+	// Event time of the delta that BeforeDelta and AfterDelta are about.
+	depthTs     int64
+	depthSource tick.TimeSource
+
 	silenceAt int64 // receive time at which depth has been silent too long
 	counts    Counts
 
@@ -79,7 +83,7 @@ func (in *instrument) begin(channels tick.Channels) {
 	}
 	in.quote.fromBook = !in.def.Channels.Has(tick.ChannelQuotes) && in.def.Channels.Has(tick.ChannelDepth)
 	if channels.Has(tick.ChannelQuotes) || in.quote.fromBook {
-		in.writeQuote(false, 0, in.invalidTime(in.quote.lastTs), 0, tick.TimeEstimate)
+		in.writeQuote(false, 0, in.invalidTime(in.quote.lastTs), in.shard.now, tick.TimeEstimate)
 	}
 }
 

@@ -90,9 +90,6 @@ func (in *instrument) writeQuote(valid bool, seq uint64, ts, receive int64, sour
 	q := &in.quote
 	r := in.newRow(tick.RowQuote, ts).QuoteRow()
 	r.Source, r.ReceiveNanos = source, receive
-	if receive == 0 {
-		r.ReceiveNanos = in.shard.now
-	}
 	r.Seq, r.Ord = seq, q.ord.next(ts, seq)
 	r.Bid, r.BidSize, r.Ask, r.AskSize = q.bid.Price, q.bid.Size, q.ask.Price, q.ask.Size
 	if valid {

@@ -3,6 +3,7 @@ package feeds
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"slices"
@@ -87,7 +88,7 @@ func (c *connection) runOnce(ctx context.Context) (wait time.Duration) {
 		c.stats.DialFailures.Add(1)
 		wait = c.backoff.next()
 		if response != nil {
-			err = errors.Join(err, errors.New(response.Status))
+			err = fmt.Errorf("%w: %s", err, response.Status)
 			wait = max(wait, retryAfter(response.Header, time.Now()))
 		}
 		c.trouble.warn(troubleDial, clock.Nanos(), "cannot connect", "retry_in", wait, "error", err)

@@ -284,21 +284,16 @@ func (l *LineRecorder) create(o *RecorderOptions, first uint64) error {
 		return err
 	}
 	now := time.Now()
-	stem := fmt.Sprintf("%s-%s-%s", o.Venue, l.name, now.UTC().Format("20060102T150405.000Z"))
-	stem = strings.Map(func(r rune) rune {
-		if r == '/' || r == '\\' || r < ' ' {
-			return '_'
-		}
-		return r
-	}, stem)
-	// A second file of the same millisecond sorts behind the first.
-	for again := 0; ; again++ {
-		name := stem + ".gz"
-		if again > 0 {
-			name = fmt.Sprintf("%s.%03d.gz", stem, again)
-		}
+	for at := now; ; at = at.Add(time.Millisecond) { // two files of one millisecond need two names
+		name := fmt.Sprintf("%s-%s-%s.gz", o.Venue, l.name, at.UTC().Format("20060102T150405.000Z"))
+		name = strings.Map(func(r rune) rune {
+			if r == '/' || r == '\\' || r < ' ' {
+				return '_'
+			}
+			return r
+		}, name)
 		f, err := os.OpenFile(filepath.Join(o.Dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-		if errors.Is(err, fs.ErrExist) && again < 999 {
+		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
 		if err != nil {

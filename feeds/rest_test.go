@@ -69,14 +69,21 @@ func TestSnapshotsComeByALineOfTheirOwn(t *testing.T) {
 // A failing venue is asked again, later and later, and each failure is counted.
 func TestFailedSnapshotsAreRetried(t *testing.T) {
 	for name, fail := range map[string]func(w http.ResponseWriter, r *http.Request){
-		"500":          func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "oops", 500) },
-		"404":          func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "what", 404) },
-		"garbage":      func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") },
-		"empty":        func(w http.ResponseWriter, _ *http.Request) {},
-		"cut off":      func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "99"); io.WriteString(w, "book 1") },
-		"too large":    func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "book "+strings.Repeat("1", 2000)) },
-		"never":        func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
-		"never ending": func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "book 1"); w.(http.Flusher).Flush(); <-r.Context().Done() },
+		"500":     func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "oops", 500) },
+		"404":     func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "what", 404) },
+		"garbage": func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") },
+		"empty":   func(w http.ResponseWriter, _ *http.Request) {},
+		"cut off": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "99")
+			io.WriteString(w, "book 1")
+		},
+		"too large": func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "book "+strings.Repeat("1", 2000)) },
+		"never":     func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"never ending": func(w http.ResponseWriter, r *http.Request) {
+			io.WriteString(w, "book 1")
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := quick(&toy{inURL: true, profile: Profile{BodyLimit: 1000}}, "A")

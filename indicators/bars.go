@@ -96,8 +96,8 @@ type bar struct {
 	emitted  bool
 	changed  bool // since it was emitted
 	complete bool // as emitted
-	// partial: trades of this interval were forgotten, so that it is never
-	// called complete, and no better row gives way to it.
+	// partial: trades of this interval were forgotten. It is never called
+	// complete nor given a revision, so that no fuller row gives way to it.
 	partial bool
 }
 
@@ -277,7 +277,7 @@ func (b *Bars) emitPending(due int64, out *Out) {
 // emit emits bar i, as its next revision if it was emitted before.
 func (b *Bars) emit(i int, out *Out) {
 	start, s := b.held.start(i), b.held.at(i)
-	if s.emitted {
+	if s.emitted && !s.partial {
 		s.rev++
 	}
 	s.emitted, s.changed = true, false

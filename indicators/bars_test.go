@@ -99,8 +99,8 @@ func TestLongIntervalIsRevisedAcrossItsEnd(t *testing.T) {
 }
 
 // A trade that is older than the engine promised finds its bar forgotten:
-// what it opens must not pass for the whole bar.
-func TestForgottenBarIsNeverCalledComplete(t *testing.T) {
+// what it opens must not pass for the whole bar, nor for a correction of it.
+func TestForgottenBarIsNeverCalledCompleteOrRevised(t *testing.T) {
 	t.Parallel()
 	s := newStory(t, secondBars)
 	for ms := int64(500); ms < 30_000; ms += 1000 {
@@ -110,6 +110,11 @@ func TestForgottenBarIsNeverCalledComplete(t *testing.T) {
 	s.in.Advance(at(40_000), &out)
 	s.trade(700, 70, 1)
 	s.advance(40_000, "bar 12:00:00 70 70 70 70 1=1+0 70 n=1 rev0 final")
+	// Set back far enough, the clock keeps it for a while.
+	s.trade(20_700, 70, 1)
+	s.advance(25_000, "bar 12:00:20 70 70 70 70 1=1+0 70 n=1 rev0 final")
+	s.trade(20_800, 80, 1)
+	s.advance(25_000, "bar 12:00:20 70 80 70 80 2=2+0 150 n=2 rev0 final")
 }
 
 func TestTradesFarAheadOfTheClockWaitForIt(t *testing.T) {

@@ -44,7 +44,7 @@ type ReplayOptions struct {
 // captures and the options alone, but for its times. It is given beside an
 // error where the replay itself went through.
 func Replay(ctx context.Context, o ReplayOptions) (*ReplayReport, error) {
-	r := &replay{options: o, engine: o.Config.engineOptions(), totals: &tradeTotals{}, tables: map[string]*venueTable{}}
+	r := newReplay(o)
 	if err := r.open(); err != nil {
 		return nil, err
 	}
@@ -97,6 +97,10 @@ type replay struct {
 	ordinal     uint64
 	started     time.Time
 	firstRecv   int64
+}
+
+func newReplay(o ReplayOptions) *replay {
+	return &replay{options: o, engine: o.Config.engineOptions(), totals: &tradeTotals{}, tables: map[string]*venueTable{}}
 }
 
 // replayFile is one capture and its line.

@@ -57,7 +57,7 @@ func AppendCatalog(dst []Unit, h Header, in Instrument) ([]Unit, error) {
 	return all, nil
 }
 
-// Instrument returns the definition that the packet carries.
+// Definition returns the definition that the packet carries.
 func (c *Catalog) Definition() Instrument {
 	text := func(b []byte) string {
 		for i, x := range b {

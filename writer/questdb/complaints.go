@@ -3,12 +3,17 @@ package questdb
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 )
 
-// complaints bound a log: of each message the first, then one every
-// complaintEvery with the number of those withheld.
-type complaints map[string]*complaint
+// complaints bound a log: of each key the first, then one every
+// complaintEvery with the number of those withheld. All senders share one,
+// because what ails the database ails all its tables.
+type complaints struct {
+	mu   sync.Mutex
+	keys map[string]*complaint
+}
 
 type complaint struct {
 	last     int64
@@ -17,11 +22,13 @@ type complaint struct {
 
 const complaintEvery = int64(10 * time.Second)
 
-func (c complaints) log(to *slog.Logger, level slog.Level, now int64, message string, args ...any) {
-	before := c[message]
+func (c *complaints) log(to *slog.Logger, level slog.Level, now int64, key, message string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.keys[key]
 	if before == nil {
 		before = &complaint{last: now - complaintEvery}
-		c[message] = before
+		c.keys[key] = before
 	}
 	if now-before.last < complaintEvery {
 		before.withheld++

@@ -51,7 +51,7 @@ func newEncoder(t *table, decimals bool, bytesMax int) *encoder {
 	transport.RegisterProtocol("http", &e.caught)
 	// The client's own flushing and retrying lose rows when they fail.
 	sender, err := qdb.NewLineSender(context.Background(), qdb.WithHttp(), qdb.WithAddress("encoder:1"),
-		qdb.WithHttpTransport(transport), qdb.WithAutoFlushDisabled(), qdb.WithRetryTimeout(0),
+		qdb.WithHttpTransport(transport), qdb.WithAutoFlushDisabled(), qdb.WithRetryTimeout(0), qdb.WithInitBufferSize(16<<10),
 		// Looked at after growth by doubling, so the bound must not be the batch's.
 		qdb.WithMaxBufferSize(8*bytesMax+1<<20))
 	if err != nil {

@@ -60,7 +60,20 @@ func (s *schema) ensure(ctx context.Context, t *table) error {
 	if err := s.columns(ctx, t, have, aside); err != nil {
 		return err
 	}
+	if err := s.suspended(ctx, t); err != nil {
+		return err
+	}
 	return s.views(ctx, t)
+}
+
+// suspended warns of a table that takes rows and does not show them.
+func (s *schema) suspended(ctx context.Context, t *table) error {
+	state, err := s.client.Query(ctx, "SELECT suspended, errorMessage FROM wal_tables() WHERE name = "+literal(t.name))
+	if err == nil && len(state.Rows) > 0 && state.True(0, 0) {
+		s.warn("QuestDB suspended a table: it takes rows, but queries do not see them", "table", t.name,
+			"error", state.Text(0, 1), "remedy", "ALTER TABLE "+t.name+" RESUME WAL")
+	}
+	return err
 }
 
 func (s *schema) columns(ctx context.Context, t *table, have *Result, aside []string) error {

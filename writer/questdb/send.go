@@ -28,7 +28,6 @@ type sender struct {
 	http    *http.Client
 	url     string
 	ranker  *ranker // nil where rows have no rank
-	logs    complaints
 	failing int64 // since when nothing gets through; 0 = all is well
 
 	verifiedAt int64 // 0 = before the next row
@@ -51,12 +50,11 @@ const (
 func (s *Sink) newSender(index int) *sender {
 	l := &s.lanes[index]
 	x := &sender{sink: s, index: index, table: l.table, queue: s.queue, wake: s.queue.lanes[index].wake,
-		stats: &s.Stats.Tables[index], schema: s.newSchema(), url: s.o.URL + "/write", logs: complaints{}}
+		stats: &s.Stats.Tables[index], schema: s.newSchema(), url: s.o.URL + "/write"}
 	// A connection a post: on one that is kept, QuestDB keeps the table's writer
 	// beyond a DROP TABLE, and acknowledges the next rows without storing them
 	// (questdb#5803). It costs half a millisecond a batch.
 	x.http = newHTTP(false)
-	x.schema.warn = func(message string, args ...any) { x.complain(slog.LevelWarn, message, args...) }
 	if name, ok := rankNames[index]; ok {
 		x.ranker = &ranker{table: l.table, name: name, client: x.schema.client, outranked: map[rankKey]struct{}{}}
 	}
@@ -186,7 +184,7 @@ func (x *sender) advance(b *batch, bytes, rows int) {
 	x.stats.Batches.Add(1)
 	x.backoff = 0
 	if x.failing != 0 {
-		x.sink.o.Logger.Info("QuestDB takes rows again", "table", x.table.name, "after", time.Duration(x.sink.o.Now()-x.failing))
+		x.complain(slog.LevelInfo, "QuestDB takes rows again", "after", time.Duration(x.sink.o.Now()-x.failing))
 		x.failing = 0
 	}
 	x.queue.advance(x.index, b, bytes, rows)
@@ -233,7 +231,11 @@ func (x *sender) fail(ctx context.Context, level slog.Level, message string, err
 }
 
 func (x *sender) complain(level slog.Level, message string, args ...any) {
-	x.logs.log(x.sink.o.Logger, level, x.sink.o.Now(), message, append([]any{"table", x.table.name}, args...)...)
+	key := message
+	if level >= slog.LevelError {
+		key += x.table.name // somebody has to do something about each
+	}
+	x.sink.complaints.log(x.sink.o.Logger, level, x.sink.o.Now(), key, message, append([]any{"table", x.table.name}, args...)...)
 }
 
 // answer is what became of a post.

@@ -35,6 +35,7 @@ type Sink struct {
 	lanes      [tableCount]lane
 	queue      *queue
 	dead       deadLetters
+	complaints complaints
 	flushBytes int
 
 	// owner of the rest: the goroutine that calls Write, Idle and Close
@@ -42,7 +43,6 @@ type Sink struct {
 	instruments []instrument // by id
 	losses      losses
 	gapRow      [1]tick.Unit
-	complaints  complaints
 
 	senders context.Context
 	cancel  context.CancelFunc
@@ -72,7 +72,7 @@ func New(o Options) (*Sink, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Sink{o: o, queue: newQueue(), losses: newLosses(), complaints: complaints{}, dead: deadLetters{dir: o.DeadLetterDir},
+	s := &Sink{o: o, queue: newQueue(), losses: newLosses(), complaints: complaints{keys: map[string]*complaint{}}, dead: deadLetters{dir: o.DeadLetterDir},
 		// With every table's open batch and its batch in flight, half of the bound is left to wait.
 		flushBytes: int(min(flushBytesMax, o.MaxBytes/(4*tableCount))),
 		source:     source{windows: o.Windows, scratch: make([]byte, 0, 64)}}
@@ -107,7 +107,9 @@ func (s *Sink) CheckSchema(ctx context.Context) error {
 }
 
 func (s *Sink) newSchema() *schema {
-	return &schema{client: NewClient(s.o.URL, s.o.Credentials, s.o.RequestTimeout), options: &s.o, warn: s.o.Logger.Warn}
+	return &schema{client: NewClient(s.o.URL, s.o.Credentials, s.o.RequestTimeout), options: &s.o, warn: func(message string, args ...any) {
+		s.complaints.log(s.o.Logger, slog.LevelWarn, s.o.Now(), message, message, args...)
+	}}
 }
 
 // Write encodes rows into their tables' open batches.
@@ -228,7 +230,7 @@ func (s *Sink) refuse(l *lane, err error, ts, now int64) {
 	if in := s.source.in; in != nil {
 		venue, symbol = in.Venue, in.Symbol
 	}
-	s.complaints.log(s.o.Logger, slog.LevelWarn, now, "row refused before it was sent", "table", l.table.name,
+	s.complaints.log(s.o.Logger, slog.LevelWarn, now, "refused", "row refused before it was sent", "table", l.table.name,
 		"venue", venue, "symbol", symbol, "ts", ts, "reason", err)
 }
 
@@ -270,7 +272,7 @@ func (s *Sink) lose(table int, b *batch, now int64) {
 	for _, w := range b.spans {
 		s.losses.note(lossKey{table, w.instrument, tick.ReasonSink}, loss{w.from, w.to, int64(w.rows)}, answered, now)
 	}
-	s.complaints.log(s.o.Logger, slog.LevelError, now, "memory for waiting rows is full, rows are lost",
+	s.complaints.log(s.o.Logger, slog.LevelError, now, "lost "+s.lanes[table].table.name, "memory for waiting rows is full, rows are lost",
 		"table", s.lanes[table].table.name, "rows", b.rows, "max_bytes", s.o.MaxBytes)
 	s.queue.recycle(b)
 }
