@@ -181,7 +181,6 @@ func (s *Sync) Snapshot(p []tick.Unit, l Listener) {
 	}
 	s.load(message)
 	if s.Rule.Snapshot != tick.SnapshotREST {
-		s.forgetWaiting()
 		s.joined = true
 		s.becomeValid()
 		s.verify(message[0].Depth().Checksum)

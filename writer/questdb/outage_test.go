@@ -1,7 +1,10 @@
 package questdb
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,7 +20,7 @@ import (
 // itself, which must never be what happens. After the kill nothing is lost or
 // doubled; after a wipe everything later than the wipe is there, deduplicated.
 func TestServerComesAndGoes(t *testing.T) {
-	server := questdbserver.NewForTest(t, "QDB_LINE_AUTO_CREATE_NEW_TABLES=true", "QDB_LINE_AUTO_CREATE_NEW_COLUMNS=true")
+	server := questdbserver.NewForTest(t, "QDB_LINE_AUTO_CREATE_NEW_TABLES=true", "QDB_LINE_AUTO_CREATE_NEW_COLUMNS=true", "QDB_DEV_MODE_ENABLED=true")
 	c := NewClient(server.URL(), Credentials{}, 20*time.Second)
 	s := newSink(t, server.URL(), func(o *Options) { o.FlushRows = 500 })
 	var x tape
@@ -66,6 +69,22 @@ func TestServerComesAndGoes(t *testing.T) {
 	reads(t, c, "SELECT dedup FROM tables() WHERE table_name = 'trades'", "true")
 	closes(t, s)
 	conserved(t, s)
+
+	// A suspended table takes rows and does not show them: who waits for them
+	// is told why.
+	query(t, c, "ALTER TABLE trades SUSPEND WAL")
+	until(t, "it is suspended", func() bool { return errors.Is(c.Settle(t.Context(), "trades"), ErrBehind) })
+	if err := c.Settle(t.Context(), "trades"); !strings.Contains(err.Error(), "ALTER TABLE trades RESUME WAL") {
+		t.Error(err)
+	}
+	var log bytes.Buffer
+	again, err := New(Options{URL: server.URL(), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again.CheckSchema(t.Context()); err != nil || !strings.Contains(log.String(), "RESUME WAL") {
+		t.Errorf("%v, log %s", err, log.String())
+	}
 }
 
 // Tables are dropped while the sink writes: they are created anew before the

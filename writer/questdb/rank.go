@@ -88,7 +88,7 @@ type ranker struct {
 
 const (
 	outrankedMax = 1 << 16 // forgotten at once beyond: only the next corrections are looked at less closely
-	lookupMax    = 200     // keys a query
+	lookupMax    = 100     // times a query, which travels in a URL
 	settleMax    = 5 * time.Second
 )
 
@@ -143,11 +143,11 @@ func (r *ranker) present(ctx context.Context, times []int64) (map[rankKey]rank, 
 		n := min(len(times), lookupMax)
 		var list []string
 		for _, ts := range times[:n] {
-			list = append(list, "ts = "+moment(ts))
+			list = append(list, moment(ts))
 		}
 		times = times[n:]
-		rows, err := r.client.Query(ctx, fmt.Sprintf("SELECT ts, venue, symbol, %s, complete, final, rev, trades FROM %s WHERE %s",
-			r.name, r.table.name, strings.Join(list, " OR ")))
+		rows, err := r.client.Query(ctx, fmt.Sprintf("SELECT ts, venue, symbol, %s, complete, final, rev, trades FROM %s WHERE ts IN (%s)",
+			r.name, r.table.name, strings.Join(list, ", ")))
 		if err != nil {
 			return nil, err
 		}

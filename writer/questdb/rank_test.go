@@ -70,6 +70,25 @@ func TestWorseRowNeverReplacesABetter(t *testing.T) {
 	reads(t, c, "SELECT complete, rev, trades FROM bars WHERE minute(ts) = 5", "false 1 49")
 }
 
+// A long gap makes many guarded rows in one batch.
+func TestManyGuardedRows(t *testing.T) {
+	server, c := database(t)
+	for run, trades := range []uint64{2, 1, 3} {
+		s := newSink(t, server.URL(), nil)
+		var x tape
+		x.define(t, btc, start)
+		for m := range 350 {
+			x.barOf(m, tick.RowFinal, 0, trades)
+		}
+		s.Write(x.take())
+		closes(t, s)
+		if got, want := s.Stats.Tables[tableBars].Outranked.Load(), uint64([]int{0, 350, 0}[run]); got != want {
+			t.Errorf("run %d: %d outranked, want %d", run, got, want)
+		}
+	}
+	reads(t, c, "SELECT count(), min(trades), max(trades) FROM bars", "350 3 3")
+}
+
 func TestWindowsHaveRanks(t *testing.T) {
 	server, c := database(t)
 	for _, trades := range []uint64{5, 4} { // of two incomplete ones the one of more trades stays

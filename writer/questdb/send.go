@@ -28,7 +28,7 @@ type sender struct {
 	http    *http.Client
 	url     string
 	ranker  *ranker // nil where rows have no rank
-	failing int64 // since when nothing gets through; 0 = all is well
+	failing int64   // since when nothing gets through; 0 = all is well
 
 	verifiedAt int64 // 0 = before the next row
 	backoff    time.Duration
