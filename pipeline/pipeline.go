@@ -122,7 +122,7 @@ func (s *system) addFeed(c *Feed, adapter feeds.Adapter, definitions []tick.Inst
 	var err error
 	f.feed, err = feeds.New(feeds.Options{
 		Adapter: adapter, Subscriptions: subscriptions, WSURL: c.WSURL, RESTURL: c.RESTURL, FirstLine: uint16(s.lines),
-		Logger: s.logger.With("venue", c.Venue), Recorder: recorder,
+		Logger: s.logger, Recorder: recorder,
 		NewOutput: func(line feeds.LineInfo) *feeds.Output {
 			units := s.config.Rings.Units
 			if int(line.Line) >= s.lines+len(adapter.Plan(subscriptions)) {
