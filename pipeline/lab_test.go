@@ -168,11 +168,10 @@ func (l *lab) awaitVenueTime(d time.Duration) {
 	await(l.t, "the markets have moved on", d+time.Minute, func() bool { return time.Now().After(until) })
 }
 
+// inject waits for a connection that the fault can strike.
 func (l *lab) inject(f sim.Fault) {
 	l.t.Helper()
-	if err := l.exchange.Inject(f); err != nil {
-		l.t.Log("not injected: ", err) // no connection carries it just now
-	}
+	await(l.t, "fault "+f.Kind.String()+" finds a connection", 30*time.Second, func() bool { return l.exchange.Inject(f) == nil })
 }
 
 // finish lets the exchanges tell everything that they know, then ends the

@@ -202,6 +202,9 @@ func (l *ledger) announcements() map[string][]string {
 		if e.units[0].KindOf() == tick.RowGap {
 			r := e.units[0].GapRow()
 			text = fmt.Sprint(r.Channel, " ", e.value)
+			if r.EndNanos == r.TsNanos {
+				text = fmt.Sprint(r.Channel, " closed at once") // our clock is ahead of the venue's
+			}
 		}
 		all[name] = append(all[name], text)
 	}

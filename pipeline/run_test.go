@@ -45,6 +45,7 @@ func TestEveryFaultEndsInTheTruth(t *testing.T) {
 				}
 			}
 			n := l.check()
+			l.debug()
 			t.Logf("compared with the truth: %+v", n)
 			if n.stored == 0 || n.inGaps == 0 || n.bars == 0 || n.books == 0 || n.quotes == 0 {
 				t.Error("some check compared nothing")

@@ -85,7 +85,7 @@ type BarRow struct {
 	Open, High, Low, Close int64
 	Volume, Notional       Int128
 	BuyVolume, SellVolume  Int128
-	InverseBase            Int128 // Σ size/price, inverse instruments only
+	InverseBase            Int128 // Σ size × contract size / price, inverse instruments only
 	Trades                 uint64
 	Rev                    uint32
 	_                      [28]byte

@@ -133,27 +133,3 @@ func TestNumberZeroAllocs(t *testing.T) {
 }
 
 var sinkFloat float64
-
-func TestIntervalNames(t *testing.T) {
-	f := func(nanos int64, name string) {
-		t.Helper()
-		if got := IntervalName(nanos); got != name {
-			t.Errorf("%d: %s, want %s", nanos, got, name)
-		}
-		if got, err := ParseInterval(name); err != nil || got != nanos {
-			t.Errorf("%s: %d, %v", name, got, err)
-		}
-	}
-	f(1e9, "1s")
-	f(60e9, "1m")
-	f(90e9, "90s")
-	f(3600e9, "1h")
-	f(86400e9, "1d")
-	f(250e6, "250ms")
-	f(1500, "1500ns")
-	for _, bad := range []string{"", "m", "1", "-1s", "0s", "1.5s", "1w", "1M", "99999999999999999999s", strconv.Itoa(math.MaxInt64) + "d"} {
-		if got, err := ParseInterval(bad); err == nil {
-			t.Errorf("%q: %d", bad, got)
-		}
-	}
-}

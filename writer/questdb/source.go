@@ -3,9 +3,10 @@ package questdb
 import (
 	"bytes"
 	"fmt"
-	"math"
 	"strconv"
+	"time"
 
+	"tickproc/indicators"
 	"tickproc/tick"
 )
 
@@ -109,7 +110,7 @@ func (x *source) baseVolume(*column) number {
 	case !ok:
 		return null
 	case x.in.Inverse:
-		return number{value: x.bar().InverseBase, digits: tick.InverseDigits}.times(size)
+		return number{value: x.bar().InverseBase, digits: tick.InverseDigits}
 	}
 	return x.volume(x.bar().Volume).times(size)
 }
@@ -176,36 +177,9 @@ func (x *source) intervalName(nanos int64) string {
 			return known.name
 		}
 	}
-	name := IntervalName(nanos)
+	name := indicators.IntervalName(time.Duration(nanos))
 	x.intervals = append(x.intervals, intervalName{nanos, name})
 	return name
-}
-
-var intervalUnits = []intervalName{{86400e9, "d"}, {3600e9, "h"}, {60e9, "m"}, {1e9, "s"}, {1e6, "ms"}, {1e3, "us"}, {1, "ns"}}
-
-// IntervalName writes a bar's interval in its largest whole unit: 60e9 is "1m".
-func IntervalName(nanos int64) string {
-	for _, unit := range intervalUnits {
-		if nanos%unit.nanos == 0 {
-			return strconv.FormatInt(nanos/unit.nanos, 10) + unit.name
-		}
-	}
-	panic("unreachable")
-}
-
-// ParseInterval reads what IntervalName writes.
-func ParseInterval(name string) (nanos int64, err error) {
-	digits := 0
-	for digits < len(name) && name[digits]-'0' <= 9 {
-		digits++
-	}
-	count, err := strconv.ParseInt(name[:digits], 10, 64)
-	for _, unit := range intervalUnits {
-		if err == nil && unit.name == name[digits:] && count > 0 && count <= math.MaxInt64/unit.nanos {
-			return count * unit.nanos, nil
-		}
-	}
-	return 0, fmt.Errorf("%q is no interval: write a whole number and one of d, h, m, s, ms, us, ns", name)
 }
 
 // fieldText is the text of a fixed field, filled up with zeros.

@@ -37,7 +37,7 @@ func oneOfEach(t *testing.T, x *tape) {
 	b.PriceDigits, b.SizeDigits, b.IntervalNanos = 1, 0, 1e9
 	b.Open, b.High, b.Low, b.Close = 500000, 500000, 500000, 500000
 	b.Volume, b.Notional, b.Trades = tick.Int128Of(4), tick.Int128Of(2000000), 1
-	b.BuyVolume, b.InverseBase = tick.Int128Of(4), tick.Int128Of(800_000_000_000) // 4/50000 at 16 digits
+	b.BuyVolume, b.InverseBase = tick.Int128Of(4), tick.Int128Of(80_000_000_000_000) // 4×100/50000 at 16 digits
 
 	w := x.row(tick.RowWindow, 0, start+1e9).WindowRow()
 	w.Flags, w.Volume, w.Notional, w.Trades = tick.RowFinal, tick.Int128Of(3000), tick.Int128Of(600000), 3

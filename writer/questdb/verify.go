@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"tickproc/indicators"
 )
 
 // VerifyOptions say what is verified.
@@ -131,10 +133,11 @@ func (v *verification) begin(ctx context.Context) error {
 // interval goes through the bars of one interval, slice by slice, past the
 // times that have none.
 func (v *verification) interval(ctx context.Context, name string) error {
-	nanos, err := ParseInterval(name)
+	interval, err := indicators.ParseInterval(name)
 	if err != nil {
 		return err
 	}
+	nanos := int64(interval)
 	step := nanos * max(1, verifySlice/nanos)
 	for from := v.from; from < v.to; {
 		next, err := v.client.Query(ctx, "SELECT min(ts)::long FROM bars WHERE "+barsWhere(name, from, v.to))
@@ -262,8 +265,8 @@ func (v *verification) report() *VerifyReport {
 		r.Rows = append(r.Rows, *row)
 	}
 	slices.SortFunc(r.Rows, func(a, b VerifyRow) int {
-		x, _ := ParseInterval(a.Interval)
-		y, _ := ParseInterval(b.Interval)
+		x, _ := indicators.ParseInterval(a.Interval)
+		y, _ := indicators.ParseInterval(b.Interval)
 		return cmp.Or(strings.Compare(a.Venue, b.Venue), strings.Compare(a.Symbol, b.Symbol), cmp.Compare(x, y))
 	})
 	return r

@@ -1,0 +1,189 @@
+package bench
+
+import (
+	"testing"
+
+	"tickproc/engine"
+	"tickproc/ringbuf"
+	"tickproc/tick"
+)
+
+// BenchmarkReplay is the whole path of a session, from frames in memory to
+// rows, which are discarded: on one goroutine, on two with a ring between, and
+// on two as one would write it in plain Go. Each lap begins with nothing, so
+// that the growth of books and buffers is counted.
+func BenchmarkReplay(b *testing.B) {
+	b.Run("direct", func(b *testing.B) {
+		eachSession(b, func(b *testing.B, s *session) { benchmarkReplay(b, s, replayDirect) })
+	})
+	b.Run("ring", func(b *testing.B) {
+		eachSession(b, func(b *testing.B, s *session) { benchmarkReplay(b, s, replayRing) })
+	})
+	b.Run("plain", func(b *testing.B) {
+		eachSession(b, func(b *testing.B, s *session) {
+			m := startMeter(b, s.bytes)
+			for b.Loop() {
+				replayPlain(s)
+			}
+			m.stop(s.frames, "frame")
+		})
+	})
+}
+
+func benchmarkReplay(b *testing.B, s *session, replay func(*session) *engine.Shard) {
+	var shard *engine.Shard
+	m := startMeter(b, s.bytes)
+	for b.Loop() {
+		shard = replay(s)
+	}
+	m.stop(s.frames, "frame")
+	mustStand(b, shard)
+}
+
+func replayDirect(s *session) *engine.Shard {
+	shard := engine.NewShard(shardOptions())
+	l, opening := s.open()
+	shard.Apply(opening)
+	for i := range s.records {
+		shard.Apply(l.decode(&s.records[i]))
+		shard.TakeRows()
+		shard.TakeCommands()
+	}
+	return shard
+}
+
+const (
+	ringUnits = 1 << 15 // the configuration's default
+	// publishEvery stands for the frames that one read of a socket brings.
+	publishEvery = 16
+)
+
+func replayRing(s *session) *engine.Shard {
+	ring, waker := ringbuf.New(ringUnits), ringbuf.NewWaker(ringbuf.Auto)
+	ring.SetWaker(waker)
+	go func() {
+		l, opening := s.open()
+		send(ring, opening)
+		for i := range s.records {
+			send(ring, l.decode(&s.records[i]))
+			if i%publishEvery == 0 {
+				ring.Publish()
+			}
+		}
+		ring.Close()
+	}()
+	shard := engine.NewShard(shardOptions())
+	receive(ring, waker, func(batch []tick.Unit) {
+		shard.Apply(batch)
+		shard.TakeRows()
+		shard.TakeCommands()
+	})
+	return shard
+}
+
+// send writes whole packets, waiting for room.
+func send(ring *ringbuf.Ring, packets []tick.Unit) {
+	var backoff ringbuf.Backoff
+	for len(packets) > 0 {
+		n := tick.PacketUnits(&packets[0])
+		for !ring.Write(packets[:n]) {
+			backoff.Pause()
+		}
+		packets = packets[n:]
+	}
+}
+
+// receiveUnits bounds what is taken at once, so that the producer gets room early.
+const receiveUnits = 4096
+
+// receive gives everything that comes to take, until the ring is closed.
+func receive(ring *ringbuf.Ring, waker *ringbuf.Waker, take func(batch []tick.Unit)) {
+	ready := func() bool { return ring.Len() > 0 || ring.Done() }
+	for !ring.Done() {
+		got := ring.Poll()
+		if got == nil {
+			waker.Wait(ready, 0)
+			continue
+		}
+		n := 0
+		for n < len(got) && n < receiveUnits {
+			n += tick.PacketUnits(&got[n])
+		}
+		take(got[:n])
+		ring.Release(n)
+	}
+}
+
+// mustStand fails unless every book is the venue's, and nothing was lost: the
+// figures of a replay that drops its input are worth nothing.
+func mustStand(t testing.TB, shard *engine.Shard) {
+	t.Helper()
+	for _, r := range shard.Reports(1) {
+		if !r.Valid || r.Depth.Gaps > 0 || r.TopDiffers > 0 || r.Depth.Applied == 0 || r.Counts.Trades == 0 || r.TopAgrees == 0 {
+			t.Errorf("%s: valid %v (%v), %d trades, %d top agrees, %d differs, %+v",
+				r.Instrument.Symbol, r.Valid, r.Reason, r.Counts.Trades, r.TopAgrees, r.TopDiffers, r.Depth)
+		}
+	}
+}
+
+// Every path through a session leads to the same books, and a ring between
+// changes nothing at all.
+func TestPathsAgree(t *testing.T) {
+	t.Parallel()
+	eachSession(t, func(t *testing.T, s *session) {
+		direct, ring, plain := replayDirect(s), replayRing(s), replayPlain(s)
+		mustStand(t, direct)
+		if direct.StateHash() != ring.StateHash() {
+			t.Error("the ring changed the state")
+		}
+		reports := direct.Reports(1)
+		if len(reports) != len(plain.books) {
+			t.Fatalf("%d instruments, in the plain stack %d", len(reports), len(plain.books))
+		}
+		for _, r := range reports {
+			x := plain.books[r.Instrument.Symbol]
+			if x.applied != r.Depth.Applied || x.trades != r.Counts.Trades || len(x.bids) != r.BidLevels || len(x.asks) != r.AskLevels {
+				t.Errorf("%s: plain: %d applied, %d trades, %d bids, %d asks; shard: %+v", r.Instrument.Symbol, x.applied, x.trades, len(x.bids), len(x.asks), r)
+			}
+			bid := tick.Number{Mantissa: r.Bids[0].Price, Digits: r.PriceDigits}.Decimal()
+			if !x.bids[0].price.Equal(bid) {
+				t.Errorf("%s: plain: best bid %v, shard %v", r.Instrument.Symbol, x.bids[0].price, bid)
+			}
+		}
+	})
+}
+
+// The composed path allocates nothing once it has seen some of a session:
+// decoding, the ring, the shard with all its indicators, and its rows.
+func TestComposedPathZeroAllocs(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	eachSession(t, func(t *testing.T, s *session) {
+		l, opening := s.open()
+		ring, shard := ringbuf.New(ringUnits), engine.NewShard(shardOptions())
+		shard.Apply(opening)
+		take := func(records []record) {
+			for i := range records {
+				send(ring, l.decode(&records[i]))
+				ring.Publish()
+				batch := ring.Poll()
+				shard.Apply(batch)
+				shard.TakeRows()
+				shard.TakeCommands()
+				ring.Release(len(batch))
+			}
+		}
+		// AllocsPerRun calls once more than it counts, to warm up: the first half of
+		// the session. It counts the second half, as one run, so that no allocation
+		// is lost in an average.
+		rest, half := s.records, len(s.records)/2
+		if n := testing.AllocsPerRun(1, func() {
+			take(rest[:half])
+			rest = rest[half:]
+		}); n != 0 {
+			t.Errorf("%v allocations in %d records", n, half)
+		}
+		mustStand(t, shard)
+	})
+}
