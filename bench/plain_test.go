@@ -157,10 +157,10 @@ type plainBook struct {
 }
 
 type plainBar struct {
-	start                                       int64 // ms
-	open, high, low, close                      decimal.Decimal
+	start                             int64 // ms
+	open, high, low, close            decimal.Decimal
 	volume, notional, buyVolume, vwap decimal.Decimal
-	trades                                      int
+	trades                            int
 }
 
 func (b *plainBook) take(m *plainMessage) {

@@ -162,7 +162,11 @@ func (s *session) generate() error {
 		names = append(names, lower+"@trade", lower+"@bookTicker", lower+"@depth@100ms")
 	}
 	s.streams = s.adapter.Streams("wss://generated/stream?streams="+strings.Join(names, "/"), nil)
-	if err := exchange.Tap(venue, names, func(frame []byte) { s.add(now.UnixNano(), "", frame) }); err != nil {
+	if err := exchange.Tap(venue, names, func(frame []byte) {
+		if frame != nil { // nil is the end of the connection
+			s.add(now.UnixNano(), "", frame)
+		}
+	}); err != nil {
 		return err
 	}
 	asked := false

@@ -151,13 +151,10 @@ func BenchmarkBook(b *testing.B) {
 // depth returns the snapshots, then the deltas, at their final scale, and how
 // many levels are in them.
 func (s *session) depth() (packets [][]tick.Unit, levels int) {
-	final, _ := s.open()
-	for i := range s.records {
-		final.decode(&s.records[i])
-	}
+	l := s.settled()
 	var deltas [][]tick.Unit
 	for i := range s.records {
-		for p := final.decode(&s.records[i]); len(p) > 0; p = p[tick.PacketUnits(&p[0]):] {
+		for p := l.decode(&s.records[i]); len(p) > 0; p = p[tick.PacketUnits(&p[0]):] {
 			one := slices.Clone(p[:tick.PacketUnits(&p[0])])
 			switch p[0].KindOf() {
 			case tick.KindSnapshot:
@@ -171,6 +168,15 @@ func (s *session) depth() (packets [][]tick.Unit, levels int) {
 		}
 	}
 	return append(packets, deltas...), levels
+}
+
+// settled returns a line that has seen the session: its scales fit all of it.
+func (s *session) settled() *line {
+	l, _ := s.open()
+	for i := range s.records {
+		l.decode(&s.records[i])
+	}
+	return l
 }
 
 type ourBook book.Book
@@ -257,7 +263,7 @@ type instrumentTrade struct {
 }
 
 func (s *session) trades() (all []instrumentTrade, instruments int) {
-	l, _ := s.open()
+	l := s.settled()
 	for i := range s.records {
 		for p := l.decode(&s.records[i]); len(p) > 0; p = p[tick.PacketUnits(&p[0]):] {
 			if p[0].KindOf() != tick.KindTrade {
@@ -283,4 +289,3 @@ func defaultIndicators(o *engine.Options) (all []indicators.Indicator) {
 	}
 	return all
 }
-
