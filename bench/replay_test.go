@@ -152,38 +152,3 @@ func TestPathsAgree(t *testing.T) {
 		}
 	})
 }
-
-// The composed path allocates nothing once it has seen some of a session:
-// decoding, the ring, the shard with all its indicators, and its rows.
-func TestComposedPathZeroAllocs(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
-	eachSession(t, func(t *testing.T, s *session) {
-		l, opening := s.open()
-		ring, shard := ringbuf.New(ringUnits), engine.NewShard(shardOptions())
-		shard.Apply(opening)
-		take := func(records []record) {
-			for i := range records {
-				send(ring, l.decode(&records[i]))
-				ring.Publish()
-				batch := ring.Poll()
-				shard.Apply(batch)
-				shard.TakeRows()
-				shard.TakeCommands()
-				ring.Release(len(batch))
-			}
-		}
-		// AllocsPerRun calls once more than it counts, to warm up: the first half of
-		// the session. It counts the second half, as one run, so that no allocation
-		// is lost in an average.
-		rest, half := s.records, len(s.records)/2
-		if n := testing.AllocsPerRun(1, func() {
-			take(rest[:half])
-			rest = rest[half:]
-		}); n != 0 {
-			t.Errorf("%v allocations in %d records", n, half)
-		}
-		mustStand(t, shard)
-	})
-}

@@ -42,7 +42,7 @@ const lineLimit = 256 << 20
 
 // CaptureReader reads a capture, gzip or plain:
 //
-//	# venue NAME · # line NAME · # first_ordinal N
+//	# venue NAME · # line NAME · # first_ordinal N · # continues FILE
 //	<receive time, ns> open URL
 //	<receive time, ns> text FRAME
 //
@@ -54,6 +54,9 @@ const lineLimit = 256 << 20
 type CaptureReader struct {
 	// Venue and Line are those of the comments at the beginning; "" = not told.
 	Venue, Line string
+	// Continues is the name of the file, of the same folder, that this one
+	// continues: a socket that was opened there may still be open. "" = none.
+	Continues string
 	// Malformed counts the lines that could not be read, FirstMalformed says
 	// what was wrong with the first.
 	Malformed      uint64
@@ -237,6 +240,8 @@ func (r *CaptureReader) comment(line []byte) {
 		r.Venue = string(value)
 	case "line":
 		r.Line = string(value)
+	case "continues":
+		r.Continues = string(value)
 	case "first_ordinal":
 		if n, rest := leadingInt(value); len(rest) == 0 && n >= 0 {
 			r.ordinal = uint64(n)

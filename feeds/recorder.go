@@ -44,7 +44,7 @@ const recorderFlushEvery = time.Second
 // compresses. Files are flushed every second, so that is what a crash loses.
 //
 // A file that continues another after rotation does not repeat what was
-// subscribed: read them together.
+// subscribed, but names the other: read them together.
 type Recorder struct {
 	options RecorderOptions
 	wake    chan struct{} // a queue is half full
@@ -145,6 +145,7 @@ type LineRecorder struct {
 	// owner: the recorder's goroutine
 	spare    []byte
 	file     *os.File
+	before   string // name of the last file, which the next continues
 	zip      *gzip.Writer
 	written  counter
 	openedAt time.Time
@@ -305,6 +306,10 @@ func (l *LineRecorder) create(o *RecorderOptions, first uint64) error {
 	l.openedAt = now
 	l.zip, _ = gzip.NewWriterLevel(&l.written, gzip.BestSpeed) // fails on unknown levels only
 	_, err := fmt.Fprintf(l.zip, "# venue %s\n# line %s\n# first_ordinal %d\n", o.Venue, l.name, first)
+	if l.before != "" && err == nil {
+		_, err = fmt.Fprintf(l.zip, "# continues %s\n", l.before)
+	}
+	l.before = filepath.Base(l.file.Name())
 	return err
 }
 

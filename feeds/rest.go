@@ -223,19 +223,35 @@ func (w *restWorker) take(a answer) {
 	r := a.resync
 	// Decoders copy what they keep, and so does the recorder.
 	defer func() { w.spare = append(w.spare, a.body[:0]) }()
+	w.takeAsked()
+	if a.err == nil && a.status == http.StatusOK && r.waiting && r.epoch > r.sentEpoch {
+		// The shard would refuse it, for what it was asked about has ended since. A
+		// capture must not offer it either: a replay knows no epochs.
+		w.stats.Frames.Add(1)
+		w.stats.Bytes.Add(uint64(len(a.body)))
+		if w.recorder != nil {
+			w.recorder.restStatus(a.at, a.status, a.url, []byte("outdated"))
+		}
+		w.queue.answered(r, true, now)
+		return
+	}
 	if a.err == nil && a.status == http.StatusOK {
-		// Answers that were complete at nearly the same time may arrive here the
-		// other way round; the times of a line ascend.
-		w.stampedAt = max(w.stampedAt, a.at)
 		w.ordinal++
-		at := Stamp{Line: w.number, Ordinal: w.ordinal, ReceiveNanos: w.stampedAt}
+		at := Stamp{Line: w.number, Ordinal: w.ordinal}
+		units, err := w.adapter.DecodeREST(w.units[:0], a.url, a.body, w.table, at, r.sentEpoch)
+		// Stamped not when it was complete but when it is handed on. Deltas that
+		// came in between were handed on before it, and a replay, which goes by
+		// stamps, must see the same order.
+		w.stampedAt = max(w.stampedAt, clock.Nanos())
+		for rest := units; len(rest) > 0; rest = rest[tick.PacketUnits(&rest[0]):] {
+			rest[0].Header().ReceiveNanos = w.stampedAt
+		}
 		w.stats.Frames.Add(1)
 		w.stats.Bytes.Add(uint64(len(a.body)))
 		w.stats.LastFrameNanos.Set(w.stampedAt)
 		if w.recorder != nil {
-			w.recorder.rest(at.ReceiveNanos, at.Ordinal, a.url, a.body)
+			w.recorder.rest(w.stampedAt, at.Ordinal, a.url, a.body)
 		}
-		units, err := w.adapter.DecodeREST(w.units[:0], a.url, a.body, w.table, at, r.sentEpoch)
 		if err == nil && len(units) == 0 {
 			err = fmt.Errorf("%w: no snapshot in it", ErrUnknownMessage)
 		}
