@@ -31,14 +31,8 @@ type plainMessage struct {
 	sell     bool
 }
 
-type plainLevel struct{ price, size decimal.Decimal }
-
-func (l *plainLevel) UnmarshalJSON(text []byte) error {
-	var pair [2]decimal.Decimal
-	err := json.Unmarshal(text, &pair)
-	l.price, l.size = pair[0], pair[1]
-	return err
-}
+// plainLevel is price and size, as in the frame.
+type plainLevel [2]decimal.Decimal
 
 // plainState is what the second goroutine ends with.
 type plainState struct{ books map[string]*plainBook }
@@ -213,10 +207,10 @@ func (b *plainBook) delta(m *plainMessage) {
 
 func (b *plainBook) set(m *plainMessage) {
 	for _, l := range m.bids {
-		b.bids = plainSet(b.bids, l, func(x plainLevel) int { return l.price.Cmp(x.price) })
+		b.bids = plainSet(b.bids, l, func(x plainLevel) int { return l[0].Cmp(x[0]) })
 	}
 	for _, l := range m.asks {
-		b.asks = plainSet(b.asks, l, func(x plainLevel) int { return x.price.Cmp(l.price) })
+		b.asks = plainSet(b.asks, l, func(x plainLevel) int { return x[0].Cmp(l[0]) })
 	}
 }
 
@@ -224,11 +218,11 @@ func (b *plainBook) set(m *plainMessage) {
 func plainSet(side []plainLevel, l plainLevel, compare func(plainLevel) int) []plainLevel {
 	i, found := slices.BinarySearchFunc(side, l, func(x, _ plainLevel) int { return compare(x) })
 	switch {
-	case found && l.size.IsZero():
+	case found && l[1].IsZero():
 		return slices.Delete(side, i, i+1)
 	case found:
 		side[i] = l
-	case !l.size.IsZero():
+	case !l[1].IsZero():
 		return slices.Insert(side, i, l)
 	}
 	return side

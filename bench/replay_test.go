@@ -1,17 +1,21 @@
 package bench
 
 import (
+	"context"
+	"log/slog"
 	"testing"
 
 	"tickproc/engine"
+	"tickproc/pipeline"
 	"tickproc/ringbuf"
 	"tickproc/tick"
 )
 
 // BenchmarkReplay is the whole path of a session, from frames in memory to
 // rows, which are discarded: on one goroutine, on two with a ring between, and
-// on two as one would write it in plain Go. Each lap begins with nothing, so
-// that the growth of books and buffers is counted.
+// on two as one would write it in plain Go; then what the product's replay
+// does with the compressed file. Each lap begins with nothing, so that the
+// growth of books and buffers is counted.
 func BenchmarkReplay(b *testing.B) {
 	b.Run("direct", func(b *testing.B) {
 		eachSession(b, func(b *testing.B, s *session) { benchmarkReplay(b, s, replayDirect) })
@@ -24,6 +28,22 @@ func BenchmarkReplay(b *testing.B) {
 			m := startMeter(b, s.bytes)
 			for b.Loop() {
 				replayPlain(s)
+			}
+			m.stop(s.frames, "frame")
+		})
+	})
+	b.Run("file", func(b *testing.B) {
+		eachSession(b, func(b *testing.B, s *session) {
+			if s.path == "" {
+				b.Skip("a generated session has no file")
+			}
+			options := pipeline.ReplayOptions{Files: []string{s.path}, Config: pipeline.DefaultConfig(), Logger: slog.New(slog.DiscardHandler)}
+			m := startMeter(b, s.bytes)
+			for b.Loop() {
+				report, err := pipeline.Replay(context.Background(), options)
+				if err != nil || report.Frames != uint64(s.frames) || !report.Instruments[0].Valid {
+					b.Fatalf("%v: %+v", err, report)
+				}
 			}
 			m.stop(s.frames, "frame")
 		})
@@ -146,8 +166,8 @@ func TestPathsAgree(t *testing.T) {
 				t.Errorf("%s: plain: %d applied, %d trades, %d bids, %d asks; shard: %+v", r.Instrument.Symbol, x.applied, x.trades, len(x.bids), len(x.asks), r)
 			}
 			bid := tick.Number{Mantissa: r.Bids[0].Price, Digits: r.PriceDigits}.Decimal()
-			if !x.bids[0].price.Equal(bid) {
-				t.Errorf("%s: plain: best bid %v, shard %v", r.Instrument.Symbol, x.bids[0].price, bid)
+			if !x.bids[0][0].Equal(bid) {
+				t.Errorf("%s: plain: best bid %v, shard %v", r.Instrument.Symbol, x.bids[0][0], bid)
 			}
 		}
 	})

@@ -32,6 +32,7 @@ import (
 // session is a recorded or generated session, decompressed.
 type session struct {
 	name    string
+	path    string // of the capture; "" = generated
 	adapter feeds.Adapter
 	streams []feeds.Stream
 	records []record
@@ -87,7 +88,8 @@ func (from *source) open(t testing.TB) *session {
 		if from.file == "" {
 			from.err = s.generate()
 		} else {
-			from.err = s.read(filepath.Join(dir, "captures", from.file))
+			s.path = filepath.Join(dir, "captures", from.file)
+			from.err = s.read()
 		}
 		from.session = s
 	})
@@ -113,8 +115,8 @@ func (s *session) add(recvNanos int64, url string, payload []byte) {
 	s.records = append(s.records, record{at, url, s.chunk[from:len(s.chunk):len(s.chunk)]})
 }
 
-func (s *session) read(path string) error {
-	capture, err := feeds.OpenCapture(path)
+func (s *session) read() error {
+	capture, err := feeds.OpenCapture(s.path)
 	if err != nil {
 		return err
 	}
@@ -125,7 +127,7 @@ func (s *session) read(path string) error {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
+			return fmt.Errorf("%s: %w", s.path, err)
 		}
 		switch r.Tag {
 		case feeds.TagOpen:

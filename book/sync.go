@@ -27,7 +27,7 @@ const bufferUnitsMax = 1 << 17
 const quoteDifferMax = 3
 
 // Listener sees each delta around its application, also those that waited
-// for the snapshot.
+// for the snapshot. The book may be invalid after a delta: then that broke it.
 type Listener interface {
 	BeforeDelta(d *tick.Depth)
 	AfterDelta(d *tick.Depth)
@@ -359,7 +359,6 @@ func (s *Sync) follow(message []tick.Unit, l Listener) {
 	if s.Rule.QuoteIDs {
 		differing = s.Quotes.Compare(d.LastID, &s.Book)
 	}
-	l.AfterDelta(d)
 	switch {
 	case s.Book.Crossed() && !s.Rule.MayCross:
 		s.Invalidate(tick.ReasonCrossed)
@@ -369,6 +368,7 @@ func (s *Sync) follow(message []tick.Unit, l Listener) {
 	default:
 		s.verify(d.Checksum)
 	}
+	l.AfterDelta(d)
 }
 
 // verify compares the venue's checksum, where it has one, with the book's.

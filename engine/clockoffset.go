@@ -31,6 +31,14 @@ func (c *clockOffset) observe(exchange, receive int64) {
 	}
 }
 
+// step says that our clock was set by that much: the venue's was not.
+func (c *clockOffset) step(by int64) {
+	if !c.seen {
+		return
+	}
+	c.newest, c.older, c.halfEnd = c.newest-by, c.older-by, c.halfEnd+by
+}
+
 // nanos is the estimate, 0 before the first packet.
 func (c *clockOffset) nanos() int64 {
 	if c.hasOld && c.older > c.newest {

@@ -28,7 +28,7 @@ func (in *instrument) onSnapshot(p []tick.Unit) {
 		in.BeforeDelta(d)
 	}
 	in.sync.Snapshot(p, in)
-	if streamed && in.sync.IsValid() {
+	if streamed {
 		in.AfterDelta(d)
 	}
 	in.announceBook()
@@ -52,8 +52,15 @@ func (in *instrument) BeforeDelta(d *tick.Depth) {
 	}
 }
 
-// AfterDelta notes the delta as the book's last word so far.
+// AfterDelta notes the delta as the book's last word so far, unless it broke
+// the book.
 func (in *instrument) AfterDelta(d *tick.Depth) {
+	if !in.sync.IsValid() {
+		// The levels that waited for their boundary are gone, and those that are
+		// there now were never the venue's.
+		in.sample.pending = false
+		return
+	}
 	ts, source := in.depthTs, in.depthSource
 	if source == tick.TimeExchange && d.ReceiveNanos == in.shard.now {
 		in.offset.observe(d.ExchangeNanos, d.ReceiveNanos)
@@ -75,7 +82,7 @@ func (in *instrument) AfterDelta(d *tick.Depth) {
 // announceBook makes a change of validity visible: a row, a gap opened or
 // closed.
 func (in *instrument) announceBook() {
-	valid := in.sync.IsValid()
+	valid, x := in.sync.IsValid(), &in.sample
 	c := &in.channels[tick.ChannelDepth.Index()]
 	if !valid {
 		in.flushSample()
@@ -83,11 +90,13 @@ func (in *instrument) announceBook() {
 		in.openGap(c, tick.ChannelDepth, reason)
 		in.quote.aheadSince = 0
 	}
-	if valid == in.sample.announced {
+	// Deltas that were spliced and then broke may have left rows that say valid
+	// behind the last that said invalid.
+	if valid == x.announced && valid == x.shown {
 		return
 	}
-	in.sample.announced = valid
-	if valid {
+	x.announced = valid
+	if valid && c.gap.open {
 		end := c.lastTs
 		if end <= c.gap.ts {
 			end = in.venueNow() // no delta joined yet: the snapshot alone made it valid
@@ -95,8 +104,5 @@ func (in *instrument) announceBook() {
 		in.closeGap(c, tick.ChannelDepth, end, lostUnknown, true)
 	}
 	in.writeBook(valid)
-	if in.quote.fromBook && !valid && in.quote.written {
-		in.quote.written = false
-		in.writeQuote(false, 0, in.invalidTime(in.quote.lastTs), in.shard.now, tick.TimeEstimate)
-	}
+	in.announceBookQuote(valid)
 }

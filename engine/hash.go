@@ -27,24 +27,42 @@ func (s *Shard) StateHash() uint64 {
 // appendState appends the canonical bytes of the instrument's state.
 func (in *instrument) appendState(dst []byte) []byte {
 	le := binary.LittleEndian
-	dst = append(dst, in.priceDigits, in.sizeDigits)
+	dst = append(dst, in.priceDigits, in.sizeDigits, flag(in.disabled), flag(in.coarser), byte(in.def.Channels))
+	for _, l := range in.lines {
+		dst = le.AppendUint16(append(dst, l.priceDigits, l.sizeDigits), l.line)
+	}
 	for i := range tick.AllChannels {
 		c := &in.channels[i]
 		dst = append(dst, flag(c.up), flag(c.gap.open), byte(c.gap.reason))
 		dst = le.AppendUint64(dst, uint64(c.lastTs))
 		dst = le.AppendUint64(dst, uint64(c.gap.ts))
+		dst = le.AppendUint32(dst, c.gap.ord)
+		dst = c.ord.appendState(dst)
 	}
-	dst = le.AppendUint64(dst, uint64(in.offset.nanos()))
-	for _, v := range []int64{in.quote.bid.Price, in.quote.bid.Size, in.quote.ask.Price, in.quote.ask.Size, in.quote.lastTs, in.sample.ts, in.sample.lastTs} {
+	o, q, x := &in.offset, &in.quote, &in.sample
+	dst = append(dst, flag(o.seen), flag(o.hasOld), flag(q.written), flag(q.fromBook),
+		flag(x.pending), flag(x.sampled), flag(x.announced), flag(x.shown), byte(x.source))
+	for _, v := range []int64{in.silenceAt, o.halfEnd, o.newest, o.older,
+		q.bid.Price, q.bid.Size, q.ask.Price, q.ask.Size, q.lastTs, q.aheadSince, int64(q.aheadID),
+		x.boundary, x.ts, int64(x.seq), x.receive, x.lastTs, int64(x.lastBids), int64(len(x.last))} {
 		dst = le.AppendUint64(dst, uint64(v))
 	}
-	dst = append(dst, flag(in.quote.written), flag(in.sample.pending), flag(in.sample.announced), flag(in.disabled))
+	for _, l := range x.last {
+		dst = le.AppendUint64(le.AppendUint64(dst, uint64(l.Price)), uint64(l.Size))
+	}
+	dst = x.ord.appendState(q.ord.appendState(dst))
 	dst = in.ids.appendState(dst)
 	dst = in.coverage.AppendState(dst)
 	for _, x := range in.indicators {
 		dst = x.AppendState(dst)
 	}
 	return in.sync.AppendState(dst)
+}
+
+func (o *ordinal) appendState(dst []byte) []byte {
+	le := binary.LittleEndian
+	dst = le.AppendUint64(le.AppendUint64(dst, uint64(o.ts)), o.seq)
+	return le.AppendUint32(dst, o.n)
 }
 
 func flag(b bool) byte {

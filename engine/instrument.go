@@ -63,7 +63,7 @@ func newInstrument(s *Shard, def tick.Instrument) *instrument {
 		sync: book.NewSync(def.Sync, def.PriceDigits, def.SizeDigits), indicatorDue: never, silenceAt: never}
 	in.ids.contiguous = def.TradeIDs == tick.TradeIDContiguous
 	in.sample.init(&s.options)
-	in.indicators = newIndicators(&s.options, &in.def, &in.coverage)
+	in.indicators = in.newIndicators()
 	return in
 }
 
@@ -82,7 +82,8 @@ func (in *instrument) begin(channels tick.Channels) {
 		in.writeBook(false)
 	}
 	in.quote.fromBook = !in.def.Channels.Has(tick.ChannelQuotes) && in.def.Channels.Has(tick.ChannelDepth)
-	if channels.Has(tick.ChannelQuotes) || in.quote.fromBook {
+	if channels.Has(tick.ChannelQuotes) || in.quote.fromBook && channels.Has(tick.ChannelDepth) {
+		in.quote.written = false
 		in.writeQuote(false, 0, in.invalidTime(in.quote.lastTs), in.shard.now, tick.TimeEstimate)
 	}
 }
@@ -95,7 +96,7 @@ func (in *instrument) extend(channels tick.Channels) {
 	}
 	in.def.Channels |= added
 	if added.Has(tick.ChannelTrades) {
-		in.indicators = newIndicators(&in.shard.options, &in.def, &in.coverage)
+		in.indicators = in.newIndicators()
 	}
 	in.begin(added)
 }
@@ -254,7 +255,7 @@ func (in *instrument) stepClock(by int64) {
 	if in.quote.aheadSince != 0 {
 		in.quote.aheadSince += by
 	}
-	in.offset = clockOffset{}
+	in.offset.step(by)
 }
 
 // finish writes what is still open.

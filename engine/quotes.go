@@ -86,6 +86,19 @@ func (in *instrument) bookQuote(seq uint64, ts, receive int64, source tick.TimeS
 	in.writeQuote(true, seq, ts, receive, source)
 }
 
+// announceBookQuote does for them what a row of the book table does for it.
+func (in *instrument) announceBookQuote(valid bool) {
+	q := &in.quote
+	if !q.fromBook || !valid && !q.written {
+		return
+	}
+	if valid {
+		q.bid, q.ask = in.sync.Book.Bids.Best(), in.sync.Book.Asks.Best()
+	}
+	q.written = valid
+	in.writeQuote(valid, 0, in.invalidTime(q.lastTs), in.shard.now, tick.TimeEstimate)
+}
+
 func (in *instrument) writeQuote(valid bool, seq uint64, ts, receive int64, source tick.TimeSource) {
 	q := &in.quote
 	r := in.newRow(tick.RowQuote, ts).QuoteRow()

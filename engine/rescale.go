@@ -54,6 +54,9 @@ func (in *instrument) rescale(priceDigits, sizeDigits uint8) {
 	}
 	in.quote.bid, in.quote.ask = quote[0], quote[1]
 	if err != nil {
+		// What overflowed is at the old scale, or gone: it must not be shown.
+		in.sample.pending = false
+		in.quote.bid, in.quote.ask = tick.Level{}, tick.Level{}
 		in.disable()
 	}
 }
@@ -74,12 +77,13 @@ func scaleLevels(levels []tick.Level, priceFactor, sizeFactor int64) error {
 // something wrong.
 func (in *instrument) disable() {
 	in.counts.OutOfRange++
+	// First, because some of them may be at the old scale.
+	in.indicators, in.indicatorDue = nil, never
 	for _, c := range tick.AllChannels {
 		if in.def.Channels.Has(c) {
 			in.onDown(&tick.ChannelEvent{Channel: c, Reason: tick.ReasonRange})
 		}
 	}
-	in.indicators, in.indicatorDue = nil, never
 	in.disabled = true
 }
 

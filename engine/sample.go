@@ -24,7 +24,8 @@ type sampler struct {
 	last      []tick.Level // levels of the last sample, bids first
 	lastBids  int
 	sampled   bool // since the book became valid
-	announced bool // the last row said valid
+	announced bool // the last change of validity that was written
+	shown     bool // the latest row by ts says valid
 	lastTs    int64
 	ord       ordinal
 	top       []tick.Level // scratch, 2×depth
@@ -65,7 +66,6 @@ func (in *instrument) writeSample() {
 		return
 	}
 	x.last, x.lastBids, x.sampled = append(x.last[:0], top...), bids, true
-	x.announced = true
 	in.appendBookRow(true, x.ts, x.seq, x.source, x.receive, top, bids)
 }
 
@@ -98,5 +98,7 @@ func (in *instrument) appendBookRow(valid bool, ts int64, seq uint64, source tic
 		r.Flags |= tick.RowValid
 	}
 	copy(tick.RowLevels(p), levels)
-	x.lastTs = max(x.lastTs, ts)
+	if ts >= x.lastTs {
+		x.lastTs, x.shown = ts, valid
+	}
 }

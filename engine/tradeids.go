@@ -30,12 +30,13 @@ type tradeIDs struct {
 // idHole is a run of ids that were not seen.
 type idHole struct {
 	from, to uint64 // inclusive
-	// gap is the row that reports them; open == false for ids below the first
-	// one seen, which no row counts.
+	// gap is the row that reports them, if it is counted: ids below the first
+	// one seen are not.
 	gap      openGap
 	gapEnd   int64
 	counted  bool
 	lateFill bool // one of its trades came too late for the bars
+	blurred  bool // ids that were seen lie between
 }
 
 // verdict says what an id means.
@@ -45,11 +46,12 @@ const (
 	idNext      verdict = iota // as expected
 	idJump                     // ids before it are missing
 	idMissing                  // fills a hole
+	idUnsure                   // fills a blurred hole, or was seen before
 	idDuplicate                // seen before
 )
 
 // see takes the id of a trade. For idJump, missed is how many ids lie
-// between; for idMissing, hole is the index of the hole it lies in.
+// between; for idMissing and idUnsure, hole is the index of the hole it lies in.
 //
 // hot: per trade, 0 allocs while ids arrive in order.
 func (t *tradeIDs) see(id tick.ID) (v verdict, missed uint64, hole int) {
@@ -76,6 +78,9 @@ func (t *tradeIDs) see(id tick.ID) (v verdict, missed uint64, hole int) {
 	default:
 		for i := len(t.holes) - 1; i >= 0; i-- {
 			if h := &t.holes[i]; n >= h.from && n <= h.to {
+				if h.blurred {
+					return idUnsure, 0, i
+				}
 				return idMissing, 0, i
 			}
 		}
@@ -85,13 +90,25 @@ func (t *tradeIDs) see(id tick.ID) (v verdict, missed uint64, hole int) {
 
 // miss remembers the ids below the highest as missing, reported by a gap row.
 func (t *tradeIDs) miss(missed uint64, gap openGap, end int64) {
-	if len(t.holes) == holesMax {
-		// Forgetting a hole would call its trades duplicates and lose them; a hole
-		// that is too wide only lets a duplicate through to the table, which drops it.
-		t.holes[1].from = t.holes[0].from
-		t.holes = slices.Delete(t.holes, 0, 1)
+	if len(t.holes) >= holesMax {
+		t.blur()
 	}
 	t.holes = append(t.holes, idHole{from: t.highest - missed, to: t.highest - 1, gap: gap, gapEnd: end, counted: true})
+}
+
+// blur makes room: it joins the two oldest holes. Forgetting one would call its
+// trades duplicates and lose them; a hole that is too wide only lets a
+// duplicate through to the table, which drops it. Their rows stay as they are.
+func (t *tradeIDs) blur() {
+	for _, gap := range [2]openGap{t.holes[0].gap, t.holes[1].gap} {
+		for i := range t.holes {
+			if h := &t.holes[i]; h.gap == gap {
+				h.counted = false
+			}
+		}
+	}
+	t.holes[1].from, t.holes[1].blurred = t.holes[0].from, true
+	t.holes = slices.Delete(t.holes, 0, 1)
 }
 
 // fill takes an id out of the hole at index i, and returns the hole as it was
@@ -111,6 +128,7 @@ func (t *tradeIDs) fill(i int, n uint64, late bool) (was idHole, left uint64) {
 		h.from++
 	case n == h.to:
 		h.to--
+	case h.blurred: // it is a guess already
 	default:
 		upper := *h
 		h.to, upper.from = n-1, n+1
@@ -121,11 +139,15 @@ func (t *tradeIDs) fill(i int, n uint64, late bool) (was idHole, left uint64) {
 			left += h.to - h.from + 1
 		}
 	}
+	if len(t.holes) > holesMax {
+		t.blur()
+	}
 	return was, left
 }
 
 func (t *tradeIDs) appendState(dst []byte) []byte {
 	le := binary.LittleEndian
+	dst = append(dst, flag(t.any))
 	dst = le.AppendUint64(dst, t.highest)
 	dst = le.AppendUint64(dst, uint64(len(t.holes)))
 	for _, h := range t.holes {
@@ -133,6 +155,8 @@ func (t *tradeIDs) appendState(dst []byte) []byte {
 		dst = le.AppendUint64(dst, h.to)
 		dst = le.AppendUint64(dst, uint64(h.gap.ts))
 		dst = le.AppendUint64(dst, uint64(h.gapEnd))
+		dst = le.AppendUint32(dst, h.gap.ord)
+		dst = append(dst, byte(h.gap.reason), flag(h.gap.open), flag(h.counted), flag(h.lateFill), flag(h.blurred))
 	}
 	return t.recent.appendState(dst)
 }

@@ -26,11 +26,19 @@ func (in *instrument) onTrade(t *tick.Trade) {
 		return
 	}
 	late := !backfill && in.venueNow()-ts > int64(in.shard.options.Lateness)
-	in.tradeGaps(verdict, missed, hole, t.ID.Lo, ts, late)
-	if t.Flags&tick.FlagNotMarket != 0 {
-		return
+	repaired, whole := in.tradeGaps(verdict, missed, hole, t, ts, source, late)
+	if t.Flags&tick.FlagNotMarket == 0 {
+		in.takeTrade(t, ts, source, late, verdict == idUnsure)
 	}
+	if whole {
+		// Only now: a bar must not be called complete before it has this trade.
+		in.coverage.Restore(repaired.ts, repaired.end)
+		in.reviseIndicators(repaired.ts, repaired.end)
+	}
+}
 
+// takeTrade writes the trade's row and gives it to the indicators.
+func (in *instrument) takeTrade(t *tick.Trade, ts int64, source tick.TimeSource, late, unsure bool) {
 	in.counts.Trades++
 	r := in.newRow(tick.RowTrade, ts).TradeRow()
 	r.Source, r.ReceiveNanos = source, t.ReceiveNanos
@@ -46,6 +54,9 @@ func (in *instrument) onTrade(t *tick.Trade) {
 		in.reviseIndicators(ts, ts)
 		return
 	}
+	if unsure {
+		return // the table drops a row that it has; a bar would count the trade twice
+	}
 	in.trade = indicators.Trade{TsNanos: ts, ID: t.ID, Price: t.Price, Size: t.Size, Sell: t.Flags&tick.FlagSell != 0}
 	for _, x := range in.indicators {
 		x.Trade(&in.trade)
@@ -53,21 +64,22 @@ func (in *instrument) onTrade(t *tick.Trade) {
 	in.scheduleIndicators()
 }
 
-// tradeGaps opens, closes and repairs the intervals in which trades were missed.
-func (in *instrument) tradeGaps(v verdict, missed uint64, hole int, id uint64, ts int64, late bool) {
+// interval is a closed one of event time.
+type interval struct{ ts, end int64 }
+
+// tradeGaps opens, closes and repairs the intervals in which trades were
+// missed. It returns an interval of which all trades have now come in time.
+func (in *instrument) tradeGaps(v verdict, missed uint64, hole int, t *tick.Trade, ts int64, source tick.TimeSource, late bool) (repaired interval, whole bool) {
 	c := &in.channels[tick.ChannelTrades.Index()]
 	switch {
-	case v == idMissing:
-		was, left := in.ids.fill(hole, id, late)
-		if was.counted {
-			repaired := left == 0
-			in.writeGap(tick.ChannelTrades, was.gap, was.gapEnd, int64(left), repaired)
-			if repaired && !was.lateFill {
-				in.coverage.Restore(was.gap.ts, was.gapEnd)
-				in.reviseIndicators(was.gap.ts, was.gapEnd)
-			}
+	case v == idMissing || v == idUnsure:
+		// An older trade: the stream's last message stays what it was.
+		was, left := in.ids.fill(hole, t.ID.Lo, late)
+		if !was.counted {
+			return interval{}, false
 		}
-		return // an older trade: the stream's last message stays what it was
+		in.writeGap(tick.ChannelTrades, was.gap, was.gapEnd, int64(left), left == 0)
+		return interval{was.gap.ts, was.gapEnd}, left == 0 && !was.lateFill
 	case c.gap.open:
 		// The first trade after an interval without a stream proves, by its id, what
 		// was missed in it.
@@ -93,7 +105,11 @@ func (in *instrument) tradeGaps(v verdict, missed uint64, hole int, id uint64, t
 		in.reviseIndicators(gap.ts, end)
 	}
 	c.up = true
-	c.lastTs = max(c.lastTs, ts)
+	if nonsense := source == tick.TimeReceive && t.ExchangeNanos != 0; !nonsense || c.lastTs == 0 {
+		// The receive time that stands in may lie behind trades yet to be missed.
+		c.lastTs = max(c.lastTs, ts)
+	}
+	return interval{}, false
 }
 
 // loseTrades says that trades are not seen from the last good one on.
@@ -107,20 +123,21 @@ func (in *instrument) loseTrades(reason tick.Reason) {
 	in.reviseIndicators(c.gap.ts, math.MaxInt64)
 }
 
-func newIndicators(o *Options, def *tick.Instrument, coverage *indicators.Coverage) []indicators.Indicator {
-	if !def.Channels.Has(tick.ChannelTrades) {
+func (in *instrument) newIndicators() []indicators.Indicator {
+	if !in.def.Channels.Has(tick.ChannelTrades) {
 		return nil
 	}
+	o, def := &in.shard.options, &in.def
 	var all []indicators.Indicator
 	for _, interval := range o.Intervals {
 		all = append(all, indicators.NewBars(indicators.BarsSpec{Interval: interval, Grace: o.Grace, Lateness: o.Lateness, Carry: o.Carry,
 			// Without a catalog nobody knows what a contract is worth.
 			Inverse: def.Inverse && def.ContractSize.Mantissa > 0, ContractSize: def.ContractSize,
-			PriceDigits: def.PriceDigits, SizeDigits: def.SizeDigits}, coverage))
+			PriceDigits: in.priceDigits, SizeDigits: in.sizeDigits}, &in.coverage))
 	}
 	for i, spec := range o.Windows {
 		spec.Grace, spec.Lateness, spec.Name = o.Grace, o.Lateness, uint32(i)
-		all = append(all, spec.New(coverage))
+		all = append(all, spec.New(&in.coverage))
 	}
 	return all
 }

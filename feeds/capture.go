@@ -67,6 +67,7 @@ type CaptureReader struct {
 	src        io.Reader
 	file       *os.File
 	zipped     bool
+	ahead      *readAhead // nil unless asked for
 	buf        []byte
 	start, end int // unread bytes of buf
 	err        error
@@ -128,8 +129,20 @@ func NewCaptureReader(src io.Reader) (*CaptureReader, error) {
 	}
 }
 
-// Close closes the file of OpenCapture.
+// ReadAhead decompresses on a goroutine of its own from here on, until Close.
+// A capture that is not compressed stays as it is.
+func (r *CaptureReader) ReadAhead() {
+	if r.zipped && r.src != nil && r.ahead == nil {
+		r.ahead = newReadAhead(r.src)
+		r.src = r.ahead
+	}
+}
+
+// Close ends ReadAhead, and closes the file of OpenCapture.
 func (r *CaptureReader) Close() error {
+	if r.ahead != nil {
+		r.ahead.Close()
+	}
 	if r.file == nil {
 		return nil
 	}

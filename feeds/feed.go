@@ -245,8 +245,9 @@ func (f *Feed) Run(ctx context.Context) {
 // Resync asks for a snapshot of an instrument's book that answers epoch.
 // Any goroutine may call it; it never blocks. At most one request an
 // instrument is in flight; a newer epoch replaces one that waits. Failures are
-// retried for as long as the feed runs. An answer to an older epoch is still
-// delivered, with its epoch: the shard refuses it.
+// retried for as long as the feed runs. An answer that comes when a newer
+// epoch was asked for is dropped. One that overtakes that wish bears its own
+// epoch: the shard refuses it.
 func (f *Feed) Resync(instrument uint32, epoch uint64) { f.rest.ask(instrument, epoch) }
 
 // Stats returns the numbers of every line, the REST worker's last. The slice

@@ -119,6 +119,17 @@ func TestRecorderRotates(t *testing.T) {
 		t.Errorf("files %q", files)
 	}
 	same(t, recorded(t, dir, "x"), want...)
+	for i, path := range files {
+		before := ""
+		if i > 0 {
+			before = filepath.Base(files[i-1])
+		}
+		r, err := OpenCapture(path)
+		if err != nil || r.Continues != before {
+			t.Fatalf("%s continues %q, want %q, error %v", path, r.Continues, before, err)
+		}
+		r.Close()
+	}
 
 	dir = t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

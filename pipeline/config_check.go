@@ -176,12 +176,13 @@ func (k *check) feeds(feeds []Feed) {
 			if !k.symbol(symbolPath, symbol) {
 				continue
 			}
-			at, twice := first[symbolOf{f.Venue, symbol}]
+			key := symbolOf{f.Venue, strings.ToUpper(symbol)} // the catalog is searched without regard to case
+			at, twice := first[key]
 			if twice {
 				k.fault(symbolPath, fmt.Sprintf("%s of %s is listed already, as %s", quote(symbol), f.Venue, at), "remove one")
 				continue
 			}
-			first[symbolOf{f.Venue, symbol}] = symbolPath
+			first[key] = symbolPath
 		}
 		k.channels(path+".channels", f.Channels)
 		if f.WSURL != "" {

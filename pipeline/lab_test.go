@@ -161,11 +161,17 @@ func (l *lab) awaitValid() {
 	}
 }
 
-// awaitVenueTime waits until a venue's market has moved on by d.
-func (l *lab) awaitVenueTime(d time.Duration) {
+// awaitEvents waits until the markets have made n more messages.
+func (l *lab) awaitEvents(n uint64) {
 	l.t.Helper()
-	until := time.Now().Add(d)
-	await(l.t, "the markets have moved on", d+time.Minute, func() bool { return time.Now().After(until) })
+	events := func() (sum uint64) {
+		for _, s := range l.exchange.Stats() {
+			sum += s.Events
+		}
+		return sum
+	}
+	until := events() + n
+	await(l.t, "the markets have moved on", time.Minute, func() bool { return events() >= until })
 }
 
 // inject waits for a connection that the fault can strike.

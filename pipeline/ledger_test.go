@@ -201,10 +201,8 @@ func (l *ledger) announcements() map[string][]string {
 		}
 		if e.units[0].KindOf() == tick.RowGap {
 			r := e.units[0].GapRow()
-			text = fmt.Sprint(r.Channel, " ", e.value)
-			if r.EndNanos == r.TsNanos {
-				text = fmt.Sprint(r.Channel, " closed at once") // our clock is ahead of the venue's
-			}
+			// Its end is no earlier than its beginning, which is as estimated.
+			text = fmt.Sprint(r.Channel, " open=", r.EndNanos == 0, " lost=", r.Lost)
 		}
 		all[name] = append(all[name], text)
 	}

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"maps"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +20,7 @@ import (
 	"tickproc/engine"
 	"tickproc/feeds"
 	"tickproc/internal/clock"
+	"tickproc/internal/stat"
 	"tickproc/ringbuf"
 	"tickproc/tick"
 	"tickproc/writer"
@@ -83,6 +86,7 @@ type replay struct {
 	engine      engine.Options
 	totals      *tradeTotals
 	files       []*replayFile
+	lines       []*replayLine
 	bytes       int64 // of all files
 	tables      map[string]*venueTable
 	instruments int
@@ -103,16 +107,27 @@ func newReplay(o ReplayOptions) *replay {
 	return &replay{options: o, engine: o.Config.engineOptions(), totals: &tradeTotals{}, tables: map[string]*venueTable{}}
 }
 
-// replayFile is one capture and its line.
+// replayFile is one capture.
 type replayFile struct {
 	reader  *feeds.CaptureReader
 	path    string
-	venue   *venueTable
-	line    uint16
+	counted *countingFile
+	line    *replayLine
+	records uint64
+}
+
+// replayLine is what one connection after the other on a line has come to.
+// Files of which one continues the other share it.
+type replayLine struct {
+	number  uint16
+	venue   *venueTable // nil until it is known
 	decoder feeds.Decoder
 	table   *feeds.Table
-	up      map[upStream]bool
-	counted *countingFile
+	// ours: our recorder wrote it, so that answers to what was sent are in it,
+	// numbered as we number.
+	ours  bool
+	asked [][]feeds.Stream // by request of the connection
+	up    map[upStream]bool
 }
 
 type upStream struct {
@@ -127,20 +142,21 @@ type venueTable struct {
 	instruments map[string]*tick.Instrument
 }
 
-// countingFile counts what was read, for progress.
+// countingFile counts what was read, for progress, on whatever goroutine.
 type countingFile struct {
 	*os.File
-	read int64
+	read stat.Counter
 }
 
 func (f *countingFile) Read(p []byte) (int, error) {
 	n, err := f.File.Read(p)
-	f.read += int64(n)
+	f.read.Add(uint64(n))
 	return n, err
 }
 
 func (r *replay) open() error {
-	for i, path := range r.options.Files {
+	byPath := map[string]*replayFile{}
+	for _, path := range r.options.Files {
 		f, err := os.Open(path)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrInput, err)
@@ -148,26 +164,52 @@ func (r *replay) open() error {
 		if info, err := f.Stat(); err == nil {
 			r.bytes += info.Size()
 		}
-		file := &replayFile{path: path, line: uint16(i), up: map[upStream]bool{}, counted: &countingFile{File: f}}
+		file := &replayFile{path: path, counted: &countingFile{File: f}}
 		r.files = append(r.files, file)
 		if file.reader, err = feeds.NewCaptureReader(file.counted); err != nil {
 			return fmt.Errorf("%w: %s: %w", ErrInput, path, err)
 		}
-		if name := r.options.Venue; name != "" {
-			if err := r.setVenue(file, name); err != nil {
-				return err
-			}
-		} else if file.reader.Venue != "" {
-			if err := r.setVenue(file, file.reader.Venue); err != nil {
-				return err
-			}
+		byPath[filepath.Clean(path)] = file
+	}
+	for _, f := range r.files {
+		if err := r.assign(f, byPath); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+// assign gives a file its line: that of the file where its socket was opened,
+// as far as that is among the given.
+func (r *replay) assign(f *replayFile, byPath map[string]*replayFile) error {
+	root := f
+	for range r.files { // files might continue each other in a circle
+		before := byPath[filepath.Join(filepath.Dir(root.path), root.reader.Continues)]
+		if root.reader.Continues == "" || before == nil {
+			break
+		}
+		root = before
+	}
+	if root.line == nil {
+		root.line = &replayLine{number: uint16(len(r.lines)), ours: root.reader.Line != "", up: map[upStream]bool{}}
+		r.lines = append(r.lines, root.line)
+		name := r.options.Venue
+		if name == "" {
+			name = root.reader.Venue
+		}
+		if name != "" { // else its first connection tells
+			if err := r.setVenue(root, name); err != nil {
+				return err
+			}
+		}
+	}
+	f.line = root.line
+	return nil
+}
+
 func (r *replay) close() {
 	for _, f := range r.files {
+		f.reader.Close() // the file may not go while it is read ahead
 		f.counted.Close()
 	}
 }
@@ -182,14 +224,14 @@ func (r *replay) setVenue(f *replayFile, name string) error {
 		v = &venueTable{adapter: adapter, catalog: map[string]tick.Instrument{}, instruments: map[string]*tick.Instrument{}}
 		r.tables[name] = v
 	}
-	f.venue = v
-	table := feeds.NewTable(nil)
-	table.Discover = func(symbol string) *feeds.Entry {
-		in := r.introduce(f, symbol, tick.ChannelTrades|tick.ChannelQuotes|tick.ChannelDepth)
+	l := f.line
+	l.venue = v
+	l.table = feeds.NewTable(nil)
+	l.table.Discover = func(symbol string) *feeds.Entry {
+		in := r.introduce(l, symbol, tick.ChannelTrades|tick.ChannelQuotes|tick.ChannelDepth)
 		return &feeds.Entry{Symbol: in.Symbol, ID: in.ID, PriceDigits: in.PriceDigits, SizeDigits: in.SizeDigits}
 	}
-	f.decoder = v.adapter.NewDecoder(nil, table)
-	f.table = table
+	l.decoder = v.adapter.NewDecoder(nil, l.table)
 	return nil
 }
 
@@ -247,10 +289,28 @@ func (r *replay) run(ctx context.Context, sinks []writer.Sink) (*ReplayReport, e
 	case r.frames == 0:
 		return nil, err
 	}
-	if err == nil && r.frames > 0 && r.errors == r.frames {
-		err = fmt.Errorf("%w: no frame could be decoded; the first: %w", ErrInput, r.firstError)
+	if err == nil {
+		err = r.unusable()
 	}
 	return report, err
+}
+
+// unusable says why the input was no market data at all, nil if it was, or if
+// it was empty.
+func (r *replay) unusable() error {
+	for _, f := range r.files {
+		if f.records == 0 && f.reader.Malformed > 0 {
+			return fmt.Errorf("%w: %s is no capture: %s", ErrInput, f.path, f.reader.FirstMalformed)
+		}
+	}
+	if r.frames == 0 || r.instruments > 0 {
+		return nil
+	}
+	err := fmt.Errorf("%w: no market data in %d frames: say by --venue whose they are", ErrInput, r.frames)
+	if r.firstError != nil {
+		err = fmt.Errorf("%w; the first that could not be decoded: %w", err, r.firstError)
+	}
+	return err
 }
 
 // tick tells a shard the time of the end: what is due by then is written.
@@ -272,8 +332,8 @@ func (r *replay) tick(ring *ringbuf.Ring) {
 // what is open.
 func (r *replay) end() {
 	var stops []tick.Unit
-	for _, f := range r.files {
-		stops = f.lower(stops, tick.ReasonStopped, r.stamp(f))
+	for _, l := range r.lines {
+		stops = l.lower(stops, tick.ReasonStopped, r.stamp(l))
 	}
 	for i, d := range r.drivers {
 		for rest := stops; len(rest) > 0; rest = rest[1:] {
@@ -287,14 +347,15 @@ func (r *replay) end() {
 	}
 }
 
-func (r *replay) stamp(f *replayFile) feeds.Stamp {
-	return feeds.Stamp{Line: f.line, Ordinal: r.ordinal, ReceiveNanos: r.now}
+func (r *replay) stamp(l *replayLine) feeds.Stamp {
+	return feeds.Stamp{Line: l.number, Ordinal: r.ordinal, ReceiveNanos: r.now}
 }
 
 // read takes every record in order of receive time.
 func (r *replay) read(ctx context.Context) error {
 	var readers []*feeds.CaptureReader
 	for _, f := range r.files {
+		f.reader.ReadAhead()
 		readers = append(readers, f.reader)
 	}
 	merge := feeds.MergeCaptures(readers)
@@ -310,6 +371,8 @@ func (r *replay) read(ctx context.Context) error {
 				return ctx.Err()
 			}
 			r.progress()
+			// Else the shards would have nothing to do until a ring is full.
+			r.out.Flush()
 		}
 		if r.options.Speed > 0 {
 			if err := r.pace(ctx, record.RecvNanos); err != nil {
@@ -327,9 +390,9 @@ func (r *replay) progress() {
 	if r.options.Progress == nil || r.bytes == 0 {
 		return
 	}
-	var read int64
+	var read uint64
 	for _, f := range r.files {
-		read += f.counted.read
+		read += f.counted.read.Load()
 	}
 	r.options.Progress(float64(read) / float64(r.bytes))
 }
@@ -357,7 +420,9 @@ func (r *replay) pace(ctx context.Context, recv int64) error {
 // record takes one line of a capture. Only what cannot be used at all is an
 // error; a bad frame is counted.
 func (r *replay) record(f *replayFile, record *feeds.Record) error {
-	if f.venue == nil {
+	l := f.line
+	f.records++
+	if l.venue == nil {
 		name, ok := "", false
 		if record.Tag == feeds.TagOpen || record.Tag == feeds.TagREST {
 			name, ok = venueOfURL(string(record.URL))
@@ -377,25 +442,35 @@ func (r *replay) record(f *replayFile, record *feeds.Record) error {
 	switch record.Tag {
 	case feeds.TagText, feeds.TagBinary:
 		r.frames++
-		units, _, err := f.decoder.Decode(r.units[:0], record.Payload, r.stamp(f))
+		units, notice, err := l.decoder.Decode(r.units[:0], record.Payload, r.stamp(l))
 		r.units = units
 		r.fault(f, err)
-		r.seen(f, units)
+		r.answered(l, notice)
+		r.seen(l, units)
 		r.out.Write(units)
 	case feeds.TagREST:
 		if r.catalog(f, string(record.URL), record.Payload) {
 			return nil
 		}
-		units, err := f.venue.adapter.DecodeREST(r.units[:0], string(record.URL), record.Payload, f.table, r.stamp(f), 0)
+		units, err := l.venue.adapter.DecodeREST(r.units[:0], string(record.URL), record.Payload, l.table, r.stamp(l), 0)
 		r.units = units
 		r.fault(f, err)
 		r.out.Write(units)
 	case feeds.TagOpen:
-		r.raise(f, f.venue.adapter.Streams(string(record.URL), nil))
+		l.asked = l.asked[:0]
+		l.decoder = l.venue.adapter.NewDecoder(nil, l.table) // it may count the frames of its socket
+		r.raise(l, r.ask(l, l.venue.adapter.Streams(string(record.URL), nil)))
 	case feeds.TagSent:
-		r.raise(f, f.venue.adapter.Streams("", record.Payload))
+		streams := r.ask(l, l.venue.adapter.Streams("", record.Payload))
+		switch {
+		case len(streams) == 0:
+		case l.ours:
+			l.asked = append(l.asked, streams) // up when the venue says so, or delivers
+		default:
+			r.raise(l, streams)
+		}
 	case feeds.TagClose:
-		r.out.Write(f.lower(r.units[:0], closeReason(string(record.Payload)), r.stamp(f)))
+		r.out.Write(l.lower(r.units[:0], closeReason(string(record.Payload)), r.stamp(l)))
 	}
 	return nil
 }
@@ -404,7 +479,8 @@ func urlHint(recorded []byte) string {
 	if len(recorded) == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" from %q", recorded)
+	address, _, _ := bytes.Cut(recorded, []byte("?")) // stream lists are long
+	return fmt.Sprintf(" from %q", address)
 }
 
 func (r *replay) fault(f *replayFile, err error) {
@@ -424,15 +500,15 @@ func (r *replay) catalog(f *replayFile, recorded string, body []byte) bool {
 	if err != nil {
 		return false
 	}
-	for _, request := range f.venue.adapter.CatalogRequests() {
+	for _, request := range f.line.venue.adapter.CatalogRequests() {
 		own, err := url.Parse(request.URL)
 		if err != nil || !strings.HasSuffix(u.Path, own.Path) {
 			continue
 		}
-		definitions, err := f.venue.adapter.ParseCatalog(body)
+		definitions, err := f.line.venue.adapter.ParseCatalog(body)
 		r.fault(f, err)
 		for _, in := range definitions {
-			f.venue.catalog[in.Symbol] = in
+			f.line.venue.catalog[in.Symbol] = in
 		}
 		return true
 	}
@@ -441,24 +517,24 @@ func (r *replay) catalog(f *replayFile, recorded string, body []byte) bool {
 
 // introduce returns the instrument of a symbol, which is made known to its
 // shard, with the channels that are new.
-func (r *replay) introduce(f *replayFile, symbol string, channels tick.Channels) *tick.Instrument {
-	in := f.venue.instruments[symbol]
+func (r *replay) introduce(l *replayLine, symbol string, channels tick.Channels) *tick.Instrument {
+	in := l.venue.instruments[symbol]
 	if in == nil {
-		definition, ok := f.venue.catalog[symbol]
+		definition, ok := l.venue.catalog[symbol]
 		if !ok {
-			definition = f.venue.adapter.Instrument(symbol)
+			definition = l.venue.adapter.Instrument(symbol)
 		}
 		in = &definition
 		in.ID = uint32(r.instruments)
 		r.instruments++
-		f.venue.instruments[symbol] = in
+		l.venue.instruments[symbol] = in
 		r.routes.Set(in.ID, shardOf(in.Underlying, len(r.drivers)))
 	}
 	if in.Channels.Has(channels) {
 		return in
 	}
 	in.Channels |= channels
-	p, err := tick.AppendCatalog(nil, r.stamp(f).Header(tick.KindCatalog, in.ID, 0), *in)
+	p, err := tick.AppendCatalog(nil, r.stamp(l).Header(tick.KindCatalog, in.ID, 0), *in)
 	if err != nil {
 		panic("BUG: " + err.Error()) // a venue's symbols fit the record
 	}
@@ -466,24 +542,49 @@ func (r *replay) introduce(f *replayFile, symbol string, channels tick.Channels)
 	return in
 }
 
-// raise says that streams were subscribed.
-func (r *replay) raise(f *replayFile, streams []feeds.Stream) {
+// ask introduces the instruments of streams that were asked for.
+func (r *replay) ask(l *replayLine, streams []feeds.Stream) []feeds.Stream {
 	channels := map[string]tick.Channels{}
 	for _, s := range streams {
 		channels[s.Symbol] |= s.Channel
 	}
 	for _, s := range streams {
-		in := r.introduce(f, s.Symbol, channels[s.Symbol])
-		f.up[upStream{in.ID, s.Channel}] = true
-		if f.table.Lookup([]byte(s.Symbol)) == nil {
-			panic("BUG: an introduced symbol is not found")
+		r.introduce(l, s.Symbol, channels[s.Symbol])
+	}
+	return streams
+}
+
+// answered says what a venue answered to a request.
+func (r *replay) answered(l *replayLine, n feeds.Notice) {
+	if n.Request < 0 || n.Request >= len(l.asked) {
+		return
+	}
+	switch n.Kind {
+	case feeds.NoticeAck:
+		r.raise(l, l.asked[n.Request])
+	case feeds.NoticeRefused:
+		for _, s := range l.asked[n.Request] {
+			in := l.venue.instruments[s.Symbol]
+			delete(l.up, upStream{in.ID, s.Channel})
+			r.out.Write(tick.AppendEvent(nil, r.stamp(l).Header(tick.KindDown, in.ID, 0), s.Channel, tick.ReasonRefused))
 		}
-		r.out.Write(tick.AppendEvent(nil, r.stamp(f).Header(tick.KindUp, in.ID, 0), s.Channel, tick.ReasonNone))
 	}
 }
 
-// seen notes streams that deliver without a recorded subscription.
-func (r *replay) seen(f *replayFile, packets []tick.Unit) {
+// raise says that streams deliver from here on.
+func (r *replay) raise(l *replayLine, streams []feeds.Stream) {
+	for _, s := range streams {
+		in := l.venue.instruments[s.Symbol]
+		if l.up[upStream{in.ID, s.Channel}] {
+			continue
+		}
+		l.up[upStream{in.ID, s.Channel}] = true
+		r.out.Write(tick.AppendEvent(nil, r.stamp(l).Header(tick.KindUp, in.ID, 0), s.Channel, tick.ReasonNone))
+	}
+}
+
+// seen raises streams that deliver without, or before, the venue's word.
+func (r *replay) seen(l *replayLine, packets []tick.Unit) {
 	for ; len(packets) > 0; packets = packets[tick.PacketUnits(&packets[0]):] {
 		h := packets[0].Header()
 		var channel tick.Channels
@@ -497,18 +598,21 @@ func (r *replay) seen(f *replayFile, packets []tick.Unit) {
 		default:
 			continue
 		}
-		f.up[upStream{h.Instrument, channel}] = true
+		if !l.up[upStream{h.Instrument, channel}] {
+			l.up[upStream{h.Instrument, channel}] = true
+			r.out.Write(tick.AppendEvent(nil, r.stamp(l).Header(tick.KindUp, h.Instrument, 0), channel, tick.ReasonNone))
+		}
 	}
 }
 
-// lower appends the ends of all streams of a file that are up.
-func (f *replayFile) lower(dst []tick.Unit, reason tick.Reason, at feeds.Stamp) []tick.Unit {
-	for _, s := range slices.SortedFunc(maps.Keys(f.up), func(a, b upStream) int {
+// lower appends the ends of all streams of a line that are up.
+func (l *replayLine) lower(dst []tick.Unit, reason tick.Reason, at feeds.Stamp) []tick.Unit {
+	for _, s := range slices.SortedFunc(maps.Keys(l.up), func(a, b upStream) int {
 		return cmp.Or(cmp.Compare(a.instrument, b.instrument), cmp.Compare(a.channel, b.channel))
 	}) {
 		dst = tick.AppendEvent(dst, at.Header(tick.KindDown, s.instrument, 0), s.channel, reason)
 	}
-	clear(f.up)
+	clear(l.up)
 	return dst
 }
 

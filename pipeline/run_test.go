@@ -45,7 +45,6 @@ func TestEveryFaultEndsInTheTruth(t *testing.T) {
 				}
 			}
 			n := l.check()
-			l.debug()
 			t.Logf("compared with the truth: %+v", n)
 			if n.stored == 0 || n.inGaps == 0 || n.bars == 0 || n.books == 0 || n.quotes == 0 {
 				t.Error("some check compared nothing")
@@ -87,7 +86,7 @@ func storm(l *lab, seed uint64) {
 			}
 			l.inject(f)
 		}
-		l.awaitVenueTime(time.Duration(100+random.IntN(300)) * time.Millisecond)
+		l.awaitEvents(50 + random.Uint64N(100))
 	}
 }
 

@@ -14,7 +14,8 @@ func Venues() []string { return binance.Venues() }
 // adapterOf returns the adapter of a venue.
 func adapterOf(venue string) (feeds.Adapter, bool) { return binance.New(venue) }
 
-// venueOfURL finds the venue that a recorded connection was made to, by host.
+// venueOfURL finds the venue that a recorded connection or request was made to,
+// by host.
 func venueOfURL(recorded string) (string, bool) {
 	u, err := url.Parse(recorded)
 	if err != nil {
@@ -23,8 +24,15 @@ func venueOfURL(recorded string) (string, bool) {
 	for _, venue := range Venues() {
 		adapter, _ := adapterOf(venue)
 		in := adapter.Instrument("X")
+		var addresses []string
 		for _, c := range adapter.Plan([]feeds.Subscription{{Instrument: &in, Channels: tick.ChannelTrades | tick.ChannelDepth}}) {
-			if own, err := url.Parse(c.URL); err == nil && own.Hostname() == u.Hostname() {
+			addresses = append(addresses, c.URL)
+		}
+		for _, r := range adapter.CatalogRequests() {
+			addresses = append(addresses, r.URL)
+		}
+		for _, address := range addresses {
+			if own, err := url.Parse(address); err == nil && own.Hostname() == u.Hostname() {
 				return venue, true
 			}
 		}

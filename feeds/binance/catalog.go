@@ -74,8 +74,10 @@ func (m *market) ParseCatalog(body []byte) ([]tick.Instrument, error) {
 }
 
 // Instrument guesses the type by the symbol: delivery dates and PERP stand
-// behind an underscore.
+// behind an underscore. Frames name symbols in upper case, however a user
+// writes them.
 func (m *market) Instrument(symbol string) tick.Instrument {
+	symbol = strings.ToUpper(symbol)
 	in := tick.Instrument{
 		Venue: m.venue, Symbol: symbol, Underlying: symbol,
 		Inverse: m.inverse, TradeIDs: tick.TradeIDContiguous, TradeResolution: time.Millisecond,

@@ -74,8 +74,12 @@ type client struct {
 	unansweredFrom int64  // time of the first ping that has no pong; 0 = none
 	writtenPing    uint64 // the last ping that was written
 	unconfirmed    []written
-	messagesFrom   int64 // start of the second in which messages are counted
-	messages       int
+	// oversized: a frame was written, after ping oversizedPing, for which a client
+	// may leave without reading what follows.
+	oversized     bool
+	oversizedPing uint64
+	messagesFrom  int64 // start of the second in which messages are counted
+	messages      int
 }
 
 // carries says whether a stream of the symbol and channel goes to the client;
@@ -212,6 +216,9 @@ func (v *venue) pong(c *client, payload []byte) {
 		return
 	}
 	c.pongs, c.unansweredFrom = n, 0
+	if n > c.oversizedPing {
+		c.oversized = false
+	}
 	if n < c.pings {
 		c.unansweredFrom = v.now
 	}
@@ -231,6 +238,8 @@ func (v *venue) account(c *client, batch []frame, ok bool) {
 		switch {
 		case m.kind == framePing:
 			c.writtenPing = m.ping
+		case m.kind == frameHuge || m.kind == frameBomb:
+			c.oversized, c.oversizedPing = true, c.writtenPing
 		case m.kind == frameText && ok:
 			v.stats.Frames++
 			v.stats.Bytes += uint64(len(m.text))

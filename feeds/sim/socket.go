@@ -138,8 +138,9 @@ func (v *venue) read(c *client) {
 		_, text, err := ws.ReadMessage()
 		v.mu.Lock()
 		if err != nil {
-			// A client that we ended is expected to leave; any other went by itself.
-			if !c.ended {
+			// A client that we ended is expected to leave once it has read all; any other
+			// went by itself.
+			if !c.ended || c.oversized {
 				v.fail(c)
 			}
 			v.mu.Unlock()

@@ -1,0 +1,158 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"tickproc/internal/questdbserver"
+	"tickproc/writer/questdb"
+)
+
+func TestMain(m *testing.M) { os.Exit(questdbserver.RunTests(m)) }
+
+// The demo as a user starts it: it ends by itself, finds no difference, and
+// nothing that it started is left.
+func TestDemoEndsWithoutADifference(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a QuestDB of its own")
+	}
+	t.Parallel()
+	questdbserver.ForTest(t) // skips, or fails, where there can be no QuestDB
+	dir := filepath.Join(t.TempDir(), "demo")
+	out := &logText{}
+	err := Demo(t.Context(), DemoOptions{Out: out, For: 3 * time.Second, Dir: dir, Seed: 1, Faults: true})
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	for _, want := range []string{"QuestDB console: http://127.0.0.1:", "SELECT * FROM bars", "faults injected: ", "(committed by QuestDB)", "no difference"} {
+		if !out.has(want) {
+			t.Errorf("not shown: %s\n%s", want, out)
+		}
+	}
+	if alive := processesOf(t, dir); len(alive) > 0 {
+		t.Errorf("still running: %q", alive)
+	}
+}
+
+// processesOf lists the processes whose command line names a folder.
+func processesOf(t *testing.T, dir string) (found []string) {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil || len(all) == 0 {
+		t.Skip("SKIPPED: no /proc to look for processes in")
+	}
+	for _, path := range all {
+		if text, err := os.ReadFile(path); err == nil && strings.Contains(string(text), dir) {
+			found = append(found, path)
+		}
+	}
+	return found
+}
+
+// What the comparison must find: a trade that is not as it was, one that never
+// happened, a wrong bar, a wrong book, a wrong quote.
+func TestDemoFindsADifference(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs QuestDB")
+	}
+	t.Parallel()
+	server := questdbserver.ForTest(t)
+	client := questdb.NewClient(server.URL(), questdb.Credentials{}, 20*time.Second)
+	exchange, err := startExchange(t.Context(), 2, true, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer exchange.Close()
+	config := DefaultConfig()
+	config.DataDir, config.QuestDB.URL, config.Feeds = t.TempDir(), server.URL(), simFeeds(exchange)
+	out := &logText{}
+	d := &demo{options: DemoOptions{Out: out, For: 3 * time.Second}, config: config, exchange: exchange, started: time.Now(), url: server.URL()}
+	if err := d.run(t.Context(), textLogger(t.Output())); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.compare(t.Context()); err != nil {
+		t.Fatalf("before anything was altered: %v\n%s", err, out)
+	}
+
+	sql := func(statement string) *questdb.Result {
+		t.Helper()
+		r, err := client.Query(t.Context(), statement)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	const spot = "venue = 'binance-spot' AND symbol = 'BTCUSDT'"
+	f := func(table, statement, want string) {
+		t.Helper()
+		sql(statement)
+		if err := client.Settle(t.Context(), table); err != nil {
+			t.Fatal(err)
+		}
+		out.text.Reset()
+		if err := d.compare(t.Context()); !errors.Is(err, ErrDifference) || !out.has(want) {
+			t.Errorf("%s: %v\n%s", statement, err, out)
+		}
+	}
+	id := func() string { return sql("SELECT id FROM trades WHERE "+spot+" LIMIT 1").Text(0, 0) }
+	f("trades", "UPDATE trades SET price = price + 0.01 WHERE "+spot+" AND id = '"+id()+"'", "DIFFERS binance-spot BTCUSDT trade: id "+id()+": stored")
+	f("trades", "INSERT INTO trades (ts, venue, symbol, id, side, price, size, late) SELECT ts, venue, symbol, '1', side, price, size, late FROM trades WHERE "+spot+" LIMIT 1",
+		"id 1 is stored and never happened")
+	f("bars", "UPDATE bars SET high = high + 1 WHERE "+spot+" AND interval = '1s' AND final AND complete", "DIFFERS binance-spot BTCUSDT bar: at ")
+	f("book", "UPDATE book SET bid3 = bid3 + 0.01 WHERE "+spot+" AND valid AND seq > 0", "differs at level 3")
+	f("quotes", "UPDATE quotes SET ask_size = ask_size + 1 WHERE "+spot+" AND valid", "DIFFERS binance-spot BTCUSDT quote: id ")
+}
+
+// Without a way to have QuestDB the demo goes on in memory; asked to compare,
+// it says that it could not.
+func TestDemoWithoutQuestDB(t *testing.T) {
+	t.Setenv("PATH", t.TempDir()) // no java, no container engine
+	t.Setenv("JAVA_HOME", "")
+	out := &logText{}
+	err := Demo(t.Context(), DemoOptions{Out: out, For: 2 * time.Second, Seed: 3, Faults: true})
+	if !errors.Is(err, ErrDependency) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	for _, want := range []string{"QuestDB is not running", "install a JDK", "rows are counted in memory only", "(in memory)", "trades "} {
+		if !out.has(want) {
+			t.Errorf("not shown: %s\n%s", want, out)
+		}
+	}
+}
+
+// Ctrl-C ends a demo without an end of its own, and is no failure.
+func TestDemoEndsOnCtrlC(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	t.Setenv("JAVA_HOME", "")
+	ctx, interrupt := context.WithCancel(t.Context())
+	out := &logText{}
+	done := make(chan error)
+	go func() { done <- Demo(ctx, DemoOptions{Out: out, Terminal: true, Seed: 4}) }()
+	await(t, "the demo shows valid books", 30*time.Second, func() bool { return out.has(" valid ") })
+	interrupt()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("it did not end")
+	}
+	if !out.has("Ctrl-C ends everything.") || !out.has("ran for ") {
+		t.Error(out)
+	}
+}
+
+// A QuestDB that was named and does not answer is not replaced by memory.
+func TestDemoWithAQuestDBThatIsAway(t *testing.T) {
+	t.Parallel()
+	err := Demo(t.Context(), DemoOptions{Out: &logText{}, For: 2 * time.Second, QuestDB: "http://127.0.0.1:1", Seed: 5})
+	if !errors.Is(err, ErrDependency) {
+		t.Error(err)
+	}
+}

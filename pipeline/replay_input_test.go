@@ -1,0 +1,124 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"tickproc/internal/testdata"
+)
+
+func replayFiles(t *testing.T, venue string, files ...string) (*ReplayReport, error) {
+	return Replay(t.Context(), ReplayOptions{Config: DefaultConfig(), Logger: textLogger(t.Output()), Venue: venue, Files: files})
+}
+
+// What cannot be replayed is refused with the reason and what to do instead.
+func TestReplayRefuses(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		write(t, path, text)
+		return path
+	}
+	good := file("good", "# venue binance-spot\n1 text {\"u\":1,\"s\":\"BTCUSDT\",\"b\":\"1.0\",\"B\":\"1\",\"a\":\"2\",\"A\":\"1\"}\n")
+	f := func(venue, path string, want ...string) {
+		t.Helper()
+		_, err := replayFiles(t, venue, path)
+		if !errors.Is(err, ErrInput) {
+			t.Errorf("%s: want a refusal, have %v", filepath.Base(path), err)
+			return
+		}
+		for _, part := range want {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%s: %q does not say %q", filepath.Base(path), err, part)
+			}
+		}
+	}
+	f("nowhere", good, `"nowhere"`, "binance-spot", "binance-usdm")
+	f("", file("other", "# venue kraken\n1 text {}\n"), `"kraken"`, "binance-spot")
+	f("", file("untold", "1 text {}\n"), "cannot tell its venue", "--venue")
+	f("", file("elsewhere", "1 open wss://ws.example.com/x\n2 text {}\n"), "wss://ws.example.com/x", "--venue")
+	f("", filepath.Join(dir, "missing"), "missing", "no such file")
+	f("", dir, "directory")
+	f("", file("garbage", strings.Repeat("\x00\xff no capture at all\n", 50)), "no capture", "line 1")
+	f("binance-spot", file("garbage", strings.Repeat("\x00\xff no capture at all\n", 50)), "no capture", "line 1")
+	f("", file("zipped", "\x1f\x8bthis is no gzip at all"), "gzip")
+	f("binance-coinm", file("foreign", "1 text {\"channel\":\"book\"}\n2 text {\"channel\":\"book\"}\n"), "no market data", "--venue")
+}
+
+// An empty capture is that of a session in which nothing came.
+func TestReplayOfNothing(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{"empty": "", "comments": "# venue binance-spot\n# line public-0\n", "opened": "1 open wss://fstream.binance.com/public/stream\n2 close stopped\n"} {
+		path := filepath.Join(t.TempDir(), name)
+		write(t, path, text)
+		report, err := replayFiles(t, "", path)
+		if err != nil || report.Frames != 0 || len(report.Instruments) != 0 {
+			t.Errorf("%s: %+v, %v", name, report, err)
+		}
+	}
+}
+
+// A capture whose end is missing, as after a crash, is read to its last whole line.
+func TestReplayOfATruncatedCapture(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(testdata.Dir(t), "captures", "binance-spot-btcusdt-20240808.gz")
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := filepath.Join(t.TempDir(), "cut.gz")
+	write(t, cut, string(whole[:len(whole)/3]))
+	report, err := replayFiles(t, "", cut)
+	if err != nil || report.CaptureErrors != 0 || report.DecodeErrors != 0 {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	if report.Frames < 5000 || report.Frames > 25000 || len(report.Instruments) != 1 || !report.Instruments[0].Valid {
+		t.Errorf("%d frames, instruments %+v", report.Frames, report.Instruments)
+	}
+}
+
+// Sessions of other venues, and of older protocols, are refused, not misread.
+func TestReplayOfOtherVenuesSessions(t *testing.T) {
+	t.Parallel()
+	samples, err := filepath.Glob(filepath.Join(testdata.Dir(t), "captures", "*-sample.gz"))
+	if err != nil || len(samples) < 10 {
+		t.Fatalf("%d samples: %v", len(samples), err)
+	}
+	for _, path := range samples {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			t.Parallel()
+			_, err := replayFiles(t, "", path)
+			if !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), "binance-spot") {
+				t.Errorf("want a refusal that names the venues there are, have %v", err)
+			}
+			if !strings.HasPrefix(filepath.Base(path), "binance") {
+				_, err = replayFiles(t, "binance-spot", path)
+				if !errors.Is(err, ErrInput) {
+					t.Errorf("as binance-spot: want a refusal, have %v", err)
+				}
+			}
+		})
+	}
+	report, err := replayFiles(t, "binance-spot", filepath.Join(testdata.Dir(t), "captures", "binance-us-sample.gz"))
+	if err != nil || report.DecodeErrors != 0 || report.CaptureErrors != 0 || report.Frames == 0 || len(report.Instruments) == 0 {
+		t.Errorf("binance-us as binance-spot: %+v, %v", report, err)
+	}
+}
+
+// A replay that is told to stop says so.
+func TestReplayStops(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	path := filepath.Join(t.TempDir(), "one")
+	write(t, path, "# venue binance-spot\n1 text {}\n")
+	_, err := Replay(ctx, ReplayOptions{Config: DefaultConfig(), Logger: textLogger(t.Output()), Files: []string{path}})
+	if !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
