@@ -41,7 +41,8 @@ table() {
   awk '
     function show(x) {
       if (x == "-") return ""
-      if (x >= 10000) return sprintf("%dk", x / 1000 + 0.5)
+      if (x >= 100000) return sprintf("%dk", x / 1000 + 0.5)
+      if (x >= 10000) return sprintf("%.1fk", x / 1000)
       if (x >= 100) return sprintf("%d", x + 0.5)
       if (x == 0) return "0"
       return x < 0.01 ? sprintf("%.4f", x) : sprintf("%.2f", x)

@@ -90,6 +90,10 @@ func (s *Sync) State() (State, tick.Reason) { return s.state, s.reason }
 // IsValid reports whether the book is the venue's book at LastID.
 func (s *Sync) IsValid() bool { return s.state == Valid }
 
+// Joined reports whether the stream continues the book: a snapshot alone may
+// be older than it.
+func (s *Sync) Joined() bool { return s.joined }
+
 // LastID is the venue's id that the book is current at.
 func (s *Sync) LastID() uint64 { return s.lastID }
 

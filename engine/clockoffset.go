@@ -21,7 +21,9 @@ type clockOffset struct {
 func (c *clockOffset) observe(exchange, receive int64) {
 	d := exchange - receive
 	if receive >= c.halfEnd {
-		c.older, c.hasOld = c.newest, c.seen && receive < c.halfEnd+offsetWindow/2
+		// Also after a silence: the packet that ends it may be a late one, and is no
+		// estimate by itself.
+		c.older, c.hasOld = c.newest, c.seen
 		c.newest, c.seen = d, true
 		c.halfEnd = receive + offsetWindow/2
 		return

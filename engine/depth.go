@@ -28,6 +28,7 @@ func (in *instrument) onSnapshot(p []tick.Unit) {
 		in.BeforeDelta(d)
 	}
 	in.sync.Snapshot(p, in)
+	in.doubt()
 	if streamed {
 		in.AfterDelta(d)
 	}
@@ -67,6 +68,7 @@ func (in *instrument) AfterDelta(d *tick.Depth) {
 	}
 	c := &in.channels[tick.ChannelDepth.Index()]
 	c.lastTs = max(c.lastTs, ts)
+	in.deltaID = d.LastID
 	if in.quote.aheadSince != 0 && d.LastID >= in.quote.aheadID {
 		in.quote.aheadSince = 0
 	}
@@ -82,27 +84,27 @@ func (in *instrument) AfterDelta(d *tick.Depth) {
 // announceBook makes a change of validity visible: a row, a gap opened or
 // closed.
 func (in *instrument) announceBook() {
-	valid, x := in.sync.IsValid(), &in.sample
+	valid, x := in.believed(), &in.sample
 	c := &in.channels[tick.ChannelDepth.Index()]
-	if !valid {
+	if !in.sync.IsValid() {
 		in.flushSample()
 		_, reason := in.sync.State()
 		in.openGap(c, tick.ChannelDepth, reason)
 		in.quote.aheadSince = 0
 	}
+	changed := valid != x.announced
 	// Deltas that were spliced and then broke may have left rows that say valid
 	// behind the last that said invalid.
-	if valid == x.announced && valid == x.shown {
-		return
-	}
-	x.announced = valid
-	if valid && c.gap.open {
-		end := c.lastTs
-		if end <= c.gap.ts {
-			end = in.venueNow() // no delta joined yet: the snapshot alone made it valid
+	if changed || valid != x.shown {
+		x.announced = valid
+		if valid && c.gap.open {
+			end := c.lastTs
+			if end <= c.gap.ts {
+				end = in.venueNow() // no delta joined yet: the snapshot alone made it valid
+			}
+			in.closeGap(c, tick.ChannelDepth, end, lostUnknown, true)
 		}
-		in.closeGap(c, tick.ChannelDepth, end, lostUnknown, true)
+		in.writeBook(valid)
 	}
-	in.writeBook(valid)
-	in.announceBookQuote(valid)
+	in.announceBookQuote(valid, changed)
 }

@@ -27,6 +27,9 @@ func (in *instrument) openGap(c *channel, which tick.Channels, reason tick.Reaso
 	ts := c.lastTs
 	if ts == 0 {
 		ts = in.venueNow()
+		if resolution := int64(in.def.TradeResolution); resolution > 0 {
+			ts -= ts % resolution // as the times of the trades that are missed
+		}
 	}
 	c.gap = openGap{open: true, ts: ts, ord: c.ord.next(ts, 0), reason: reason}
 	in.counts.Gaps++

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -450,8 +449,4 @@ func seeded(t testing.TB) *rand.Rand {
 		}
 	})
 	return rand.New(rand.NewPCG(seed, 0))
-}
-
-func sortedKeys[K interface{ ~uint32 | ~uint64 | ~int64 }, V any](m map[K]V) []K {
-	return slices.Sorted(maps.Keys(m))
 }

@@ -42,7 +42,7 @@ func (in *instrument) appendState(dst []byte) []byte {
 	o, q, x := &in.offset, &in.quote, &in.sample
 	dst = append(dst, flag(o.seen), flag(o.hasOld), flag(q.written), flag(q.fromBook),
 		flag(x.pending), flag(x.sampled), flag(x.announced), flag(x.shown), byte(x.source))
-	for _, v := range []int64{in.silenceAt, o.halfEnd, o.newest, o.older,
+	for _, v := range []int64{in.silenceAt, in.doubtUntil, int64(in.deltaID), o.halfEnd, o.newest, o.older,
 		q.bid.Price, q.bid.Size, q.ask.Price, q.ask.Size, q.lastTs, q.aheadSince, int64(q.aheadID),
 		x.boundary, x.ts, int64(x.seq), x.receive, x.lastTs, int64(x.lastBids), int64(len(x.last))} {
 		dst = le.AppendUint64(dst, uint64(v))
@@ -62,7 +62,7 @@ func (in *instrument) appendState(dst []byte) []byte {
 func (o *ordinal) appendState(dst []byte) []byte {
 	le := binary.LittleEndian
 	dst = le.AppendUint64(le.AppendUint64(dst, uint64(o.ts)), o.seq)
-	return le.AppendUint32(dst, o.n)
+	return le.AppendUint32(le.AppendUint64(dst, uint64(o.estimate)), o.n)
 }
 
 func flag(b bool) byte {

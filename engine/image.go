@@ -45,7 +45,10 @@ func (s *Shard) takeImages(scratch []tick.Unit, publish func([]tick.Unit)) {
 func (in *instrument) image(x *Image) {
 	b := &in.sync.Book
 	_, reason := in.sync.State()
-	*x = Image{Instrument: in.def.ID, Valid: in.sync.IsValid(), Reason: reason, PriceDigits: in.priceDigits, SizeDigits: in.sizeDigits,
+	if in.sync.IsValid() && !in.sample.announced {
+		reason = in.channels[tick.ChannelDepth.Index()].gap.reason // doubted still
+	}
+	*x = Image{Instrument: in.def.ID, Valid: in.sample.announced, Reason: reason, PriceDigits: in.priceDigits, SizeDigits: in.sizeDigits,
 		ReceiveNanos: in.shard.now, OffsetNanos: in.offset.nanos(), LastID: in.sync.LastID(),
 		Bid: b.Bids.Best(), Ask: b.Asks.Best(), BidLevels: uint32(b.Bids.Len()), AskLevels: uint32(b.Asks.Len()),
 		Depth: in.sync.Counts.Applied, Quotes: in.counts.Quotes, Trades: in.counts.Trades,

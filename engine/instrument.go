@@ -41,8 +41,10 @@ type instrument struct {
 	depthTs     int64
 	depthSource tick.TimeSource
 
-	silenceAt int64 // receive time at which depth has been silent too long
-	counts    Counts
+	silenceAt  int64  // receive time at which depth has been silent too long
+	doubtUntil int64  // receive time at which a snapshot that no delta joined is believed
+	deltaID    uint64 // of the delta applied last; 0 = none, or no snapshot reached it
+	counts     Counts
 
 	key   int64 // in the heap of deadlines
 	place int
@@ -60,7 +62,7 @@ type Counts struct {
 
 func newInstrument(s *Shard, def tick.Instrument) *instrument {
 	in := &instrument{shard: s, def: def, priceDigits: def.PriceDigits, sizeDigits: def.SizeDigits,
-		sync: book.NewSync(def.Sync, def.PriceDigits, def.SizeDigits), indicatorDue: never, silenceAt: never}
+		sync: book.NewSync(def.Sync, def.PriceDigits, def.SizeDigits), indicatorDue: never, silenceAt: never, doubtUntil: never}
 	in.ids.contiguous = def.TradeIDs == tick.TradeIDContiguous
 	in.sample.init(&s.options)
 	in.indicators = in.newIndicators()
@@ -211,7 +213,7 @@ func (in *instrument) command() {
 
 // deadline is the receive time at which the instrument next wants to act.
 func (in *instrument) deadline() int64 {
-	at := min(in.silenceAt, in.quote.staleAt())
+	at := min(in.silenceAt, in.doubtUntil, in.quote.staleAt())
 	if venue := min(in.indicatorDue, in.sample.due()); venue != never {
 		at = min(at, saturatingSub(venue, in.offset.nanos()))
 	}
@@ -245,12 +247,18 @@ func (in *instrument) fire() {
 		in.sync.Invalidate(tick.ReasonStale)
 		in.announceBook()
 	}
+	if now >= in.doubtUntil {
+		in.endDoubt()
+	}
 	in.command()
 }
 
 func (in *instrument) stepClock(by int64) {
 	if in.silenceAt != never {
 		in.silenceAt += by
+	}
+	if in.doubtUntil != never {
+		in.doubtUntil += by
 	}
 	if in.quote.aheadSince != 0 {
 		in.quote.aheadSince += by
@@ -284,14 +292,30 @@ type ordinal struct {
 	ts  int64
 	seq uint64
 	n   uint32
+	// estimate is the ts of the last row at an estimated time. Such rows come
+	// between others of equal identity, have seq 0, and lie behind all before
+	// them, so that their own ordinal is 0.
+	estimate int64
 }
 
 // next returns the ordinal of a row with this ts and seq.
 func (o *ordinal) next(ts int64, seq uint64) uint32 {
-	if o.ts == ts && o.seq == seq {
+	switch {
+	case o.ts == ts && o.seq == seq:
 		o.n++
-	} else {
+	case seq == 0 && ts == o.estimate:
+		o.ts, o.seq, o.n = ts, seq, 1
+	default:
 		o.ts, o.seq, o.n = ts, seq, 0
 	}
 	return o.n
+}
+
+// of returns the ordinal of a row by the clock that its ts is of.
+func (o *ordinal) of(source tick.TimeSource, ts int64, seq uint64) uint32 {
+	if source == tick.TimeEstimate {
+		o.estimate = ts
+		return 0
+	}
+	return o.next(ts, seq)
 }

@@ -87,9 +87,9 @@ func (in *instrument) bookQuote(seq uint64, ts, receive int64, source tick.TimeS
 }
 
 // announceBookQuote does for them what a row of the book table does for it.
-func (in *instrument) announceBookQuote(valid bool) {
+func (in *instrument) announceBookQuote(valid, changed bool) {
 	q := &in.quote
-	if !q.fromBook || !valid && !q.written {
+	if !q.fromBook || valid && !changed || !valid && !q.written {
 		return
 	}
 	if valid {
@@ -103,7 +103,7 @@ func (in *instrument) writeQuote(valid bool, seq uint64, ts, receive int64, sour
 	q := &in.quote
 	r := in.newRow(tick.RowQuote, ts).QuoteRow()
 	r.Source, r.ReceiveNanos = source, receive
-	r.Seq, r.Ord = seq, q.ord.next(ts, seq)
+	r.Seq, r.Ord = seq, q.ord.of(source, ts, seq)
 	r.Bid, r.BidSize, r.Ask, r.AskSize = q.bid.Price, q.bid.Size, q.ask.Price, q.ask.Size
 	if valid {
 		r.Flags |= tick.RowValid

@@ -92,7 +92,7 @@ func (in *instrument) appendBookRow(valid bool, ts int64, seq uint64, source tic
 	r := p[0].BookRow()
 	r.Kind, r.Instrument, r.TsNanos, r.ReceiveNanos = tick.RowBook, in.def.ID, ts, receive
 	r.PriceDigits, r.SizeDigits = in.priceDigits, in.sizeDigits
-	r.Source, r.Seq, r.Ord = source, seq, x.ord.next(ts, seq)
+	r.Source, r.Seq, r.Ord = source, seq, x.ord.of(source, ts, seq)
 	r.Bids, r.LevelCount = uint16(bids), uint16(len(levels))
 	if valid {
 		r.Flags |= tick.RowValid

@@ -45,6 +45,8 @@ type connection struct {
 	firstDataAt int64      // market data of the present socket; 0 = none yet
 	heard       stat.Gauge // when anything last came; the talker reads it
 	dataAt      stat.Gauge // when market data last came; the talker reads it
+	pulse       pulse
+	dataPause   stat.Gauge // its limit; the talker reads it
 	notices     chan Notice
 }
 
@@ -100,6 +102,9 @@ func (c *connection) runOnce(ctx context.Context) (wait time.Duration) {
 		return 0
 	}
 	c.stats.Lost.Add(1)
+	quiet := reason == tick.ReasonSilence && clock.Nanos()-c.dataAt.Load() >= c.pulse.limit()
+	c.pulse.ended(quiet)
+	c.dataPause.Set(c.pulse.limit())
 	delivered := time.Duration(0)
 	if c.firstDataAt != 0 {
 		delivered = time.Duration(c.dataAt.Load() - c.firstDataAt)
@@ -111,7 +116,7 @@ func (c *connection) runOnce(ctx context.Context) (wait time.Duration) {
 	if !healthy || reason != tick.ReasonReconnect {
 		wait = c.backoff.next()
 	}
-	c.trouble.warn(troubleLost, clock.Nanos(), "connection ended", "reason", reason, "retry_in", wait, "error", err)
+	c.trouble.warn(troubleLost, clock.Nanos(), "connection ended", "reason", reason.String(), "retry_in", wait, "error", err)
 	return wait
 }
 
@@ -138,7 +143,7 @@ func (c *connection) serve(ctx context.Context, ws *websocket.Conn) (tick.Reason
 	c.dataAt.Set(now)
 	c.stats.Connects.Add(1)
 	c.stats.setState(LineUp, tick.ReasonNone)
-	c.options.Logger.Info("connected", "line", c.number, "connection", c.plan.Name)
+	c.trouble.log.Info("connected")
 	if c.recorder != nil {
 		c.recorder.open(now, c.plan.URL)
 	}
@@ -268,6 +273,8 @@ func (c *connection) take(now int64) {
 	if c.firstDataAt == 0 {
 		c.firstDataAt = now
 	}
+	c.pulse.beat(now - c.dataAt.Load())
+	c.dataPause.Set(c.pulse.limit())
 	c.dataAt.Set(now)
 	c.changes = c.session.seen(c.changes[:0], units, at)
 	c.out.Write(c.changes)
@@ -302,7 +309,7 @@ func (c *connection) notice(n Notice, at Stamp) {
 func (c *connection) fault(err error, now int64) {
 	f := faultOf(err)
 	c.stats.Faults[f].Add(1)
-	c.trouble.warn(int(f), now, "cannot use a frame", "fault", f, "ordinal", c.ordinal, "frame", excerpt(c.frame), "error", err)
+	c.trouble.warn(int(f), now, "cannot use a frame", "fault", f.String(), "ordinal", c.ordinal, "frame", excerpt(c.frame), "error", err)
 }
 
 // talker owns all writes to a socket, except pongs, which the library sends
@@ -320,6 +327,7 @@ func (t *talker) run(ctx context.Context, ended <-chan struct{}) tick.Reason {
 	defer timer.Stop()
 	for {
 		now := clock.Nanos()
+		t.dialogue.dataPause = t.c.dataPause.Load()
 		s := t.dialogue.next(now, t.c.heard.Load(), t.c.dataAt.Load())
 		var event <-chan time.Time
 		switch s.do {

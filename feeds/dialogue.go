@@ -24,7 +24,8 @@ type dialogue struct {
 	movedAt    int64 // when a request was last sent or answered
 	mayWriteAt int64
 	pingedAt   int64
-	leaving    bool // the venue announced that it will close the socket
+	leaving    bool  // the venue announced that it will close the socket
+	dataPause  int64 // how long market data may pause; 0 = for ever
 }
 
 // step is what to do next.
@@ -82,6 +83,9 @@ func (d *dialogue) next(now, heard, data int64) step {
 	if d.pingAfter > 0 && now-heard >= 2*d.pingAfter {
 		return step{do: doHangUp, reason: tick.ReasonSilence}
 	}
+	if d.dataPause > 0 && now-data >= d.dataPause {
+		return step{do: doHangUp, reason: tick.ReasonSilence}
+	}
 	answerBy := max(d.movedAt, data) + d.ackWithin
 	if d.unsettled > 0 && now >= answerBy {
 		return step{do: doHangUp, reason: tick.ReasonSilence}
@@ -116,6 +120,9 @@ func (d *dialogue) next(now, heard, data int64) step {
 		if now < pingAt {
 			at(pingAt)
 		}
+	}
+	if d.dataPause > 0 {
+		at(data + d.dataPause)
 	}
 	if d.unsettled > 0 {
 		at(answerBy)

@@ -56,9 +56,9 @@ func (v *View) text() string {
 	for _, h := range v.Header {
 		b.WriteString(h + "\n")
 	}
-	fmt.Fprintf(&b, "\n%-14s %-12s %8s  %-14s %14s %14s  %9s %5s  %s\n", "VENUE", "SYMBOL", "MSG/S", "BOOK", "BID", "ASK", "LAG", "GAPS", "LAST 1s BAR (open high low close volume)")
+	fmt.Fprintf(&b, "\n%-14s %-13s %8s  %-14s %14s %14s  %9s %5s  %s\n", "VENUE", "SYMBOL", "MSG/S", "BOOK", "BID", "ASK", "LAG", "GAPS", "LAST 1s BAR (open high low close volume)")
 	for _, l := range v.Instruments {
-		fmt.Fprintf(&b, "%-14s %-12s %8.0f  %-14s %14s %14s  %9s %5d  %s\n",
+		fmt.Fprintf(&b, "%-14s %-13s %8.0f  %-14s %14s %14s  %9s %5d  %s\n",
 			l.Venue, l.Symbol, l.PerSecond, l.Book, l.Bid, l.Ask, short(l.Lag), l.Gaps, l.LastBar)
 	}
 	fmt.Fprintf(&b, "\n%-34s %10s %10s %10s %12s\n", "STAGE", "P50", "P99", "MAX", "COUNT")

@@ -24,9 +24,9 @@ func sampleView() *View {
 
 const sampleText = `console: http://127.0.0.1:9000/
 
-VENUE          SYMBOL          MSG/S  BOOK                      BID            ASK        LAG  GAPS  LAST 1s BAR (open high low close volume)
-binance-spot   BTCUSDT          1234  valid                61799.78       61799.79     1.23ms     2  61799 61800 61798 61799.78 0.51
-binance-coinm  BTCUSD_261225        0  quote-differ                -              -  -1h0m0s     0  -
+VENUE          SYMBOL           MSG/S  BOOK                      BID            ASK        LAG  GAPS  LAST 1s BAR (open high low close volume)
+binance-spot   BTCUSDT           1234  valid                61799.78       61799.79     1.23ms     2  61799 61800 61798 61799.78 0.51
+binance-coinm  BTCUSD_261225        0  quote-differ                -              -    -1h0m0s     0  -
 
 STAGE                                     P50        P99        MAX        COUNT
 socket read to shard                    999ns    12.35µs      2.35s           17

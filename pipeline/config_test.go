@@ -191,6 +191,8 @@ func TestFaults(t *testing.T) {
 		`t.yaml:1:56: feeds[0].symbols[3]: "A" of binance-spot is listed already, as feeds[0].symbols[0]; remove one`)
 	f("feeds: [{venue: binance-spot, symbols: [A]}, {venue: binance-usdm, symbols: [A]}, {venue: binance-spot, symbols: [A]}]",
 		`t.yaml:1:115: feeds[2].symbols[0]: "A" of binance-spot is listed already, as feeds[0].symbols[0]; remove one`)
+	f("feeds: [{venue: binance-spot, symbols: [AB, ab]}]",
+		`t.yaml:1:45: feeds[0].symbols[1]: "ab" of binance-spot is listed already, as feeds[0].symbols[0]; remove one`)
 	f("feeds: [{venue: binance-spot, symbols: ['A, B']}]",
 		`t.yaml:1:41: feeds[0].symbols[0]: "A, B" is no symbol; write each symbol as an element of its own`)
 	f("feeds: [{venue: binance-spot, symbols: [A], channels: [trade, depth, depth]}]",

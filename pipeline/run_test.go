@@ -62,31 +62,37 @@ var stormVenues = []sim.Venue{
 	{Name: sim.BinanceCOINM, Symbols: []sim.Symbol{{Name: "BTCUSD_PERP"}, {Name: "ETHUSD_PERP"}}},
 }
 
-// storm lets every kind of fault strike every venue, spot less often.
+// enders are the faults that end a connection. After a few of them in a row a
+// feed waits long before it connects again, so that each venue meets only some.
+var enders = []sim.FaultKind{sim.FaultHalfOpen, sim.FaultShutdown, sim.FaultDisconnect, sim.FaultClose, sim.FaultHuge, sim.FaultBomb}
+
+// storm lets every kind of fault strike, in an order of the seed's.
 func storm(l *lab, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	kinds := sim.FaultKinds()
+	random.Shuffle(len(kinds), func(a, b int) { kinds[a], kinds[b] = kinds[b], kinds[a] })
 	for i := range kinds {
 		for v, venue := range stormVenues {
-			if i == 0 {
-				random.Shuffle(len(kinds), func(a, b int) { kinds[a], kinds[b] = kinds[b], kinds[a] })
-			}
 			f := sim.Fault{Kind: kinds[(i+7*v)%len(kinds)], Venue: venue.Name, Count: 1 + random.IntN(3)}
+			if ender := slices.Index(enders, f.Kind); ender >= 0 && (ender+v)%2 == 0 || venue.Name == sim.BinanceSpot && random.IntN(2) == 0 {
+				continue
+			}
 			switch f.Kind {
-			case sim.FaultHalfOpen, sim.FaultShutdown, sim.FaultDisconnect, sim.FaultClose, sim.FaultHuge, sim.FaultBomb:
-				if venue.Name == sim.BinanceSpot && random.IntN(3) > 0 {
-					continue
-				}
+			case sim.FaultHalfOpen, sim.FaultShutdown:
+				f.For = 500 * time.Millisecond
+			case sim.FaultHuge, sim.FaultBomb:
 				f.Count, f.Bytes = 1, 5<<20
-				f.For = 500 * time.Millisecond // half open, shutdown
 			case sim.FaultStaleDepth:
 				f.For = 1200 * time.Millisecond
-			case sim.FaultQuiet, sim.FaultSlow, sim.FaultRESTSlow:
+			case sim.FaultQuiet, sim.FaultSlow:
 				f.For = time.Duration(100+random.IntN(500)) * time.Millisecond
+			case sim.FaultRESTLimit, sim.FaultRESTError, sim.FaultRESTSlow, sim.FaultRESTGarbage:
+				f.Count = 1 // each makes the next attempt wait longer
+				f.For = 500 * time.Millisecond
 			}
 			l.inject(f)
 		}
-		l.awaitEvents(50 + random.Uint64N(100))
+		l.awaitEvents(20 + random.Uint64N(60))
 	}
 }
 

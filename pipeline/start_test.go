@@ -42,7 +42,7 @@ func (l *lab) run() (n checked) {
 // digits that are seen, and the data are right.
 func TestStartWithoutCatalog(t *testing.T) {
 	t.Parallel()
-	exchange := newExchange(t, sim.Options{Seed: 5, Levels: 60, Rate: 150, Venues: stormVenues})
+	exchange := newExchange(t, sim.Options{Seed: 5, Levels: 60, Rate: 400, Venues: stormVenues})
 	l := newLab(t, exchange, func(c *Config) {
 		c.Record.Dir = t.TempDir()
 		for i := range c.Feeds {
@@ -74,7 +74,7 @@ func TestStartWithASlowCatalog(t *testing.T) {
 	t.Parallel()
 	f := func(patience time.Duration, known bool) {
 		t.Helper()
-		exchange := newExchange(t, sim.Options{Seed: 6, Levels: 60, Rate: 150, Venues: stormVenues[1:2]})
+		exchange := newExchange(t, sim.Options{Seed: 6, Levels: 60, Rate: 400, Venues: stormVenues[1:2]})
 		if err := exchange.Inject(sim.Fault{Kind: sim.FaultRESTSlow, Venue: sim.BinanceUSDM, For: 600 * time.Millisecond}); err != nil {
 			t.Fatal(err)
 		}
@@ -91,7 +91,7 @@ func TestStartWithASlowCatalog(t *testing.T) {
 // A symbol that the venue does not have is left out, with a hint; the others run.
 func TestStartWithAnUnknownSymbol(t *testing.T) {
 	t.Parallel()
-	exchange := newExchange(t, sim.Options{Seed: 7, Levels: 60, Rate: 150, Venues: stormVenues[1:]})
+	exchange := newExchange(t, sim.Options{Seed: 7, Levels: 60, Rate: 400, Venues: stormVenues[1:]})
 	l := newLab(t, exchange, func(c *Config) {
 		c.Feeds[0].Symbols = append(c.Feeds[0].Symbols, "ETHUSDX")
 		c.Feeds[1].Symbols = []string{"DOGEUSD_PERP"}
@@ -120,7 +120,7 @@ func TestStartWithAnUnknownSymbol(t *testing.T) {
 func TestStartWithSymbolsInLowerCase(t *testing.T) {
 	t.Parallel()
 	for _, down := range []bool{false, true} {
-		exchange := newExchange(t, sim.Options{Seed: 8, Levels: 60, Rate: 150, Venues: stormVenues[1:2]})
+		exchange := newExchange(t, sim.Options{Seed: 8, Levels: 60, Rate: 400, Venues: stormVenues[1:2]})
 		l := newLab(t, exchange, func(c *Config) {
 			for i, symbol := range c.Feeds[0].Symbols {
 				c.Feeds[0].Symbols[i] = strings.ToLower(symbol)

@@ -75,12 +75,28 @@ Start with: tickproc demo
 Exit codes: 0 ok; 1 a check found a difference; 2 usage or configuration;
 3 a dependency is unreachable or rows were not delivered; 4 internal error.`,
 		SilenceUsage: true, SilenceErrors: true,
+		Args: knownCommand,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return errUsage{fmt.Errorf("%w (see %s --help)", err, c.CommandPath())}
 	})
 	cmd.AddCommand(demoCommand(), runCommand(), checkCommand(), recordCommand(), replayCommand(), verifyCommand(), simCommand(), versionCommand())
 	return cmd
+}
+
+// knownCommand refuses what names no command: the library's own refusal could
+// not be told from an internal error.
+func knownCommand(c *cobra.Command, given []string) error {
+	if len(given) == 0 {
+		return nil
+	}
+	hint := "see " + c.CommandPath() + " --help"
+	c.SuggestionsMinimumDistance = 2
+	if similar := c.SuggestionsFor(given[0]); len(similar) > 0 {
+		hint = fmt.Sprintf("did you mean %q?", similar[0])
+	}
+	return errUsage{fmt.Errorf("unknown command %q; %s", given[0], hint)}
 }
 
 // args wraps cobra's argument checks, so that their errors exit as usage.

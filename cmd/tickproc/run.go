@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -11,7 +12,6 @@ import (
 
 func configFlag(c *cobra.Command) *string {
 	path := c.Flags().StringP("config", "c", "", "configuration file (required)")
-	c.MarkFlagRequired("config")
 	c.RegisterFlagCompletionFunc("config", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
 	})
@@ -19,6 +19,9 @@ func configFlag(c *cobra.Command) *string {
 }
 
 func loadConfig(path string) (*pipeline.Config, error) {
+	if path == "" {
+		return nil, errUsage{errors.New("which configuration? say -c FILE (see --help)")}
+	}
 	config, err := pipeline.Load(path, pipeline.Host{Venues: pipeline.Venues()})
 	if err != nil {
 		return nil, errUsage{err}

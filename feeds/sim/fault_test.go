@@ -297,6 +297,34 @@ func TestHugeFrames(t *testing.T) {
 	}
 }
 
+// A client that leaves at a frame beyond its limit has not read what follows,
+// even if the venue ends the connection before it sees that.
+func TestHugeFrameThatEndsTheClient(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, Options{Rate: 2000})
+	c := l.dial(BinanceSpot, "/ws/btcusdt@trade", dialer, func(ws *websocket.Conn) { ws.SetReadLimit(1 << 20) })
+	l.run(time.Second)
+	l.inject(Fault{Kind: FaultHuge, Venue: BinanceSpot, Bytes: 2 << 20})
+	l.run(time.Second)
+	_ = l.Inject(Fault{Kind: FaultDisconnect, Venue: BinanceSpot}) // unless it has left already
+	read := map[int64]bool{}
+	for _, id := range tradeIDs(t, c.all()) {
+		read[id] = true
+	}
+	c.Close()
+	l.Close()
+	doubtful := 0
+	for _, x := range l.truth(BinanceSpot, "BTCUSDT").Trades {
+		if x.Delivered > 0 && !read[x.ID] {
+			t.Errorf("trade %d counts as delivered and was not read", x.ID)
+		}
+		doubtful += int(x.Doubtful)
+	}
+	if len(read) == 0 || doubtful == 0 {
+		t.Errorf("%d read, %d doubtful", len(read), doubtful)
+	}
+}
+
 // A client that does not read is cut off; what it had in hand is doubtful.
 func TestSlowClientIsCutOff(t *testing.T) {
 	t.Parallel()

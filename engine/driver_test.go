@@ -1,0 +1,235 @@
+package engine
+
+import (
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"tickproc/internal/clock"
+	"tickproc/ringbuf"
+	"tickproc/tick"
+)
+
+// rig is a driver with its rings and somebody who reads its rows.
+type rig struct {
+	Driver
+	rows    outcome
+	reading sync.WaitGroup
+}
+
+func newRig(options Options, inputs int) *rig {
+	r := &rig{}
+	r.Waker = ringbuf.NewWaker(ringbuf.Park)
+	for range inputs {
+		in := ringbuf.New(4096)
+		in.SetWaker(r.Waker)
+		r.Inputs = append(r.Inputs, in)
+	}
+	r.Shard = NewShard(options)
+	r.Rows = ringbuf.New(1024)
+	reader := ringbuf.NewWaker(ringbuf.Park)
+	r.Rows.SetWaker(reader)
+	r.reading.Go(func() {
+		ready := func() bool { return r.Rows.Len() > 0 || r.Rows.Done() }
+		for {
+			rows := r.Rows.Poll()
+			if len(rows) == 0 && r.Rows.Done() {
+				return
+			}
+			r.rows.add(rows)
+			r.Rows.Release(len(rows))
+			reader.Wait(ready, 0)
+		}
+	})
+	return r
+}
+
+// finish ends the input as a replay does, and returns what came of it.
+func (r *rig) finish() outcome {
+	r.Shard.Finish()
+	r.Flush()
+	r.Rows.Close()
+	r.reading.Wait()
+	r.rows.hash = r.Shard.StateHash()
+	return r.rows
+}
+
+// produce writes packets into a ring, publishing at random, and closes it.
+func produce(random *rand.Rand, to *ringbuf.Ring, packets [][]tick.Unit) {
+	var backoff ringbuf.Backoff
+	for _, p := range packets {
+		for !to.Write(p) {
+			to.Publish()
+			backoff.Pause()
+		}
+		if random.IntN(20) == 0 {
+			to.Publish()
+		}
+	}
+	to.Close()
+}
+
+// A capture over several rings, at whatever pace: the order of the capture.
+func TestDriverMerge(t *testing.T) {
+	t.Parallel()
+	random := seeded(t)
+	tape := manyMarkets(t, random, 15*time.Second)
+	want := outcomeOf(tape, func() int { return 1 })
+	for range 3 {
+		lines := map[uint16][][]tick.Unit{}
+		for _, p := range packetsOf(tape) {
+			line := p[0].Header().Line
+			lines[line] = append(lines[line], p)
+		}
+		order := make([]uint16, 0, len(lines))
+		for line := range lines {
+			order = append(order, line)
+		}
+		slices.Sort(order)
+		r := newRig(everything, len(order))
+		r.Merge = true
+		var producing sync.WaitGroup
+		for i, line := range order {
+			seed := random.Uint64()
+			producing.Go(func() { produce(rand.New(rand.NewPCG(seed, 1)), r.Inputs[i], lines[line]) })
+		}
+		var log []tick.Unit
+		r.Log = func(batch []tick.Unit) { log = append(log, batch...) }
+		r.Run()
+		producing.Wait()
+		got := r.finish()
+		got.mustBe(t, "merged", want)
+		if !slices.Equal(log, tape) {
+			t.Error("the log is not the tape")
+		}
+		logged := outcomeOf(log, func() int { return 100 })
+		logged.mustBe(t, "the log again", want)
+		if n := r.Stats.Packets.Load(); n != uint64(len(packetsOf(tape))) {
+			t.Errorf("%d packets counted", n)
+		}
+	}
+}
+
+// Live, the order is what happened; the log of it gives the same again.
+func TestDriverLive(t *testing.T) {
+	t.Parallel()
+	random := seeded(t)
+	options := Options{Intervals: []time.Duration{time.Millisecond}, Grace: time.Millisecond, BookEvery: time.Millisecond}
+	const lines = 3
+	r := newRig(options, lines)
+	var batches [][]tick.Unit
+	r.Log = func(batch []tick.Unit) { batches = append(batches, slices.Clone(batch)) }
+	r.Commands = ringbuf.New(1 << 12)
+	r.Images = ringbuf.NewBroadcast(64, ImageUnits)
+	images := r.Images.Reader()
+	var producing sync.WaitGroup
+	for line := range uint16(lines) {
+		seed := random.Uint64()
+		producing.Go(func() { liveLine(rand.New(rand.NewPCG(seed, 2)), r.Inputs[line], line) })
+	}
+	running := make(chan struct{})
+	go func() { r.Run(); close(running) }()
+	producing.Wait()
+	// Everything is quiet: only the clock closes the last bars.
+	for deadline := time.Now().Add(30 * time.Second); r.Stats.Ticks.Load() == 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("no tick")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	for _, in := range r.Inputs {
+		in.Close()
+	}
+	<-running
+	got := r.finish()
+
+	var again outcome
+	s := NewShard(options)
+	for _, b := range batches {
+		s.Apply(b)
+		again.add(s.TakeRows())
+	}
+	s.Finish()
+	again.add(s.TakeRows())
+	again.hash = s.StateHash()
+	again.mustBe(t, "the log again", got)
+
+	commands := 0
+	eachRow(r.Commands.Poll(), func(row []tick.Unit) { commands++ })
+	if commands != lines {
+		t.Errorf("%d resync commands", commands)
+	}
+	message := make([]tick.Unit, ImageUnits)
+	if ok, _ := images.Next(message); !ok || ImageOf(message).Trades == 0 {
+		t.Errorf("image %v %+v", ok, *ImageOf(message))
+	}
+}
+
+// liveLine is one instrument on one connection, stamped as it is written.
+func liveLine(random *rand.Rand, to *ringbuf.Ring, line uint16) {
+	write := func(p []tick.Unit) {
+		var backoff ringbuf.Backoff
+		for !to.Write(p) {
+			to.Publish()
+			backoff.Pause()
+		}
+		to.Publish()
+	}
+	header := func() tick.Header {
+		now := clock.Nanos()
+		return tick.Header{Line: line, Instrument: uint32(line), ReceiveNanos: now, ExchangeNanos: now - int64(random.IntN(1e6))}
+	}
+	def := define(uint32(line), string(rune('A'+line)))
+	catalog, _ := tick.AppendCatalog(nil, header(), def)
+	write(catalog)
+	bid, ask := []tick.Level{{Price: 99, Size: 1}}, []tick.Level{{Price: 101, Size: 1}}
+	write(depthPacket(header(), tick.KindDepth, 1, 1, 0, bid, ask))
+	write(depthPacket(header(), tick.KindSnapshot, 0, 0, 0, bid, ask))
+	id := uint64(1)
+	for n := uint64(2); n < 3000; n++ {
+		bid[0].Size = 1 + int64(random.IntN(5))
+		write(depthPacket(header(), tick.KindDepth, n, n, n-1, bid, nil))
+		write(depthPacket(header(), tick.KindQuote, n, n, 0, bid, ask))
+		id += 1 + uint64(random.IntN(20)/19)
+		write(tradePacket(header(), id, tick.Level{Price: 100, Size: 1}))
+	}
+}
+
+// Nobody reads the rows for a while: the driver waits, counts it, and loses none.
+func TestDriverWaitsForItsReader(t *testing.T) {
+	t.Parallel()
+	random := seeded(t)
+	tape := manyMarkets(t, random, 2*time.Second)
+	want := outcomeOf(tape, func() int { return 1 })
+	r := &rig{}
+	r.Waker = ringbuf.NewWaker(ringbuf.Park)
+	in := ringbuf.New(2 * len(tape))
+	in.SetWaker(r.Waker)
+	r.Inputs, r.Shard, r.Rows, r.Merge = []*ringbuf.Ring{in}, NewShard(everything), ringbuf.New(64), true
+	produce(random, in, packetsOf(tape))
+	done := make(chan struct{})
+	go func() {
+		r.Run()
+		r.Shard.Finish()
+		r.Flush()
+		r.Rows.Close()
+		close(done)
+	}()
+	for blocked := false; !blocked; { // until it cannot go on
+		blocked = r.Rows.Len() > 32
+		time.Sleep(0)
+	}
+	for !r.Rows.Done() {
+		rows := r.Rows.Poll()
+		r.rows.add(rows)
+		r.Rows.Release(len(rows))
+	}
+	<-done
+	r.rows.hash = r.Shard.StateHash()
+	r.rows.mustBe(t, "slowly read", want)
+	if r.Stats.RowsBlockedNanos.Load() == 0 {
+		t.Error("no time blocked")
+	}
+}
