@@ -1,6 +1,10 @@
 package book
 
-import "tickproc/tick"
+import (
+	"encoding/binary"
+
+	"tickproc/tick"
+)
 
 // quoteMemory is how many of the venue's quotes are remembered until the
 // depth message with the same id arrives. Depth is batched over 100 ms and
@@ -82,4 +86,18 @@ func (c *QuoteCheck) Rescale(priceFactor, sizeFactor int64) {
 			l.Price, l.Size = price, size
 		}
 	}
+}
+
+// appendState appends what later comparisons depend on.
+func (c *QuoteCheck) appendState(dst []byte) []byte {
+	le := binary.LittleEndian
+	n := min(c.next, quoteMemory)
+	dst = le.AppendUint64(le.AppendUint64(dst, uint64(c.run)), n)
+	for i := c.next - n; i < c.next; i++ {
+		q := &c.quotes[i%quoteMemory]
+		for _, v := range [...]uint64{q.id, uint64(q.bid.Price), uint64(q.bid.Size), uint64(q.ask.Price), uint64(q.ask.Size)} {
+			dst = le.AppendUint64(dst, v)
+		}
+	}
+	return dst
 }

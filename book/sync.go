@@ -507,5 +507,5 @@ func (s *Sync) AppendState(dst []byte) []byte {
 			}
 		}
 	}
-	return s.Book.AppendState(dst)
+	return s.Book.AppendState(s.Quotes.appendState(dst))
 }

@@ -106,6 +106,11 @@ func TestBookInvalidIsLatest(t *testing.T) {
 		 9.6 down BTC depth disconnect
 			> book BTC 15.300 seq=4 99x2 98x1 | 101x1
 			> book BTC 15.300000001 seq=0 99x2 98x1 | 101x1 invalid est
+		 9.7 up BTC depth
+		 9.7 depth BTC 10..10 99x4 @11.0
+		 9.8 depth BTC 12..12 99x5 @12.5
+		 9.9 snapshot BTC 9 98x1 | 101x1            // again, but far behind those rows
+			> book BTC 11.000 seq=10 99x4 98x1 | 101x1
 	`)
 }
 

@@ -172,7 +172,8 @@ func TestStateHash(t *testing.T) {
 	f("9.1 trade BTC 7 100x1\n9.2 trade BTC 6 100x1 @9.1", "9.1 trade BTC 6 100x1\n9.2 trade BTC 7 100x1 @9.1")
 	f("9.1 down BTC trades silence", "9.1 down BTC trades disconnect")
 	f("9.1 quote BTC 1 99x1 101x1", "9.1 quote BTC 1 99x1 101x2")
-	f("9.1 quote BTC 5 99x1 101x1", "9.2 quote BTC 5 99x1 101x1 @9.1") // stale later
+	f("9.1 quote BTC 5 99x1 101x1", "9.2 quote BTC 5 99x1 101x1 @9.1")                                                    // stale later
+	f("9.1 quote BTC 5 99x1 101x1\n9.2 quote BTC 6 99x1 101x1", "9.1 quote BTC 5 99x1 101x1\n9.2 quote BTC 7 99x1 101x1") // meets another delta
 	f("9.1 depth BTC 2..2 98x1", "9.1 depth BTC 2..2 98x2")
 	f("9.1 depth BTC 2..2 98x1", "9.2 depth BTC 2..2 98x1 @9.1") // silent later
 	f("9.1 rescale BTC 0/0 line=2", "9.1 rescale BTC 0/0 line=3")

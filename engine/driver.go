@@ -15,6 +15,11 @@ import (
 // become free at least this often.
 const batchUnits = 4096
 
+// tickSlack is how long a deadline waits for packets that were stamped before
+// it and are not in their ring yet: a reader publishes a burst when it has
+// decoded it. A replay, which goes by stamps, would apply them before it.
+const tickSlack = int64(10 * time.Millisecond)
+
 // imageEvery is how often images are published, in receive time.
 const imageEvery = int64(50 * time.Millisecond)
 
@@ -204,7 +209,7 @@ func (d *Driver) idle() {
 		d.Waker.Wait(d.ready, 0)
 		return
 	}
-	now, deadline := clock.Nanos(), d.Shard.NextDeadline()
+	now, deadline := clock.Nanos()-tickSlack, d.Shard.NextDeadline()
 	if deadline <= now {
 		if d.readable() {
 			return

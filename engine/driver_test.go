@@ -2,6 +2,7 @@ package engine
 
 import (
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -120,7 +121,14 @@ func TestDriverLive(t *testing.T) {
 	const lines = 3
 	r := newRig(options, lines)
 	var batches [][]tick.Unit
-	r.Log = func(batch []tick.Unit) { batches = append(batches, slices.Clone(batch)) }
+	var first sync.Once
+	ticked := make(chan struct{})
+	r.Log = func(batch []tick.Unit) {
+		batches = append(batches, slices.Clone(batch))
+		if batch[0].KindOf() == tick.KindTick {
+			first.Do(func() { close(ticked) })
+		}
+	}
 	r.Commands = ringbuf.New(1 << 12)
 	r.Images = ringbuf.NewBroadcast(64, ImageUnits)
 	images := r.Images.Reader()
@@ -132,12 +140,10 @@ func TestDriverLive(t *testing.T) {
 	running := make(chan struct{})
 	go func() { r.Run(); close(running) }()
 	producing.Wait()
-	// Everything is quiet: only the clock closes the last bars.
-	for deadline := time.Now().Add(30 * time.Second); r.Stats.Ticks.Load() == 0; {
-		if time.Now().After(deadline) {
-			t.Fatal("no tick")
-		}
-		time.Sleep(time.Millisecond)
+	select { // all is quiet: only the clock closes the last bars
+	case <-ticked:
+	case <-time.After(time.Minute):
+		t.Fatal("no tick")
 	}
 	for _, in := range r.Inputs {
 		in.Close()
@@ -217,9 +223,8 @@ func TestDriverWaitsForItsReader(t *testing.T) {
 		r.Rows.Close()
 		close(done)
 	}()
-	for blocked := false; !blocked; { // until it cannot go on
-		blocked = r.Rows.Len() > 32
-		time.Sleep(0)
+	for r.Rows.Len() < r.Rows.Cap()/2 {
+		runtime.Gosched()
 	}
 	for !r.Rows.Done() {
 		rows := r.Rows.Poll()

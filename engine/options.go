@@ -16,9 +16,12 @@ type Options struct {
 	// Windows in the order in which rows name them; Grace, Lateness and Name are filled in.
 	Windows []indicators.WindowSpec
 
-	BookEvery    time.Duration // sampling of the book table; default 1 s
-	BookOnChange bool          // a book row at every change of the sampled levels instead
-	BookDepth    int           // levels a side in book rows; default 10
+	BookEvery time.Duration // sampling of the book table; default 1 s
+	// BookGrace is how long after its boundary a sample waits for the next message,
+	// which writes it, before a timer does; default Grace.
+	BookGrace    time.Duration
+	BookOnChange bool // a book row at every change of the sampled levels instead
+	BookDepth    int  // levels a side in book rows; default 10
 
 	// Silence: a book without a depth message for this long is not trusted; default 5 min.
 	Silence time.Duration
@@ -39,6 +42,9 @@ func (o *Options) EnsureDefaults() {
 		if *d.field == 0 {
 			*d.field = d.value
 		}
+	}
+	if o.BookGrace == 0 {
+		o.BookGrace = o.Grace
 	}
 	if o.BookDepth == 0 {
 		o.BookDepth = 10

@@ -1,8 +1,11 @@
 package engine
 
 import (
+	"slices"
 	"testing"
 	"time"
+
+	"tickproc/tick"
 )
 
 // A finer number comes: its line says so first, all state follows exactly, and
@@ -106,4 +109,100 @@ func TestRescaleOverflow(t *testing.T) {
 			> book BTC 10.400 seq=0 99x1 98x1 | 101x1 invalid est
 		13.0 tick
 	`)
+}
+
+// A tape on which one line turns finer, at any moment, while the others stay
+// coarse: the same decimals as if all had been fine from the beginning.
+func TestRescaledTape(t *testing.T) {
+	t.Parallel()
+	random := seeded(t)
+	for range 6 {
+		w := newWorld(t, random, everything, define(0, "BTC"))
+		w.run(8 * time.Second)
+		w.stop()
+		packets := packetsOf(w.tape)
+		line := uint16(1 + random.IntN(lineCount-1))
+		prices, sizes := random.IntN(len(packets)), random.IntN(len(packets)) // when they turn finer
+		if random.IntN(2) == 0 {
+			prices = sizes
+		}
+		var fine, mixed []tick.Unit
+		price, size := uint8(0), uint8(0) // of the line, on the mixed tape
+		for i, p := range packets {
+			h := *p[0].Header()
+			if h.Kind == tick.KindCatalog {
+				mixed = append(mixed, p...)
+				def := p[0].Catalog().Definition()
+				def.PriceDigits, def.SizeDigits = 2, 3
+				q, _ := tick.AppendCatalog(nil, h, def)
+				fine = append(fine, q...)
+				continue
+			}
+			if i >= prices && price == 0 || i >= sizes && size == 0 {
+				if i >= prices {
+					price = 2
+				}
+				if i >= sizes {
+					size = 3
+				}
+				says := tick.Header{Line: line, Instrument: 0, ReceiveNanos: h.ReceiveNanos}
+				mixed = tick.AppendRescale(mixed, says, price, size)
+				fine = tick.AppendRescale(fine, says, 2, 3)
+			}
+			p = slices.Clone(p)
+			all := scaled(p, 2, 3)
+			if h.Line != line {
+				mixed = append(mixed, p...)
+			} else {
+				if h.Kind == tick.KindTrade && price > 0 && size > 0 {
+					all[0].Trade().Price += int64(i % 100)
+					all[0].Trade().Size += int64(i % 1000)
+				}
+				mixed = append(mixed, scaled(all, int(price)-2, int(size)-3)...)
+			}
+			fine = append(fine, all...)
+		}
+		if want, got := texts(fine), texts(mixed); !slices.Equal(got, want) {
+			t.Errorf("line %d, finer at %d and %d of %d:\n%s", line, prices, sizes, len(packets), diff(want, got))
+		}
+	}
+}
+
+// scaled is the packet with more digits, or fewer where none are lost.
+func scaled(p []tick.Unit, price, size int) []tick.Unit {
+	p = slices.Clone(p)
+	by := func(v *int64, digits int) {
+		if digits >= 0 {
+			*v *= tick.Pow10(uint8(digits))
+		} else {
+			*v /= tick.Pow10(uint8(-digits))
+		}
+	}
+	switch p[0].KindOf() {
+	case tick.KindTrade:
+		by(&p[0].Trade().Price, price)
+		by(&p[0].Trade().Size, size)
+	case tick.KindDepth, tick.KindSnapshot, tick.KindQuote:
+		levels := tick.Levels(p)
+		for i := range levels {
+			by(&levels[i].Price, price)
+			by(&levels[i].Size, size)
+		}
+	}
+	return p
+}
+
+// texts applies a tape and returns its rows and commands in words.
+func texts(tape []tick.Unit) (all []string) {
+	s := NewShard(everything)
+	s.Apply(tape)
+	s.Finish()
+	for _, units := range [][]tick.Unit{s.TakeRows(), s.TakeCommands()} {
+		eachRow(units, func(row []tick.Unit) {
+			if row[0].KindOf() != tick.KindCatalog {
+				all = append(all, rowText(row, "BTC"))
+			}
+		})
+	}
+	return all
 }

@@ -32,7 +32,7 @@ type sampler struct {
 }
 
 func (x *sampler) init(o *Options) {
-	x.every, x.grace, x.depth = int64(o.BookEvery), int64(o.Grace), o.BookDepth
+	x.every, x.grace, x.depth = int64(o.BookEvery), int64(o.BookGrace), o.BookDepth
 	x.top = make([]tick.Level, 2*o.BookDepth)
 	x.last = make([]tick.Level, 0, 2*o.BookDepth)
 	x.boundary = never

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"tickproc/tick"
 )
@@ -37,6 +38,16 @@ func TestSamples(t *testing.T) {
 		13.5 depth BTC 8..8 97x1         // 12.1 left nothing changed since 10.5
 		15.0 depth BTC 9..9 97x2
 			> book BTC 13.500 seq=8 99x5 97x1 | 101x1
+	`)
+	// The timer may be told to wait longer for the message that writes the row.
+	f(Options{BookGrace: 2 * time.Second}, `
+		10.5 depth BTC 2..2 99x2
+			> book BTC 9.000 seq=1 99x1 | 101x1
+		12.9 depth BTC 3..3 99x3
+			> book BTC 10.500 seq=2 99x2 | 101x1
+		14.999 tick
+		15.0 tick
+			> book BTC 12.900 seq=3 99x3 | 101x1
 	`)
 	// Beyond the depth that is sampled nothing changes.
 	f(Options{BookDepth: 1}, `

@@ -89,9 +89,13 @@ func TestTradeIDsManyHoles(t *testing.T) {
 			if v == idMissing && seen[id] {
 				t.Fatalf("%d was seen", id)
 			}
+			holes := len(ids.holes)
 			was, left := ids.fill(hole, id, false)
 			if v == idUnsure {
 				unsure++
+				if len(ids.holes) > holes {
+					t.Fatal("a guess was told apart")
+				}
 			}
 			if !seen[id] {
 				missing[gapOf[id]]--

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"testing"
 	"time"
 )
@@ -240,4 +241,24 @@ func TestTradeTimes(t *testing.T) {
 	if n := s.shard.Reports(0)[0].Counts.TimesOutside; n != 1 {
 		t.Errorf("%d times outside the window", n)
 	}
+}
+
+// So much is missing that it cannot all be told apart: a trade that may have
+// come before is written again, under its key, and not counted again.
+func TestTradeUnsure(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, secondBars, "trade")
+	s.tell("9.0 catalog BTC channels=trades")
+	at := func(id int) string { return fmt.Sprintf("10.5 trade BTC %d 100x1", id) }
+	for id := 1; id < 2*(holesMax+100); id += 2 {
+		s.shard.Apply(s.packet(at(id)))
+	}
+	s.take()
+	s.tell("10.6 trade BTC 5 100x1 @10.5\n> trade BTC 10.500 id=5 buy 100x1") // a second time
+	s.tell("10.6 trade BTC 6 100x1 @10.5\n> trade BTC 10.500 id=6 buy 100x1") // a first time
+	s.tell("10.6 trade BTC 1001 100x1 @10.5")                                 // a second time, and known
+	s.tell("10.6 trade BTC 1002 100x1 @10.5\n> trade BTC 10.500 id=1002 buy 100x1")
+	s.kinds = " bar "
+	n := holesMax + 100 + 1
+	s.tell(fmt.Sprintf("11.3 tick\n> bar BTC 1s 10.000 100 100 100 100 v=%d n=%d buy=%d sell=0 trades=%d rev=0", n, 100*n, n, n))
 }

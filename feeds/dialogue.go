@@ -2,6 +2,7 @@ package feeds
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"tickproc/tick"
@@ -22,6 +23,7 @@ type dialogue struct {
 	open       []bool
 	unsettled  int   // requests sent and neither acknowledged nor refused
 	movedAt    int64 // when a request was last sent or answered
+	refused    []refusal
 	mayWriteAt int64
 	pingedAt   int64
 	leaving    bool  // the venue announced that it will close the socket
@@ -35,6 +37,18 @@ type step struct {
 	reason tick.Reason   // doClose, doHangUp
 	wait   time.Duration // doWait; 0 = for an event
 }
+
+// refusal is a request to be sent again: a venue may be busy now and not later.
+type refusal struct {
+	request int
+	times   int
+	at      int64
+}
+
+const (
+	refusedMin = 30 * time.Second // doubled by every further refusal
+	refusedMax = 10 * time.Minute
+)
 
 type action uint8
 
@@ -67,10 +81,47 @@ func (d *dialogue) notice(n Notice, now int64) {
 			d.open[n.Request] = false
 			d.unsettled--
 			d.movedAt = now
+			d.settle(n, now)
 		}
 	case NoticeReconnect:
 		d.leaving = true
 	}
+}
+
+// settle remembers a refused request, and forgets one that was accepted at last.
+func (d *dialogue) settle(n Notice, now int64) {
+	i := slices.IndexFunc(d.refused, func(r refusal) bool { return r.request == n.Request })
+	switch {
+	case n.Kind == NoticeAck && i >= 0:
+		d.refused = slices.Delete(d.refused, i, i+1)
+	case n.Kind == NoticeRefused:
+		if i < 0 {
+			i = len(d.refused)
+			d.refused = append(d.refused, refusal{request: n.Request})
+		}
+		r := &d.refused[i]
+		r.at = now + int64(min(refusedMin<<min(r.times, 10), refusedMax))
+		r.times++
+	}
+}
+
+// again returns the refused request that is due first, and when; nil if none waits.
+func (d *dialogue) again() *refusal {
+	var first *refusal
+	for i := range d.refused {
+		if r := &d.refused[i]; !d.open[r.request] && (first == nil || r.at < first.at) {
+			first = r
+		}
+	}
+	return first
+}
+
+// send returns the step that sends request i.
+func (d *dialogue) send(i int, now int64) step {
+	d.open[i] = true
+	d.unsettled++
+	d.movedAt, d.mayWriteAt = now, now+d.pause
+	return step{do: doSend, text: d.requests[i].Text}
 }
 
 // next returns what to do now. heard is when anything last came from the
@@ -96,17 +147,18 @@ func (d *dialogue) next(now, heard, data int64) step {
 		d.pingedAt = now
 		return step{do: doPing}
 	}
+	again := d.again()
 	if now >= d.mayWriteAt {
 		if pingDue {
 			d.pingedAt, d.mayWriteAt = now, now+d.pause
 			return step{do: doSend, text: d.pingText}
 		}
 		if d.sent < len(d.requests) {
-			d.open[d.sent] = true
-			d.unsettled++
 			d.sent++
-			d.movedAt, d.mayWriteAt = now, now+d.pause
-			return step{do: doSend, text: d.requests[d.sent-1].Text}
+			return d.send(d.sent-1, now)
+		}
+		if again != nil && now >= again.at {
+			return d.send(again.request, now)
 		}
 	}
 
@@ -129,6 +181,9 @@ func (d *dialogue) next(now, heard, data int64) step {
 	}
 	if pingDue || d.sent < len(d.requests) {
 		at(d.mayWriteAt)
+	}
+	if again != nil {
+		at(max(again.at, d.mayWriteAt))
 	}
 	if until == 1<<63-1 {
 		return step{do: doWait}

@@ -60,9 +60,40 @@ func TestRequestsArePaced(t *testing.T) {
 	k.notice(NoticeAck, 0) // twice is once
 	k.expect("wait 200ms")
 	k.expect("send sub 2")
-	k.notice(NoticeRefused, 1)
+	k.notice(NoticeAck, 1)
 	k.notice(NoticeAck, 2)
 	k.notice(NoticeAck, 17)
+	k.expect("wait for an event")
+}
+
+// What is refused now may be accepted later.
+func TestRefusedRequestIsSentAgain(t *testing.T) {
+	k := newTalk(t, Profile{MessageInterval: 200 * time.Millisecond}, 2)
+	k.expect("send sub 0")
+	k.notice(NoticeRefused, 0)
+	k.expect("wait 200ms")
+	k.expect("send sub 1")
+	k.notice(NoticeAck, 1)
+	k.expect("wait 29.8s")
+	k.expect("send sub 0")
+	k.notice(NoticeRefused, 0)
+	k.notice(NoticeRefused, 0) // twice is once
+	k.expect("wait 1m0s")
+	k.expect("send sub 0")
+	k.expect("wait 10s") // for the answer
+	k.expect("hang up silence")
+
+	k = newTalk(t, Profile{}, 1)
+	k.expect("send sub 0")
+	k.notice(NoticeRefused, 0)
+	for _, wait := range []string{"30s", "1m0s", "2m0s", "4m0s", "8m0s", "10m0s", "10m0s"} {
+		k.expect("wait " + wait)
+		k.expect("send sub 0")
+		k.notice(NoticeRefused, 0)
+	}
+	k.expect("wait 10m0s")
+	k.expect("send sub 0")
+	k.notice(NoticeAck, 0)
 	k.expect("wait for an event")
 }
 

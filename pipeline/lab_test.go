@@ -113,6 +113,9 @@ func newLab(t *testing.T, exchange *sim.Exchange, edit func(*Config)) *lab {
 	t.Cleanup(func() {
 		cancel()
 		<-l.stopped
+		if t.Failed() {
+			t.Logf("faults: %+v\nlog:\n%s", exchange.FaultLog(), l.log)
+		}
 	})
 	return l
 }
@@ -266,7 +269,7 @@ func checkTruth(t *testing.T, l *ledger, truth *sim.Truth) (n checked) {
 			case within(gaps, at):
 				n.inGaps++
 			case truth.SubscribedMs[0] != 0 && want.TimeMs >= truth.SubscribedMs[0]:
-				wrong("trade %d at %d is neither stored nor in a gap: %v", want.ID, want.TimeMs, gaps)
+				wrong("trade %+v is neither stored nor in a gap: %v, subscribed at %d", want, gaps, truth.SubscribedMs[0])
 			}
 			continue
 		}

@@ -18,11 +18,17 @@ func DefaultConfig() *Config {
 	return c
 }
 
+// bookGrace is the least time that a sample of a book waits for the next
+// message. A busy book never waits for it, and a quiet one is no other book in
+// the meantime; but a timer that fires while messages are still on their way
+// writes a row that a replay, to which they are in time, does not.
+const bookGrace = 2 * time.Second
+
 // engineOptions is what of a configuration decides a shard's output.
 func (c *Config) engineOptions() engine.Options {
 	o := engine.Options{
 		Grace: c.Bars.Grace.Std(), Lateness: c.Bars.Lateness.Std(), Carry: c.Bars.Empty == "carry",
-		BookEvery: c.Book.Every.Std(), BookOnChange: c.Book.OnChange, BookDepth: c.Book.Depth,
+		BookEvery: c.Book.Every.Std(), BookGrace: max(bookGrace, c.Bars.Grace.Std()), BookOnChange: c.Book.OnChange, BookDepth: c.Book.Depth,
 		Silence: c.Limits.Silence.Std(), Stale: c.Limits.Stale.Std(), ClockWindow: c.Limits.ClockWindow.Std(),
 	}
 	for _, interval := range c.Bars.Intervals {

@@ -25,6 +25,9 @@ func TestReplayGivesTheExpectedAnswers(t *testing.T) {
 	for _, path := range expected {
 		name := strings.TrimSuffix(filepath.Base(path), ".json")
 		t.Run(name, func(t *testing.T) {
+			if testing.Short() && !strings.HasPrefix(name, "binance-spot") {
+				t.Skip("the others take long under the race detector")
+			}
 			t.Parallel()
 			text, err := os.ReadFile(path)
 			if err != nil {

@@ -48,13 +48,17 @@ func Run(ctx context.Context, o RunOptions) error {
 	}
 	database.Start()
 	o.Logger.Info("starting", "version", o.Version, "instance", o.Config.Instance, "questdb", maskURL(o.Config.QuestDB.URL))
-	err = serve(ctx, o, database, database)
+	return serve(ctx, o, database, database)
+}
+
+// deliver waits until QuestDB has what was accepted, but not for ever.
+func deliver(ctx context.Context, database *questdb.Sink) error {
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
-	if e := database.Close(drain); e != nil {
-		err = errors.Join(err, fmt.Errorf("%w: %w", ErrDependency, e))
+	if err := database.Close(drain); err != nil {
+		return fmt.Errorf("%w: %w", ErrDependency, err)
 	}
-	return err
+	return nil
 }
 
 // checkTables refuses to start on tables that cannot take our rows.
@@ -83,15 +87,19 @@ func RecordOnly(ctx context.Context, o RunOptions) error {
 }
 
 // serve runs feeds, shards, writer and the metrics endpoint until ctx ends.
-func serve(ctx context.Context, o RunOptions, sink writer.Sink, database *questdb.Sink) error {
+func serve(ctx context.Context, o RunOptions, sink writer.Sink, database *questdb.Sink) (err error) {
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	serveCtx, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServing()
+	if database != nil {
+		// The endpoint still answers: it shows how the delivery goes on.
+		defer func() { err = errors.Join(err, deliver(ctx, database)) }()
+	}
 	s := newSystem(o.Config, o.Logger, sink)
 	if err := s.addFeeds(ctx); err != nil {
 		return err
 	}
-	var serving sync.WaitGroup
-	defer serving.Wait()
-	serveCtx, stopServing := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopServing() // the endpoint shows the drain too
 	if o.Config.Metrics.Listen != ListenNone {
 		registry := ops.NewRegistry()
 		s.register(registry, database)

@@ -38,6 +38,7 @@ func TestEveryFaultEndsInTheTruth(t *testing.T) {
 			l.awaitValid()
 			storm(l, seed)
 			l.awaitValid()
+			l.awaitEvents(1000)
 			l.finish()
 			for _, kind := range sim.FaultKinds() {
 				if !slices.ContainsFunc(exchange.FaultLog(), func(f sim.FaultRecord) bool { return f.Kind == kind }) {

@@ -46,8 +46,8 @@ type Truth struct {
 	Quotes                  []Quote // by id
 	// Forgotten counts trades older than Options.History that are not in Trades.
 	Forgotten uint64
-	// SubscribedMs is when a client first asked for each channel, in
-	// tick.AllChannels' order, ms since the epoch, the venue's clock; 0 = never.
+	// SubscribedMs is the first ms after a client first asked for each channel, in
+	// tick.AllChannels' order, since the epoch, the venue's clock; 0 = never.
 	SubscribedMs [tick.ChannelCount]int64
 	images       []image
 }

@@ -173,7 +173,8 @@ func (v *venue) subscribe(c *client, name string) {
 	i := channel.Index()
 	s.subscribers[i] = append(s.subscribers[i], subscription{c, name})
 	if s.truth.subscribedMs[i] == 0 {
-		s.truth.subscribedMs[i] = max(1, v.ms(v.now))
+		// Not the ms of the last step, which has trades that came before.
+		s.truth.subscribedMs[i] = max(1, v.ms(v.now)+1)
 	}
 }
 
