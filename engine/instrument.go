@@ -169,30 +169,33 @@ func (in *instrument) onUp(e *tick.ChannelEvent) {
 
 // onDown says that a channel ended.
 func (in *instrument) onDown(e *tick.ChannelEvent) {
-	c := &in.channels[e.Channel.Index()]
-	c.up = false
-	switch e.Channel {
-	case tick.ChannelTrades:
-		in.loseTrades(e.Reason)
-	case tick.ChannelQuotes:
-		in.loseQuotes(e.Reason)
-	case tick.ChannelDepth:
-		in.sync.Down(e.Reason)
-		in.silenceAt = never
-		in.announceBook()
+	in.channels[e.Channel.Index()].up = false
+	if e.Channel != tick.ChannelDepth {
+		in.loseEvents(e)
+		return
 	}
+	in.sync.Down(e.Reason)
+	in.silenceAt = never
+	in.announceBook()
 }
 
 // onGap says that the session knows of loss on a channel that is still up.
 func (in *instrument) onGap(e *tick.ChannelEvent) {
+	if e.Channel != tick.ChannelDepth {
+		in.loseEvents(e)
+		return
+	}
+	in.sync.Invalidate(e.Reason)
+	in.announceBook()
+}
+
+// loseEvents says that trades or quotes are not seen from the last good one on.
+func (in *instrument) loseEvents(e *tick.ChannelEvent) {
 	switch e.Channel {
 	case tick.ChannelTrades:
 		in.loseTrades(e.Reason)
 	case tick.ChannelQuotes:
 		in.loseQuotes(e.Reason)
-	case tick.ChannelDepth:
-		in.sync.Invalidate(e.Reason)
-		in.announceBook()
 	}
 }
 
