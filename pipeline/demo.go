@@ -67,7 +67,7 @@ func Demo(ctx context.Context, o DemoOptions) error {
 		return err
 	}
 
-	exchange, err := startExchange(ctx, o.Seed, o.Faults, nil)
+	exchange, err := startExchange(ctx, o.Seed, o.Faults)
 	if err != nil {
 		return err
 	}
@@ -91,14 +91,10 @@ func Demo(ctx context.Context, o DemoOptions) error {
 }
 
 // startExchange starts simulated exchanges of all venues.
-func startExchange(ctx context.Context, seed uint64, faults bool, addresses []string) (*sim.Exchange, error) {
+func startExchange(ctx context.Context, seed uint64, faults bool) (*sim.Exchange, error) {
 	options := sim.Options{Seed: seed, PingEvery: time.Second}
-	for i, venue := range Venues() {
-		v := sim.Venue{Name: venue}
-		if addresses != nil {
-			v.Address = addresses[i]
-		}
-		options.Venues = append(options.Venues, v)
+	for _, venue := range Venues() {
+		options.Venues = append(options.Venues, sim.Venue{Name: venue})
 	}
 	if faults {
 		options.Faults = demoFaults
@@ -300,7 +296,7 @@ func (d *demo) summary(s *system) {
 // Sim serves simulated exchanges until ctx ends, and prints a configuration
 // that connects to them.
 func Sim(ctx context.Context, out io.Writer, seed uint64, faults bool) error {
-	exchange, err := startExchange(ctx, seed, faults, nil)
+	exchange, err := startExchange(ctx, seed, faults)
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func TestDemoFindsADifference(t *testing.T) {
 	t.Parallel()
 	server := questdbserver.ForTest(t)
 	client := questdb.NewClient(server.URL(), questdb.Credentials{}, 20*time.Second)
-	exchange, err := startExchange(t.Context(), 2, true, nil)
+	exchange, err := startExchange(t.Context(), 2, true)
 	if err != nil {
 		t.Fatal(err)
 	}
