@@ -99,8 +99,11 @@ func (s *Sink) CheckSchema(ctx context.Context) error {
 	schema := s.newSchema()
 	defer schema.client.closeIdle()
 	for i := range s.lanes {
-		if err := schema.ensure(ctx, s.lanes[i].table); err != nil {
+		switch err := schema.ensure(ctx, s.lanes[i].table); {
+		case errors.Is(err, ErrSchema):
 			faults = append(faults, err)
+		case err != nil:
+			return fmt.Errorf("no answer from QuestDB at %s: %w", s.o.URL, err) // nor for the other tables
 		}
 	}
 	return errors.Join(faults...)
