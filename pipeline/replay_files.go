@@ -44,6 +44,7 @@ type venueTable struct {
 	adapter     feeds.Adapter
 	catalog     map[string]tick.Instrument // from a recorded catalog
 	instruments map[string]*tick.Instrument
+	told        bool // some connection's subscriptions are recorded
 }
 
 // countingFile counts what was read, for progress, on whatever goroutine.
@@ -132,6 +133,9 @@ func (r *replay) setVenue(f *replayFile, name string) error {
 	l.venue = v
 	l.table = feeds.NewTable(nil)
 	l.table.Discover = func(symbol string) *feeds.Entry {
+		if l.ours && v.told && v.instruments[symbol] == nil {
+			return nil // a damaged frame: live, nobody had subscribed it either
+		}
 		in := r.introduce(l, symbol, tick.ChannelTrades|tick.ChannelQuotes|tick.ChannelDepth)
 		return &feeds.Entry{Symbol: in.Symbol, ID: in.ID, PriceDigits: in.PriceDigits, SizeDigits: in.SizeDigits}
 	}

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -121,4 +122,30 @@ func TestReplayStops(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
+}
+
+// A damaged frame may name a symbol that nobody subscribed. In our own
+// recordings it is an error, as it was live; elsewhere subscriptions may be
+// missing and the symbol is taken at its word.
+func TestReplayOfASymbolThatNobodySubscribed(t *testing.T) {
+	t.Parallel()
+	const session = `# venue binance-spot
+%s1723161255000000000 open wss://stream.binance.com:9443/stream?streams=btcusdt@trade
+1723161255000000001 text {"stream":"btcusdt@trade","data":{"e":"trade","E":1723161255000,"s":"BTCUSDT","t":1,"p":"1.0","q":"1.0","T":1723161255000,"m":true,"M":true}}
+1723161255000000002 text {"stream":"btcusdt@trade","data":{"e":"trade","E":1723161255000,"s":"BTCUSDX","t":1,"p":"1.0","q":"1.0","T":1723161255000,"m":true,"M":true}}
+`
+	f := func(line string, wantInstruments int, wantErrors uint64) {
+		t.Helper()
+		path := filepath.Join(t.TempDir(), "session")
+		write(t, path, fmt.Sprintf(session, line))
+		report, err := replayFiles(t, "", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(report.Instruments) != wantInstruments || report.DecodeErrors != wantErrors {
+			t.Errorf("line %q: %d instruments, %d errors, want %d, %d", line, len(report.Instruments), report.DecodeErrors, wantInstruments, wantErrors)
+		}
+	}
+	f("# line public-0\n# first_ordinal 1\n", 1, 1)
+	f("", 2, 0)
 }

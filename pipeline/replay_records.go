@@ -216,6 +216,7 @@ func (r *replay) ask(l *replayLine, streams []feeds.Stream) []feeds.Stream {
 	}
 	for _, s := range streams {
 		r.introduce(l, s.Symbol, channels[s.Symbol])
+		l.venue.told = true
 	}
 	return streams
 }
