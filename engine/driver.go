@@ -60,8 +60,6 @@ type DriverStats struct {
 	Wait stat.Histogram
 	// Apply is the time of a batch divided by its packets, counted once a packet.
 	Apply stat.Histogram
-	// NowNanos is logical now.
-	NowNanos stat.Gauge
 }
 
 // Run applies packets until every input is closed and empty. The caller then
@@ -137,11 +135,7 @@ func (d *Driver) apply(batch []tick.Unit) {
 	if d.Log != nil {
 		d.Log(batch)
 	}
-	d.Shard.Apply(batch)
-	packets := uint64(0)
-	for rest := batch; len(rest) > 0; rest = rest[tick.PacketUnits(&rest[0]):] {
-		packets++
-	}
+	packets := uint64(d.Shard.Apply(batch))
 	d.Stats.Packets.Add(packets)
 	d.Stats.Batches.Add(1)
 	if !d.Merge {
@@ -162,7 +156,6 @@ func (d *Driver) Flush() {
 func (d *Driver) publishImages(always bool) {
 	if now := d.Shard.Now(); d.Images != nil && (always || now >= d.imagesAt) {
 		d.imagesAt = now + imageEvery
-		d.Stats.NowNanos.Set(now)
 		d.Shard.takeImages(d.imageUnits, d.Images.Publish)
 	}
 }

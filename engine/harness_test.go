@@ -43,7 +43,6 @@ type story struct {
 	of    map[uint32]string
 	scale map[place][2]uint8
 	kinds string // rows that are shown, "" = all
-	said  []string
 }
 
 // place is an instrument on a line: what a scale belongs to.

@@ -4,6 +4,4 @@ package engine
 
 import "testing"
 
-const underRace = false
-
 func skipUnderRace(*testing.T) {}

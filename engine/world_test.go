@@ -329,8 +329,3 @@ func (m *market) answer(epoch uint64) {
 	packet := depthPacket(m.header(lineREST), tick.KindSnapshot, id, id, epoch, b.bids, b.asks)
 	m.fly(lineREST, 5*time.Millisecond+time.Duration(r.IntN(int(800*time.Millisecond))), packet, func() {})
 }
-
-// marketOf returns the market of an instrument.
-func (w *world) marketOf(instrument uint32) *market {
-	return w.markets[slices.IndexFunc(w.markets, func(m *market) bool { return m.def.ID == instrument })]
-}

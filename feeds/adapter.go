@@ -92,10 +92,9 @@ type Request struct {
 
 // Profile holds a venue's limits and timings. Zero means none.
 type Profile struct {
-	StreamsPerConnection int
-	MessageInterval      time.Duration // between two messages that we send on a socket
-	ConnectInterval      time.Duration // between two connects to the venue
-	Life                 time.Duration // the venue closes a socket of this age; we reconnect ahead of it
+	MessageInterval time.Duration // between two messages that we send on a socket
+	ConnectInterval time.Duration // between two connects to the venue
+	Life            time.Duration // the venue closes a socket of this age; we reconnect ahead of it
 	// PingEvery: we ping when nothing came for this long, and give the socket up when
 	// another PingEvery passes in silence. PingText nil = a websocket ping.
 	PingEvery time.Duration
@@ -106,9 +105,6 @@ type Profile struct {
 	FrameLimit int64
 	// BodyLimit bounds a REST body in bytes.
 	BodyLimit int64
-	// Digits that prices and sizes get beyond the catalog's tick and lot are none;
-	// WireResolution is what the venue's websocket trade times are cut to.
-	WireResolution time.Duration
 }
 
 // Stamp says when and where a frame came in.

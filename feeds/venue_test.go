@@ -158,14 +158,13 @@ func subscriptions(symbols ...string) []Subscription {
 
 // rig runs a feed against handlers and shows what reaches the shard.
 type rig struct {
-	t       *testing.T
-	feed    *Feed
-	waker   *ringbuf.Waker
-	rings   []*ringbuf.Ring // by line
-	outputs OutputOptions
-	seen    []string // every packet, as text
-	stamps  []tick.Header
-	stop    func() // ends the feed and waits for it
+	t      *testing.T
+	feed   *Feed
+	waker  *ringbuf.Waker
+	rings  []*ringbuf.Ring // by line
+	seen   []string        // every packet, as text
+	stamps []tick.Header
+	stop   func() // ends the feed and waits for it
 }
 
 // newRig starts a feed; every line has a ring of its own to the one shard.

@@ -82,7 +82,6 @@ type action struct {
 type run struct {
 	in       model
 	coverage *Coverage
-	now      int64
 }
 
 func (r *run) do(a *action) []tick.Unit {

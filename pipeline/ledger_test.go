@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/shopspring/decimal"
 
@@ -128,18 +127,7 @@ func (l *ledger) of(venue, symbol string, kind tick.Kind) (rows []*entry) {
 	return rows
 }
 
-func (l *ledger) count(kind tick.Kind) (n int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, e := range l.order {
-		if e.units[0].KindOf() == kind {
-			n++
-		}
-	}
-	return n
-}
-
-// asOf says whose clock the row's ts is of.
+// source says whose clock the row's ts is of.
 func (e *entry) source() tick.TimeSource { return e.units[0].RowHeader().Source }
 
 func (e *entry) has(f tick.RowFlags) bool { return e.units[0].RowHeader().Flags&f != 0 }
@@ -225,5 +213,3 @@ func agree(t *testing.T, what string, a, b *ledger) {
 
 // exact is a scaled integer as a number that knows no scale.
 func exact(v int64, digits uint8) decimal.Decimal { return decimal.New(v, -int32(digits)) }
-
-func ms(nanos int64) int64 { return nanos / int64(time.Millisecond) }

@@ -130,15 +130,13 @@ func (m *market) Venue() string { return m.venue }
 
 func (m *market) Profile() feeds.Profile {
 	return feeds.Profile{
-		StreamsPerConnection: streamsPerConnection,
-		MessageInterval:      m.messageInterval,
-		ConnectInterval:      time.Second, // 300 in five minutes
-		Life:                 24 * time.Hour,
-		PingEvery:            5 * time.Second,
-		WeightPerMinute:      m.weightPerMinute,
-		FrameLimit:           4 << 20,
-		BodyLimit:            64 << 20,
-		WireResolution:       time.Millisecond,
+		MessageInterval: m.messageInterval,
+		ConnectInterval: time.Second, // 300 in five minutes
+		Life:            24 * time.Hour,
+		PingEvery:       5 * time.Second,
+		WeightPerMinute: m.weightPerMinute,
+		FrameLimit:      4 << 20,
+		BodyLimit:       64 << 20,
 	}
 }
 

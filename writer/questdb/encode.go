@@ -1,7 +1,6 @@
 package questdb
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -162,6 +161,3 @@ func fit(text string) bool {
 	}
 	return utf8.ValidString(text)
 }
-
-// countLines counts the lines of a batch.
-func countLines(lines []byte) int { return bytes.Count(lines, []byte{'\n'}) }
