@@ -17,12 +17,14 @@ type Catalog struct {
 	PriceDigits, SizeDigits                 uint8
 	TickDigits, LotDigits, ContractDigits   uint8
 	Channels                                Channels
-	_                                       [7]byte
+	State                                   State
+	_                                       [6]byte
 	Tick, Lot, ContractSize                 int64
 	TradeResolution                         int64
 	VenueText, BaseText, QuoteText, KeyText [24]byte
 	SymbolText                              [64]byte
-	_                                       [64]byte
+	ExpiryNanos                             int64
+	_                                       [56]byte
 }
 
 // CatalogUnits is the size of a catalog packet.
@@ -43,7 +45,7 @@ func AppendCatalog(dst []Unit, h Header, in Instrument) ([]Unit, error) {
 	c.Tick, c.TickDigits = in.Tick.Mantissa, in.Tick.Digits
 	c.Lot, c.LotDigits = in.Lot.Mantissa, in.Lot.Digits
 	c.ContractSize, c.ContractDigits = in.ContractSize.Mantissa, in.ContractSize.Digits
-	c.Channels = in.Channels
+	c.Channels, c.State, c.ExpiryNanos = in.Channels, in.State, in.ExpiryNanos
 	c.TradeResolution = int64(in.TradeResolution)
 	for _, f := range []struct {
 		dst  []byte
@@ -75,5 +77,6 @@ func (c *Catalog) Definition() Instrument {
 		Tick: Number{c.Tick, c.TickDigits}, Lot: Number{c.Lot, c.LotDigits},
 		ContractSize: Number{c.ContractSize, c.ContractDigits},
 		Sync:         c.Sync, Channels: c.Channels, TradeResolution: time.Duration(c.TradeResolution),
+		State: c.State, ExpiryNanos: c.ExpiryNanos,
 	}
 }

@@ -9,10 +9,14 @@ const (
 	ChannelTrades Channels = 1 << iota
 	ChannelQuotes          // the venue's own best bid and offer
 	ChannelDepth           // the full book
+	// The rest exist on derivatives alone.
+	ChannelFunding      // mark and index price, funding rate and when it is next paid
+	ChannelOpenInterest // contracts that are open
+	ChannelLiquidations // forced orders
 )
 
 // AllChannels lists the single channels in the order in which they are reported.
-var AllChannels = [...]Channels{ChannelTrades, ChannelQuotes, ChannelDepth}
+var AllChannels = [...]Channels{ChannelTrades, ChannelQuotes, ChannelDepth, ChannelFunding, ChannelOpenInterest, ChannelLiquidations}
 
 // ChannelCount is the number of single channels.
 const ChannelCount = len(AllChannels)
@@ -30,30 +34,55 @@ func (s Channels) Index() int {
 	panic("BUG: Index of a set of channels")
 }
 
-var channelNames = map[Channels]string{ChannelTrades: "trades", ChannelQuotes: "quotes", ChannelDepth: "depth"}
+// channelNames in the order of AllChannels.
+var channelNames = [ChannelCount]string{"trades", "quotes", "depth", "funding", "open_interest", "liquidations"}
 
 // String joins the names of the set with "+".
 func (s Channels) String() string {
 	var names []string
-	for _, c := range AllChannels {
+	for i, c := range AllChannels {
 		if s.Has(c) {
-			names = append(names, channelNames[c])
+			names = append(names, channelNames[i])
 		}
 	}
 	return strings.Join(names, "+")
 }
 
 // ChannelNames are the names that configuration accepts.
-func ChannelNames() []string { return []string{"trades", "quotes", "depth"} }
+func ChannelNames() []string { return channelNames[:] }
 
 // ChannelOf returns the channel of that name, 0 if there is none.
 func ChannelOf(name string) Channels {
-	for c, n := range channelNames {
+	for i, n := range channelNames {
 		if n == name {
-			return c
+			return AllChannels[i]
 		}
 	}
 	return 0
+}
+
+// State is what may be done with an instrument. Numbers are part of the log
+// format: append only.
+type State uint8
+
+const (
+	StateUnknown    State = iota // no catalog has said
+	StateTrading                 // orders match
+	StateRestricted              // some orders are taken: post-only, limit-only, cancel-only, auction
+	StatePreOpen                 // listed, and does not trade yet
+	StateHalted                  // does not trade for now: break, suspension, maintenance
+	StateSettling                // expired, is being settled or delivered
+	StateDelisted                // gone from the catalog, or said to be
+	stateEnd
+)
+
+var stateNames = [stateEnd]string{"unknown", "trading", "restricted", "preopen", "halted", "settling", "delisted"}
+
+func (s State) String() string {
+	if s < stateEnd {
+		return stateNames[s]
+	}
+	return "unknown"
 }
 
 // Reason says why a channel is down, a book invalid or an interval unseen.
@@ -78,11 +107,12 @@ const (
 	ReasonRefused            // the venue refused the subscription
 	ReasonSink               // rows were dropped because the database stayed away
 	ReasonRejected           // the database refused the row; it is in the dead letters
+	ReasonDelisted           // the venue no longer lists the instrument
 	reasonEnd
 )
 
 var reasonNames = [reasonEnd]string{"none", "start", "stopped", "disconnect", "reconnect", "silence", "stale",
-	"sequence", "checksum", "quote_differs", "crossed", "overload", "range", "buffer", "refused", "sink", "rejected"}
+	"sequence", "checksum", "quote_differs", "crossed", "overload", "range", "buffer", "refused", "sink", "rejected", "delisted"}
 
 func (r Reason) String() string {
 	if r < reasonEnd {

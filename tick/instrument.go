@@ -110,4 +110,6 @@ type Instrument struct {
 	// TradeResolution is the unit the venue's trade times are cut to before
 	// they become ts, whichever way a trade came.
 	TradeResolution time.Duration
+	State           State
+	ExpiryNanos     int64 // of futures and options, ns since the epoch; 0 = never, or unknown
 }

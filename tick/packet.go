@@ -10,7 +10,10 @@
 //	unit 1…: depth, snapshot, quote: 4 levels of 16 bytes (price, size) each
 package tick
 
-import "unsafe"
+import (
+	"math"
+	"unsafe"
+)
 
 // UnitSize is the size of a unit in bytes: one cache line.
 const UnitSize = 64
@@ -107,19 +110,29 @@ type Depth struct {
 	LevelCount      uint16
 }
 
-// Mark carries a derivative's reference prices. FundingRate has 12 digits.
+// Absent stands in a Mark for a number that the message does not tell: venues
+// spread them over streams, or send only what changed.
+const Absent = math.MinInt64
+
+// Mark carries a derivative's reference prices and funding, each Absent where
+// the message does not tell it. Their digits are the message's own: reference
+// prices are averages, finer than the instrument's prices.
 type Mark struct {
 	Header
-	Mark, Index      int64
-	FundingRate      int64
-	NextFundingNanos int64
+	Mark, Index        int64 // at PriceDigits
+	FundingRate        int64 // at RateDigits, of one funding interval; 0.0001 is 0.01 %
+	NextFundingSeconds uint32
+	PriceDigits        uint8
+	RateDigits         uint8
+	_                  [2]byte
 }
 
-// OpenInterest is in the venue's quantity.
+// OpenInterest is in the venue's quantity, at the message's own digits.
 type OpenInterest struct {
 	Header
-	Size int64
-	_    [24]byte
+	Size       int64
+	SizeDigits uint8
+	_          [23]byte
 }
 
 // Order is an order-by-order event; two units.
@@ -138,7 +151,7 @@ type Order struct {
 // Status is a trading-state change of an instrument.
 type Status struct {
 	Header
-	State uint8
+	State State
 	_     [31]byte
 }
 
@@ -194,6 +207,15 @@ func (u *Unit) Header() *Header { return (*Header)(unsafe.Pointer(u)) }
 
 // Trade views a trade, correction or liquidation.
 func (u *Unit) Trade() *Trade { return (*Trade)(unsafe.Pointer(u)) }
+
+// Mark views reference prices and funding.
+func (u *Unit) Mark() *Mark { return (*Mark)(unsafe.Pointer(u)) }
+
+// OpenInterest views an open interest.
+func (u *Unit) OpenInterest() *OpenInterest { return (*OpenInterest)(unsafe.Pointer(u)) }
+
+// Status views a change of trading state.
+func (u *Unit) Status() *Status { return (*Status)(unsafe.Pointer(u)) }
 
 // Depth views the head of a depth, snapshot or quote packet.
 func (u *Unit) Depth() *Depth { return (*Depth)(unsafe.Pointer(u)) }

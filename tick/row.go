@@ -7,14 +7,19 @@ import "unsafe"
 // an instrument's scale may grow. Definitions reach the sinks as the catalog
 // packets themselves, ahead of the first row that needs them.
 const (
-	RowTrade  Kind = 64 + iota // TradeRow → trades
-	RowQuote                   // QuoteRow → quotes
-	RowBook                    // BookRow → book
-	RowBar                     // BarRow → bars
-	RowWindow                  // WindowRow → windows
-	RowGap                     // GapRow → gaps
-	RowHealth                  // HealthRow → feed_health, made outside the shards
-	CmdResync                  // Resync → the feed of the instrument
+	RowTrade        Kind = 64 + iota // TradeRow → trades
+	RowQuote                         // QuoteRow → quotes
+	RowBook                          // BookRow → book
+	RowBar                           // BarRow → bars
+	RowWindow                        // WindowRow → windows
+	RowGap                           // GapRow → gaps
+	RowHealth                        // HealthRow → feed_health, made outside the shards
+	CmdResync                        // Resync → the feed of the instrument
+	RowFunding                       // FundingRow → funding
+	RowOpenInterest                  // OpenInterestRow → open_interest
+	RowLiquidation                   // TradeRow → liquidations; ID is not used
+	RowStatus                        // StatusRow → status
+	RowNbbo                          // NbboRow → nbbo
 )
 
 // RowFlags qualify a row.
@@ -23,11 +28,12 @@ type RowFlags uint8
 const (
 	RowSell     RowFlags = 1 << iota // trades: the aggressor sold
 	RowLate                          // trades: beyond the lateness
-	RowValid                         // quotes, book
+	RowValid                         // quotes, book, nbbo
 	RowFinal                         // bars, windows
 	RowComplete                      // bars, windows
 	RowRepaired                      // gaps
 	RowFromBook                      // quotes: from our book, not the venue's channel
+	RowCrossed                       // nbbo: one venue's best bid is at or above another's best ask
 )
 
 // TimeSource says what clock a row's ts is of.
@@ -121,8 +127,44 @@ type GapRow struct {
 type Resync struct {
 	RowHeader
 	Epoch  uint64 // the snapshot must carry it
+	Line   uint16 // whose stream broke
 	Reason Reason
-	_      [23]byte
+	_      [21]byte
+}
+
+// FundingRow is what is known of a derivative's reference prices and funding
+// at TsNanos; Absent numbers were not told yet.
+type FundingRow struct {
+	RowHeader
+	Mark, Index, Rate                   int64
+	NextFundingNanos                    int64 // 0 = not told
+	MarkDigits, IndexDigits, RateDigits uint8
+	_                                   [61]byte
+}
+
+// OpenInterestRow is in the venue's quantity, at the header's SizeDigits.
+type OpenInterestRow struct {
+	RowHeader
+	Size int64
+	_    [24]byte
+}
+
+// StatusRow is a change of an instrument's trading state.
+type StatusRow struct {
+	RowHeader
+	State, Before State
+	_             [30]byte
+}
+
+// NbboRow is the best bid and offer over all venues that trade the same base,
+// quote and type, of which Instrument is one. Sizes are in the base asset.
+// BidInstrument and AskInstrument say whose they are where the size is not 0.
+type NbboRow struct {
+	RowHeader
+	Bid, BidSize, Ask, AskSize   int64
+	BidInstrument, AskInstrument uint32
+	Venues                       uint16 // whose quotes counted
+	_                            [54]byte
 }
 
 // HealthRow is the state of one line over the interval that ends at TsNanos.
@@ -140,27 +182,37 @@ type HealthRow struct {
 	_             [47]byte
 }
 
-func (u *Unit) TradeRow() *TradeRow   { return (*TradeRow)(unsafe.Pointer(u)) }
-func (u *Unit) QuoteRow() *QuoteRow   { return (*QuoteRow)(unsafe.Pointer(u)) }
-func (u *Unit) BookRow() *BookRow     { return (*BookRow)(unsafe.Pointer(u)) }
-func (u *Unit) BarRow() *BarRow       { return (*BarRow)(unsafe.Pointer(u)) }
-func (u *Unit) WindowRow() *WindowRow { return (*WindowRow)(unsafe.Pointer(u)) }
-func (u *Unit) GapRow() *GapRow       { return (*GapRow)(unsafe.Pointer(u)) }
-func (u *Unit) Resync() *Resync       { return (*Resync)(unsafe.Pointer(u)) }
-func (u *Unit) HealthRow() *HealthRow { return (*HealthRow)(unsafe.Pointer(u)) }
-func (u *Unit) RowHeader() *RowHeader { return (*RowHeader)(unsafe.Pointer(u)) }
+func (u *Unit) TradeRow() *TradeRow               { return (*TradeRow)(unsafe.Pointer(u)) }
+func (u *Unit) QuoteRow() *QuoteRow               { return (*QuoteRow)(unsafe.Pointer(u)) }
+func (u *Unit) BookRow() *BookRow                 { return (*BookRow)(unsafe.Pointer(u)) }
+func (u *Unit) BarRow() *BarRow                   { return (*BarRow)(unsafe.Pointer(u)) }
+func (u *Unit) WindowRow() *WindowRow             { return (*WindowRow)(unsafe.Pointer(u)) }
+func (u *Unit) GapRow() *GapRow                   { return (*GapRow)(unsafe.Pointer(u)) }
+func (u *Unit) Resync() *Resync                   { return (*Resync)(unsafe.Pointer(u)) }
+func (u *Unit) HealthRow() *HealthRow             { return (*HealthRow)(unsafe.Pointer(u)) }
+func (u *Unit) FundingRow() *FundingRow           { return (*FundingRow)(unsafe.Pointer(u)) }
+func (u *Unit) OpenInterestRow() *OpenInterestRow { return (*OpenInterestRow)(unsafe.Pointer(u)) }
+func (u *Unit) StatusRow() *StatusRow             { return (*StatusRow)(unsafe.Pointer(u)) }
+func (u *Unit) NbboRow() *NbboRow                 { return (*NbboRow)(unsafe.Pointer(u)) }
+func (u *Unit) RowHeader() *RowHeader             { return (*RowHeader)(unsafe.Pointer(u)) }
 
 const (
 	quoteRowUnits  = int(unsafe.Sizeof(QuoteRow{})) / UnitSize
 	barRowUnits    = int(unsafe.Sizeof(BarRow{})) / UnitSize
 	windowRowUnits = int(unsafe.Sizeof(WindowRow{})) / UnitSize
 	healthRowUnits = int(unsafe.Sizeof(HealthRow{})) / UnitSize
+	fundingUnits   = int(unsafe.Sizeof(FundingRow{})) / UnitSize
+	nbboUnits      = int(unsafe.Sizeof(NbboRow{})) / UnitSize
 )
 
 func rowUnits(u *Unit) int {
 	switch u.KindOf() {
-	case RowTrade, RowGap, CmdResync:
+	case RowTrade, RowGap, CmdResync, RowOpenInterest, RowLiquidation, RowStatus:
 		return 1
+	case RowFunding:
+		return fundingUnits
+	case RowNbbo:
+		return nbboUnits
 	case RowQuote:
 		return quoteRowUnits
 	case RowBook:
