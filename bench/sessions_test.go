@@ -131,7 +131,8 @@ func (s *session) read() error {
 		}
 		switch r.Tag {
 		case feeds.TagOpen:
-			s.streams = append(s.streams, s.adapter.Streams(string(r.URL), nil)...)
+			streams, _ := s.adapter.Streams(string(r.URL), nil)
+			s.streams = append(s.streams, streams...)
 		case feeds.TagText:
 			s.add(r.RecvNanos, "", r.Payload)
 		case feeds.TagREST:
@@ -163,7 +164,7 @@ func (s *session) generate() error {
 		lower := strings.ToLower(symbol.Name)
 		names = append(names, lower+"@trade", lower+"@bookTicker", lower+"@depth@100ms")
 	}
-	s.streams = s.adapter.Streams("wss://generated/stream?streams="+strings.Join(names, "/"), nil)
+	s.streams, _ = s.adapter.Streams("wss://generated/stream?streams="+strings.Join(names, "/"), nil)
 	if err := exchange.Tap(venue, names, func(frame []byte) {
 		if frame != nil { // nil is the end of the connection
 			s.add(now.UnixNano(), "", frame)

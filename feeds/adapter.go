@@ -9,7 +9,7 @@
 //	shard's resync commands ─► Feed.Resync ─► REST worker ─► Adapter.DecodeREST ─► packets (a line of its own)
 //
 // Frame bytes belong to the connection until its next read; decoders copy
-// what they keep.
+// what they keep. What the decoders of all venues do alike is in feeds/wire.
 package feeds
 
 import (
@@ -25,31 +25,52 @@ type Adapter interface {
 	Venue() string
 	// Profile returns the venue's limits and timings.
 	Profile() Profile
-	// Plan spreads subscriptions over sockets within the venue's limits.
+	// Channels are those that the venue has for some of its instruments.
+	Channels() tick.Channels
+	// Plan spreads subscriptions over sockets within the venue's limits; see
+	// Spread.
 	Plan(subscriptions []Subscription) []Connection
-	// NewDecoder returns the decoder of one connection (or of a capture, where
-	// connection is nil). It owns table from here on.
+	// Subscribe writes the requests that ask for streams on a connection. The
+	// first has the number first, the next first+1 …: numbers begin at 0 with each
+	// socket, and count greetings and unsubscriptions too.
+	Subscribe(c *Connection, streams []Subscription, first int) []SubscribeRequest
+	// Unsubscribe writes those that end streams, likewise: a book that must be
+	// had anew, where snapshots are in-band, is unsubscribed and subscribed again.
+	Unsubscribe(c *Connection, streams []Subscription, first int) []SubscribeRequest
+	// NewDecoder returns the decoder of one socket of a connection (or of a
+	// capture, where connection is nil). It owns table from here on.
 	NewDecoder(connection *Connection, table *Table) Decoder
 	// SnapshotRequest asks for the whole book of an instrument; ok is false
 	// where the venue sends snapshots in-band.
 	SnapshotRequest(in *tick.Instrument) (r Request, ok bool)
+	// Polls are what of the instrument's channels must be asked for again and
+	// again; nil where all are streams.
+	Polls(in *tick.Instrument) []Poll
 	// CatalogRequests ask for the venue's instruments; their answers are read
 	// by ParseCatalog.
 	CatalogRequests() []Request
-	// ParseCatalog reads the answer to a catalog request. Instruments that
-	// cannot be traded now are left out. ID, Channels are left zero.
+	// ParseCatalog reads the answer to a catalog request: all instruments, with
+	// their State, also those that cannot be traded now. ID, Channels are left zero.
 	ParseCatalog(body []byte) ([]tick.Instrument, error)
+	// VolumeRequests ask what was traded of each instrument in 24 hours; their
+	// answers are read by ParseVolumes.
+	VolumeRequests() []Request
+	// ParseVolumes reads the answer to a volume request: by symbol what was
+	// traded in 24 hours, in the quote asset or as near to it as the venue tells.
+	// It serves to rank instruments, so that a float will do.
+	ParseVolumes(body []byte) (map[string]float64, error)
 	// Instrument describes a symbol without a catalog: Underlying is the venue
 	// symbol and the digits are zero, to grow as numbers are observed.
 	Instrument(symbol string) tick.Instrument
-	// DecodeREST appends the packets of a REST answer (so far: snapshots) to
-	// dst; epoch goes into PrevID. An answer that is none of the venue's market data
+	// DecodeREST appends the packets of a REST answer (snapshots, polls) to
+	// dst; epoch goes into a snapshot's PrevID. An answer that is none of the venue's market data
 	// (the catalog, say) returns dst unchanged. url is the full request URL: a
 	// capture's line has nothing else.
 	DecodeREST(dst []tick.Unit, url string, body []byte, table *Table, at Stamp, epoch uint64) ([]tick.Unit, error)
 	// Streams returns what a capture shows to be subscribed: the streams named
-	// in a connection's URL ("open" line) or in a sent text; nil if none.
-	Streams(openURL string, sent []byte) []Stream
+	// in a connection's URL ("open" line) or in a sent text, and the text's number
+	// by which answers name it; nil if none, -1 if it has none.
+	Streams(openURL string, sent []byte) (streams []Stream, request int)
 }
 
 // Stream is one channel of one symbol, in the venue's spelling.
@@ -71,9 +92,10 @@ type Connection struct {
 	// URL with the venue's scheme, host, port and path; configuration may
 	// replace the first three.
 	URL string
-	// Requests are sent after opening, in order, paced by the profile. Request
-	// i is acknowledged by a notice with Request == i.
-	Requests []SubscribeRequest
+	// Greetings are sent first, numbered from 0.
+	Greetings []SubscribeRequest
+	// Subscriptions are asked for after opening, by the adapter's Subscribe.
+	Subscriptions []Subscription
 	// Streams that the URL itself subscribes, live as soon as it is open.
 	Streams []Subscription
 }
@@ -82,12 +104,22 @@ type Connection struct {
 type SubscribeRequest struct {
 	Text    []byte
 	Streams []Subscription
+	// Answers is how many notices the venue gives for it: 0 = one for all of it,
+	// n = one for each of n streams on the wire, -1 = none.
+	Answers int
 }
 
 // Request is one REST call, always GET.
 type Request struct {
 	URL    string // with the venue's scheme and host
 	Weight int    // of the venue's request budget
+}
+
+// Poll is a REST call that takes the place of a stream.
+type Poll struct {
+	Channel tick.Channels
+	Request Request
+	Every   time.Duration
 }
 
 // Profile holds a venue's limits and timings. Zero means none.
@@ -99,6 +131,15 @@ type Profile struct {
 	// another PingEvery passes in silence. PingText nil = a websocket ping.
 	PingEvery time.Duration
 	PingText  []byte
+	// PingAlways: we ping every PingEvery, also while data come.
+	PingAlways bool
+	// RequestsPerHour bounds the subscriptions and unsubscriptions of a socket.
+	RequestsPerHour int
+	// StreamsPerSocket is the venue's limit of streams on a socket;
+	// InstrumentsPerSocket is how many we put on one, so that the loss of a socket
+	// hurts few; SocketsMax is how many we open at the most before a socket gets
+	// more than that.
+	StreamsPerSocket, InstrumentsPerSocket, SocketsMax int
 	// WeightPerMinute is the budget of REST weights for this address.
 	WeightPerMinute int
 	// FrameLimit bounds a frame in bytes after inflation.
@@ -134,19 +175,30 @@ type NoticeKind uint8
 
 const (
 	NoticeNone      NoticeKind = iota
-	NoticeAck                  // the venue took request Request
-	NoticeRefused              // the venue refused request Request (-1 = unknown): Code, Text
-	NoticePong                 // an answer to our ping
+	NoticeAck                  // the venue took request Request, or one stream of it
+	NoticeRefused              // the venue refused request Request (-1 = unknown), or one stream of it: Code, Text
+	NoticePong                 // an answer to our ping, or a heartbeat
 	NoticeReconnect            // the venue will close this socket soon
 	NoticeIgnored              // known, and of no interest
+	// NoticeGap: the venue's count of the socket's frames jumps by Lost frames
+	// before this one. It may come with packets.
+	NoticeGap
+	// NoticeMaintenance: the venue is not in full service, or is again: Text.
+	NoticeMaintenance
+	noticeSnapshot // a book came whole: the reader tells the talker
 )
 
 // Notice is what a control frame means. Zero for market data.
 type Notice struct {
 	Kind    NoticeKind
 	Request int
-	Code    int
-	Text    string
+	// Channel, where it is set, says that the notice is about this one stream of
+	// Instrument; a Request of -1 is then found by it.
+	Channel    tick.Channels
+	Instrument uint32
+	Lost       uint64
+	Code       int
+	Text       string
 }
 
 // Sentinels of Decode and DecodeREST; each is counted under its own name.

@@ -48,6 +48,8 @@ type connection struct {
 	pulse       pulse
 	dataPause   stat.Gauge // its limit; the talker reads it
 	notices     chan Notice
+	requests    *requestLog // of the present socket
+	wishes      wishes      // books to be had anew; any goroutine adds
 }
 
 // healthyAfter is the least time for which a socket must have delivered data
@@ -150,7 +152,9 @@ func (c *connection) serve(ctx context.Context, ws *websocket.Conn) (tick.Reason
 	// A decoder may count frames of its socket; the table's scales belong to
 	// the line, whose shards would otherwise read the numbers wrongly.
 	c.decoder = c.adapter.NewDecoder(c.plan, c.table)
-	c.notices = make(chan Notice, len(c.plan.Requests)+noticeSpare)
+	c.notices = make(chan Notice, len(c.plan.Subscriptions)*tick.ChannelCount+noticeSpare)
+	c.requests = &requestLog{}
+	c.wishes.forget()
 	c.changes = c.session.opened(c.changes[:0], c.stamp(now))
 	c.out.Write(c.changes)
 
@@ -169,7 +173,7 @@ func (c *connection) serve(ctx context.Context, ws *websocket.Conn) (tick.Reason
 	// which ends the reader.
 	ended, talked := make(chan struct{}), make(chan tick.Reason, 1)
 	go func() {
-		t := talker{ws: ws, dialogue: newDialogue(&c.profile, c.plan.Requests, c.options.AckTimeout, now), c: c}
+		t := talker{ws: ws, dialogue: newDialogue(c.adapter, c.plan, &c.profile, c.requests, c.options.AckTimeout, now), c: c}
 		talked <- t.run(ctx, ended)
 	}()
 	err := c.read(ws)
@@ -277,27 +281,63 @@ func (c *connection) take(now int64) {
 	c.dataPause.Set(c.pulse.limit())
 	c.dataAt.Set(now)
 	c.changes = c.session.seen(c.changes[:0], units, at)
+	if c.wishes.open() {
+		c.tellSnapshots(units)
+	}
 	c.out.Write(c.changes)
 	c.out.Write(units)
+}
+
+// tellSnapshots tells the talker of books that came whole.
+func (c *connection) tellSnapshots(units []tick.Unit) {
+	for ; len(units) > 0; units = units[tick.PacketUnits(&units[0]):] {
+		if h := units[0].Header(); h.Kind == tick.KindSnapshot && h.Flags&tick.FlagLast != 0 && c.wishes.granted(h.Instrument) {
+			c.tell(Notice{Kind: noticeSnapshot, Instrument: h.Instrument})
+		}
+	}
 }
 
 // noticeSpare is room for more answers than there are requests.
 const noticeSpare = 16
 
 func (c *connection) notice(n Notice, at Stamp) {
+	c.changes = c.changes[:0]
 	switch n.Kind {
 	case NoticeAck:
-		c.changes = c.session.acked(c.changes[:0], n.Request, at)
+		c.changes = c.session.acked(c.changes, c.askedBy(n), at)
 	case NoticeRefused:
 		c.stats.Refused.Add(1)
 		c.trouble.warn(troubleRefused, at.ReceiveNanos, "the venue refused a subscription", "request", n.Request, "code", n.Code, "text", excerpt([]byte(n.Text)))
-		c.changes = c.session.refused(c.changes[:0], n.Request, at)
+		c.changes = c.session.refused(c.changes, c.askedBy(n), at)
+	case NoticeGap:
+		c.stats.FrameGaps.Add(1)
+		c.trouble.warn(troubleGap, at.ReceiveNanos, "the venue's count of this socket's frames jumps: what it carries is not trusted until it is had anew", "lost", n.Lost)
+		c.changes = c.session.gap(c.changes, at)
+	case NoticeMaintenance:
+		c.trouble.warn(troubleMaintenance, at.ReceiveNanos, "the venue tells of its service", "text", excerpt([]byte(n.Text)))
 	case NoticeReconnect:
-		c.changes = c.changes[:0]
 	default:
 		return
 	}
 	c.out.Write(c.changes)
+	c.tell(n)
+}
+
+// askedBy returns the streams that an answer is about.
+func (c *connection) askedBy(n Notice) []Subscription {
+	if n.Channel == 0 {
+		return c.requests.of(n.Request)
+	}
+	for i := range c.plan.Subscriptions {
+		if s := &c.plan.Subscriptions[i]; s.Instrument.ID == n.Instrument {
+			return []Subscription{{s.Instrument, n.Channel & s.Channels}}
+		}
+	}
+	return nil
+}
+
+// tell passes a notice on to the talker.
+func (c *connection) tell(n Notice) {
 	select {
 	case c.notices <- n:
 	default:
@@ -328,7 +368,10 @@ func (t *talker) run(ctx context.Context, ended <-chan struct{}) tick.Reason {
 	for {
 		now := clock.Nanos()
 		t.dialogue.dataPause = t.c.dataPause.Load()
-		s := t.dialogue.next(now, t.c.heard.Load(), t.c.dataAt.Load())
+		for _, instrument := range t.c.wishes.take() {
+			t.dialogue.wish(instrument, now)
+		}
+		s := t.dialogue.step(now, t.c.heard.Load(), t.c.dataAt.Load())
 		var event <-chan time.Time
 		switch s.do {
 		case doSend:
@@ -363,6 +406,7 @@ func (t *talker) run(ctx context.Context, ended <-chan struct{}) tick.Reason {
 			return tick.ReasonStopped
 		case n := <-t.c.notices:
 			t.dialogue.notice(n, clock.Nanos())
+		case <-t.c.wishes.arrived:
 		case <-event:
 		}
 	}

@@ -110,6 +110,7 @@ func TestRefusedSubscription(t *testing.T) {
 	var out logs
 	o.Logger = slog.New(slog.NewTextHandler(&out, nil))
 	s := &server{socket: func(_ int, ws *websocket.Conn) {
+		listen(ws, `{"sub":"B"}`)
 		say(ws, "refuse 0", "ack 1", "trade B 1")
 		listen(ws, "")
 	}}

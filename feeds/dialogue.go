@@ -9,25 +9,50 @@ import (
 )
 
 // dialogue decides what to say on a socket, and when to give it up: paced
-// subscription requests, pings, silence, missing acknowledgements, end of
-// life. It does no I/O and reads no clock; all times are ns.
+// subscription requests, books to be had anew, pings, silence, missing
+// acknowledgements, end of life. It does no I/O and reads no clock; all times
+// are ns.
 // owner: the connection's talking goroutine.
 type dialogue struct {
-	requests   []SubscribeRequest
-	pingText   []byte
-	pause      int64 // between two messages that we send
-	pingAfter  int64 // of silence; 0 = never
+	adapter    Adapter
+	plan       *Connection
+	profile    *Profile
+	requests   *requestLog
 	ackWithin  int64
-	life       int64 // when the socket has reached its age; 0 = never
-	sent       int   // requests sent
-	open       []bool
-	unsettled  int   // requests sent and neither acknowledged nor refused
-	movedAt    int64 // when a request was last sent or answered
-	refused    []refusal
+	life       int64         // when the socket has reached its age; 0 = never
+	queue      []outgoing    // written, in the order of their numbers, and not sent yet
+	open       []openRequest // by number; of those sent
+	unsettled  int           // requests sent and neither acknowledged nor refused
+	movedAt    int64         // when a request was last sent or answered
+	refusals   []refusal
+	resyncs    []bookResync
+	hour       hourly
 	mayWriteAt int64
 	pingedAt   int64
 	leaving    bool  // the venue announced that it will close the socket
 	dataPause  int64 // how long market data may pause; 0 = for ever
+}
+
+// outgoing is a request that was written.
+type outgoing struct {
+	SubscribeRequest
+	times int // that what it asks for was refused before
+}
+
+// openRequest is a request that was sent.
+type openRequest struct {
+	streams []Subscription
+	left    int // answers that are still to come
+	times   int
+}
+
+// refusal is a set of streams to be asked for again: a venue may be busy now
+// and not later. A set of several is halved, so that one bad symbol does not
+// keep the others out.
+type refusal struct {
+	streams []Subscription
+	times   int
+	at      int64
 }
 
 // step is what to do next.
@@ -38,16 +63,10 @@ type step struct {
 	wait   time.Duration // doWait; 0 = for an event
 }
 
-// refusal is a request to be sent again: a venue may be busy now and not later.
-type refusal struct {
-	request int
-	times   int
-	at      int64
-}
-
 const (
-	refusedMin = 30 * time.Second // doubled by every further refusal
-	refusedMax = 10 * time.Minute
+	refusedMin   = 30 * time.Second // doubled by every further refusal
+	refusedMax   = 10 * time.Minute
+	halvedWithin = time.Second // before the halves of a refused set are tried
 )
 
 type action uint8
@@ -61,11 +80,11 @@ const (
 )
 
 // newDialogue begins when the socket is open.
-func newDialogue(p *Profile, requests []SubscribeRequest, ackWithin time.Duration, now int64) *dialogue {
-	d := &dialogue{
-		requests: requests, pingText: p.PingText, pause: int64(p.MessageInterval), pingAfter: int64(p.PingEvery),
-		ackWithin: int64(ackWithin), open: make([]bool, len(requests)), movedAt: now,
-	}
+func newDialogue(adapter Adapter, plan *Connection, p *Profile, requests *requestLog, ackWithin time.Duration, now int64) *dialogue {
+	d := &dialogue{adapter: adapter, plan: plan, profile: p, requests: requests, ackWithin: int64(ackWithin), movedAt: now, pingedAt: now,
+		hour: hourly{limit: p.RequestsPerHour, from: now}}
+	d.write(plan.Greetings, 0)
+	d.write(adapter.Subscribe(plan, plan.Subscriptions, d.next()), 0)
 	if p.Life > 0 {
 		// A margin of 2 to 6 % keeps the sockets of a feed from ending together.
 		d.life = now + int64(p.Life) - int64(p.Life)/50 - rand.N(int64(p.Life)/25+1)
@@ -77,61 +96,132 @@ func newDialogue(p *Profile, requests []SubscribeRequest, ackWithin time.Duratio
 func (d *dialogue) notice(n Notice, now int64) {
 	switch n.Kind {
 	case NoticeAck, NoticeRefused:
-		if n.Request >= 0 && n.Request < len(d.open) && d.open[n.Request] {
-			d.open[n.Request] = false
-			d.unsettled--
-			d.movedAt = now
-			d.settle(n, now)
+		if i := d.find(n); i >= 0 {
+			d.answered(i, n, now)
 		}
 	case NoticeReconnect:
 		d.leaving = true
+	case noticeSnapshot:
+		d.resynced(n.Instrument, now)
 	}
 }
 
-// settle remembers a refused request, and forgets one that was accepted at last.
-func (d *dialogue) settle(n Notice, now int64) {
-	i := slices.IndexFunc(d.refused, func(r refusal) bool { return r.request == n.Request })
+// find returns the open request that an answer is about, -1 if there is none.
+func (d *dialogue) find(n Notice) int {
+	if n.Request >= 0 {
+		if n.Request < len(d.open) && d.open[n.Request].left > 0 {
+			return n.Request
+		}
+		return -1
+	}
+	if n.Channel == 0 {
+		return -1
+	}
+	return slices.IndexFunc(d.open, func(o openRequest) bool {
+		return o.left > 0 && slices.ContainsFunc(o.streams, func(s Subscription) bool { return s.Instrument.ID == n.Instrument && s.Channels.Has(n.Channel) })
+	})
+}
+
+func (d *dialogue) answered(i int, n Notice, now int64) {
+	o := &d.open[i]
+	d.movedAt = now
+	if n.Channel == 0 {
+		o.left = 0
+	} else {
+		o.left--
+	}
+	if o.left == 0 {
+		d.unsettled--
+	}
+	if n.Kind == NoticeAck {
+		return
+	}
+	streams := o.streams
+	if n.Channel != 0 {
+		streams = nil
+		for _, s := range o.streams {
+			if s.Instrument.ID == n.Instrument && s.Channels.Has(n.Channel) {
+				streams = []Subscription{{s.Instrument, n.Channel}}
+			}
+		}
+	}
+	switch len(streams) {
+	case 0:
+	case 1:
+		d.refusals = append(d.refusals, refusal{streams, o.times + 1, now + int64(min(refusedMin<<min(o.times, 10), refusedMax))})
+	default:
+		half := len(streams) / 2
+		for _, part := range [][]Subscription{streams[:half], streams[half:]} {
+			d.refusals = append(d.refusals, refusal{part, o.times, now + int64(halvedWithin)})
+		}
+	}
+}
+
+// again returns which refused set is due first, and when; never if none waits.
+func (d *dialogue) again() (first int, at int64) {
+	at = never
+	for i := range d.refusals {
+		if d.refusals[i].at < at {
+			first, at = i, d.refusals[i].at
+		}
+	}
+	return first, at
+}
+
+// write puts requests, numbered from next, into the queue.
+func (d *dialogue) write(requests []SubscribeRequest, times int) {
+	for _, r := range requests {
+		d.queue = append(d.queue, outgoing{r, times})
+	}
+}
+
+// next is the number of the next request to be written.
+func (d *dialogue) next() int { return len(d.open) + len(d.queue) }
+
+// send returns the step that sends the oldest request of the queue.
+func (d *dialogue) send(now int64) step {
+	r := d.queue[0]
+	d.queue = d.queue[1:]
+	o := openRequest{streams: r.Streams, left: max(r.Answers, 0), times: r.times}
+	if r.Answers == 0 {
+		o.left = 1
+	}
+	if o.left > 0 {
+		d.unsettled++
+	}
+	d.requests.sent(len(d.open), r.Streams)
+	d.open = append(d.open, o)
+	d.hour.count(now)
+	d.movedAt, d.mayWriteAt = now, now+int64(d.profile.MessageInterval)
+	return step{do: doSend, text: r.Text}
+}
+
+// pingAt is when the next ping is due, and whether it is now.
+func (d *dialogue) pingAt(now, heard int64) (at int64, due bool) {
+	every := int64(d.profile.PingEvery)
 	switch {
-	case n.Kind == NoticeAck && i >= 0:
-		d.refused = slices.Delete(d.refused, i, i+1)
-	case n.Kind == NoticeRefused:
-		if i < 0 {
-			i = len(d.refused)
-			d.refused = append(d.refused, refusal{request: n.Request})
-		}
-		r := &d.refused[i]
-		r.at = now + int64(min(refusedMin<<min(r.times, 10), refusedMax))
-		r.times++
+	case every == 0:
+		return never, false
+	case d.profile.PingAlways:
+		at = d.pingedAt + every
+		return at, now >= at
 	}
+	at = heard + every
+	return at, now >= at && d.pingedAt < at
 }
 
-// again returns the refused request that is due first, and when; nil if none waits.
-func (d *dialogue) again() *refusal {
-	var first *refusal
-	for i := range d.refused {
-		if r := &d.refused[i]; !d.open[r.request] && (first == nil || r.at < first.at) {
-			first = r
-		}
-	}
-	return first
-}
+// never is a time that does not come.
+const never = int64(1<<63 - 1)
 
-// send returns the step that sends request i.
-func (d *dialogue) send(i int, now int64) step {
-	d.open[i] = true
-	d.unsettled++
-	d.movedAt, d.mayWriteAt = now, now+d.pause
-	return step{do: doSend, text: d.requests[i].Text}
-}
-
-// next returns what to do now. heard is when anything last came from the
+// step returns what to do now. heard is when anything last came from the
 // venue, data when market data last did (both not before the opening). After
 // doing it, ask again.
-func (d *dialogue) next(now, heard, data int64) step {
+func (d *dialogue) step(now, heard, data int64) step {
 	if d.leaving || d.life != 0 && now >= d.life {
 		return step{do: doClose, reason: tick.ReasonReconnect}
 	}
-	if d.pingAfter > 0 && now-heard >= 2*d.pingAfter {
+	every := int64(d.profile.PingEvery)
+	if every > 0 && now-heard >= 2*every {
 		return step{do: doHangUp, reason: tick.ReasonSilence}
 	}
 	if d.dataPause > 0 && now-data >= d.dataPause {
@@ -141,34 +231,43 @@ func (d *dialogue) next(now, heard, data int64) step {
 	if d.unsettled > 0 && now >= answerBy {
 		return step{do: doHangUp, reason: tick.ReasonSilence}
 	}
-	pingAt := heard + d.pingAfter
-	pingDue := d.pingAfter > 0 && now >= pingAt && d.pingedAt < pingAt
-	if pingDue && d.pingText == nil {
+	if d.hopeless(now) {
+		return step{do: doClose, reason: tick.ReasonReconnect}
+	}
+	pingAt, pingDue := d.pingAt(now, heard)
+	if pingDue && d.profile.PingText == nil {
 		d.pingedAt = now
 		return step{do: doPing}
 	}
-	again := d.again()
+	again, againAt := d.again()
+	resyncAt := d.resyncDue()
 	if now >= d.mayWriteAt {
 		if pingDue {
-			d.pingedAt, d.mayWriteAt = now, now+d.pause
-			return step{do: doSend, text: d.pingText}
+			d.pingedAt, d.mayWriteAt = now, now+int64(d.profile.MessageInterval)
+			return step{do: doSend, text: d.profile.PingText}
 		}
-		if d.sent < len(d.requests) {
-			d.sent++
-			return d.send(d.sent-1, now)
+		if len(d.queue) == 0 && now >= againAt {
+			r := d.refusals[again]
+			d.refusals = slices.Delete(d.refusals, again, again+1)
+			d.write(d.adapter.Subscribe(d.plan, r.streams, d.next()), r.times)
+			_, againAt = d.again()
 		}
-		if again != nil && now >= again.at {
-			return d.send(again.request, now)
+		if len(d.queue) == 0 && now >= resyncAt {
+			d.resync(now)
+			resyncAt = d.resyncDue()
+		}
+		if len(d.queue) > 0 {
+			return d.send(now)
 		}
 	}
 
-	until := int64(1<<63 - 1)
+	until := min(d.resyncLate(), resyncAt, max(againAt, d.mayWriteAt))
 	at := func(t int64) { until = min(until, t) }
 	if d.life != 0 {
 		at(d.life)
 	}
-	if d.pingAfter > 0 {
-		at(heard + 2*d.pingAfter)
+	if every > 0 {
+		at(heard + 2*every)
 		if now < pingAt {
 			at(pingAt)
 		}
@@ -179,14 +278,27 @@ func (d *dialogue) next(now, heard, data int64) step {
 	if d.unsettled > 0 {
 		at(answerBy)
 	}
-	if pingDue || d.sent < len(d.requests) {
+	if pingDue || len(d.queue) > 0 {
 		at(d.mayWriteAt)
 	}
-	if again != nil {
-		at(max(again.at, d.mayWriteAt))
-	}
-	if until == 1<<63-1 {
+	if until == never {
 		return step{do: doWait}
 	}
 	return step{do: doWait, wait: time.Duration(max(until-now, 1))}
 }
+
+// hourly counts requests in an hour.
+type hourly struct {
+	limit, n int
+	from     int64
+}
+
+func (h *hourly) count(now int64) {
+	if now-h.from >= int64(time.Hour) {
+		h.from, h.n = now, 0
+	}
+	h.n++
+}
+
+// spent reports whether n more requests would be too many.
+func (h *hourly) spent(n int) bool { return h.limit > 0 && h.n+n > h.limit }

@@ -2,6 +2,7 @@ package feeds
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -17,22 +18,23 @@ type talk struct {
 }
 
 func newTalk(t *testing.T, p Profile, requests int) *talk {
-	var all []SubscribeRequest
+	var names []string
 	for i := range requests {
-		all = append(all, SubscribeRequest{Text: []byte(fmt.Sprint("sub ", i))})
+		names = append(names, fmt.Sprint(i))
 	}
 	const start = 1000 * second
-	return &talk{t, newDialogue(&p, all, 10*time.Second, start), start, start, start}
+	plan := &Connection{Subscriptions: subscriptions(names...)}
+	return &talk{t, newDialogue(&toy{}, plan, &p, &requestLog{}, 10*time.Second, start), start, start, start}
 }
 
 // expect asks for the next step; a wait moves the clock to its end.
 func (k *talk) expect(want string) {
 	k.t.Helper()
-	s := k.d.next(k.now, k.heard, k.data)
+	s := k.d.step(k.now, k.heard, k.data)
 	got := [...]string{"wait", "send", "ping", "close", "hang up"}[s.do]
 	switch {
 	case s.do == doSend:
-		got += " " + string(s.text)
+		got += " " + strings.NewReplacer(`{"`, "", `":"`, " ", `"}`, "").Replace(string(s.text))
 	case s.do == doClose || s.do == doHangUp:
 		got += " " + s.reason.String()
 	case s.do == doWait && s.wait == 0:
@@ -75,9 +77,10 @@ func TestRefusedRequestIsSentAgain(t *testing.T) {
 	k.expect("send sub 1")
 	k.notice(NoticeAck, 1)
 	k.expect("wait 29.8s")
-	k.expect("send sub 0")
-	k.notice(NoticeRefused, 0)
-	k.notice(NoticeRefused, 0) // twice is once
+	k.expect("send sub 0") // under the next number
+	k.notice(NoticeRefused, 2)
+	k.notice(NoticeRefused, 2) // twice is once
+	k.notice(NoticeRefused, 0) // and is answered already
 	k.expect("wait 1m0s")
 	k.expect("send sub 0")
 	k.expect("wait 10s") // for the answer
@@ -86,14 +89,14 @@ func TestRefusedRequestIsSentAgain(t *testing.T) {
 	k = newTalk(t, Profile{}, 1)
 	k.expect("send sub 0")
 	k.notice(NoticeRefused, 0)
-	for _, wait := range []string{"30s", "1m0s", "2m0s", "4m0s", "8m0s", "10m0s", "10m0s"} {
+	for i, wait := range []string{"30s", "1m0s", "2m0s", "4m0s", "8m0s", "10m0s", "10m0s"} {
 		k.expect("wait " + wait)
 		k.expect("send sub 0")
-		k.notice(NoticeRefused, 0)
+		k.notice(NoticeRefused, i+1)
 	}
 	k.expect("wait 10m0s")
 	k.expect("send sub 0")
-	k.notice(NoticeAck, 0)
+	k.notice(NoticeAck, 8)
 	k.expect("wait for an event")
 }
 
@@ -154,7 +157,7 @@ func TestMissingAck(t *testing.T) {
 func TestEndOfLifeAndNoticeEndAsPlanned(t *testing.T) {
 	for range 100 {
 		k := newTalk(t, Profile{Life: 24 * time.Hour}, 0)
-		s := k.d.next(k.now, k.heard, k.data)
+		s := k.d.step(k.now, k.heard, k.data)
 		if s.wait < 24*time.Hour*94/100 || s.wait > 24*time.Hour*98/100 {
 			t.Fatalf("ends after %v", s.wait)
 		}

@@ -61,6 +61,8 @@ const (
 	troubleRefused
 	troubleREST
 	troubleThrottled
+	troubleGap
+	troubleMaintenance
 	troubleCount
 )
 

@@ -102,6 +102,7 @@ type Feed struct {
 	recorder    *Recorder
 	client      *http.Client
 	stats       []*LineStats
+	inBand      bool // snapshots come on the stream
 }
 
 // New plans a feed and starts nothing. It fails on addresses and names that
@@ -155,7 +156,7 @@ func New(o Options) (*Feed, error) {
 			catalog: catalog, table: NewTable(carried),
 			out:     o.NewOutput(LineInfo{Line: number, Name: p.Name, Instruments: carried}),
 			trouble: trouble{log: lineLogger(&o, number, p.Name)},
-			backoff: backoff{min: o.BackoffMin, max: o.BackoffMax},
+			backoff: backoff{min: o.BackoffMin, max: o.BackoffMax}, wishes: newWishes(),
 		}
 		c.stats = &LineStats{Line: number, Name: p.Name, Output: &c.out.Stats}
 		c.session, c.stats.Streams = newSession(p)
@@ -170,7 +171,9 @@ func New(o Options) (*Feed, error) {
 	number := o.FirstLine + uint16(len(plan))
 	carried := carriedBy(&Connection{Streams: o.Subscriptions})
 	if len(carried) > 0 {
-		if r, ok := o.Adapter.SnapshotRequest(carried[0]); ok {
+		r, ok := o.Adapter.SnapshotRequest(carried[0])
+		f.inBand = !ok
+		if ok {
 			if _, err := OverrideURL(r.URL, o.RESTURL); err != nil {
 				faults = append(faults, fmt.Errorf("rest_url: %w", err))
 			}
@@ -210,9 +213,7 @@ func carriedBy(c *Connection) []*tick.Instrument {
 		}
 	}
 	add(c.Streams)
-	for _, r := range c.Requests {
-		add(r.Streams)
-	}
+	add(c.Subscriptions)
 	return carried
 }
 
@@ -248,7 +249,36 @@ func (f *Feed) Run(ctx context.Context) {
 // retried for as long as the feed runs. An answer that comes when a newer
 // epoch was asked for is dropped. One that overtakes that wish bears its own
 // epoch: the shard refuses it.
-func (f *Feed) Resync(instrument uint32, epoch uint64) { f.rest.ask(instrument, epoch) }
+//
+// Where the venue sends snapshots in-band, the depth of the instrument is
+// subscribed anew on line, or on one that carries it; epoch says nothing then.
+func (f *Feed) Resync(instrument uint32, epoch uint64, line uint16) {
+	if !f.inBand {
+		f.rest.ask(instrument, epoch)
+		return
+	}
+	if c := f.carrier(instrument, line); c != nil {
+		c.wishes.add(instrument)
+	}
+}
+
+// carrier returns the connection of an instrument's depth: that of the line,
+// else one that is up, else any; nil if there is none.
+func (f *Feed) carrier(instrument uint32, line uint16) *connection {
+	var best *connection
+	for _, c := range f.connections {
+		if c.session.find(instrument, tick.ChannelDepth.Index()) == nil {
+			continue
+		}
+		if c.number == line {
+			return c
+		}
+		if state, _ := c.stats.State(); best == nil || state == LineUp {
+			best = c
+		}
+	}
+	return best
+}
 
 // Stats returns the numbers of every line, the REST worker's last. The slice
 // and its elements stay the same; any goroutine may read them at any time.

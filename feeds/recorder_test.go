@@ -209,7 +209,7 @@ func TestFeedIsRecorded(t *testing.T) {
 	s.start(t, &o)
 	r := newRig(t, o)
 	r.until("10.4 trade 0 1")
-	r.feed.Resync(0, 1)
+	r.feed.Resync(0, 1, 0)
 	r.until("11.1 snapshot 0 5 epoch 1")
 	r.stop()
 	withoutTime := func(all []string) (cut []string) {

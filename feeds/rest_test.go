@@ -54,16 +54,16 @@ func TestSnapshotsComeByALineOfTheirOwn(t *testing.T) {
 	s.start(t, &o)
 	r := newRig(t, o)
 	r.until("10.0 up 1 depth")
-	r.feed.Resync(1, 5)
+	r.feed.Resync(1, 5, 0)
 	r.until("11.1 snapshot 1 100 epoch 5")
-	r.feed.Resync(0, 9)
+	r.feed.Resync(0, 9, 0)
 	r.until("11.2 snapshot 0 101 epoch 9")
 	stats := r.feed.Stats()[1]
 	if stats.Name != "rest" || stats.Line != 11 || stats.Requests.Load() != 2 || stats.Retries.Load() != 0 || stats.Frames.Load() != 2 {
 		t.Errorf("%+v", stats)
 	}
 	r.stop()
-	r.feed.Resync(0, 10) // a shard may still ask: nobody listens, nothing blocks
+	r.feed.Resync(0, 10, 0) // a shard may still ask: nobody listens, nothing blocks
 }
 
 // A failing venue is asked again, later and later, and each failure is counted.
@@ -98,7 +98,7 @@ func TestFailedSnapshotsAreRetried(t *testing.T) {
 				fmt.Fprint(w, "book 7")
 			}}
 			withClock(t, o, s, func(r *rig) {
-				r.feed.Resync(0, 1)
+				r.feed.Resync(0, 1, 0)
 				r.after(10 * time.Minute)
 				if r.count("11.") != 1 || !strings.HasSuffix(r.seen[len(r.seen)-1], "snapshot 0 7 epoch 1") {
 					t.Fatalf("seen %q", r.seen)
@@ -138,9 +138,9 @@ func TestThrottlingPausesTheWholeVenue(t *testing.T) {
 				fmt.Fprint(w, "book 1")
 			}}
 			withClock(t, quick(&toy{inURL: true}, "A", "B"), s, func(r *rig) {
-				r.feed.Resync(0, 1)
+				r.feed.Resync(0, 1, 0)
 				r.after(20 * time.Millisecond)
-				r.feed.Resync(1, 1) // the other instrument must wait as well
+				r.feed.Resync(1, 1, 0) // the other instrument must wait as well
 				r.after(10 * time.Minute)
 				if asked.count() != 3 || asked.between(1) < min || asked.between(1) > max {
 					t.Fatalf("asked at %v", asked.times)
@@ -174,7 +174,7 @@ func TestWeightBudgetHolds(t *testing.T) {
 	// 250 of 2,400: nine a minute.
 	withClock(t, quick(&toy{inURL: true, weight: 250, profile: Profile{WeightPerMinute: 2400}}, symbols...), s, func(r *rig) {
 		for i := range symbols {
-			r.feed.Resync(uint32(i), 1)
+			r.feed.Resync(uint32(i), 1, 0)
 		}
 		r.after(20 * time.Minute)
 		if r.count("11.") != len(symbols) {
@@ -207,17 +207,17 @@ func TestOneSlowAnswerDoesNotHoldUpTheOthers(t *testing.T) {
 		fmt.Fprint(w, "book 1")
 	}}
 	withClock(t, quick(&toy{inURL: true}, "A", "B", "C"), s, func(r *rig) {
-		r.feed.Resync(0, 1)
-		r.feed.Resync(1, 1)
-		r.feed.Resync(2, 1)
-		r.feed.Resync(0, 1) // in flight or waiting: not twice
+		r.feed.Resync(0, 1, 0)
+		r.feed.Resync(1, 1, 0)
+		r.feed.Resync(2, 1, 0)
+		r.feed.Resync(0, 1, 0) // in flight or waiting: not twice
 		r.after(time.Second)
 		if r.count("11.1 snapshot 1") != 1 || r.count("11.2 snapshot 2") != 1 {
 			t.Errorf("seen %q", r.seen)
 		}
 		// A newer epoch waits for the answer to the older one, which is of no use any more.
-		r.feed.Resync(0, 2)
-		r.feed.Resync(0, 3)
+		r.feed.Resync(0, 2, 0)
+		r.feed.Resync(0, 3, 0)
 		r.after(time.Minute)
 		if r.count("11.3 snapshot 0 1 epoch 3") != 1 || r.count("11.") != 3 {
 			t.Errorf("seen %q", r.seen)
@@ -238,7 +238,7 @@ func TestStopEndsRequestsInFlight(t *testing.T) {
 	}}
 	s.start(t, &o)
 	r := newRig(t, o)
-	r.feed.Resync(0, 1)
+	r.feed.Resync(0, 1, 0)
 	<-asked
 	r.stop()
 	if !r.rings[1].Done() {

@@ -16,7 +16,7 @@ type session struct {
 type stream struct {
 	instrument uint32
 	channel    tick.Channels
-	request    int // index of the request that asks for it, -1 = the URL
+	inURL      bool // the URL itself subscribes it
 	up         bool
 	stats      *StreamStats
 }
@@ -25,7 +25,7 @@ type stream struct {
 func newSession(c *Connection) (*session, []StreamStats) {
 	s := &session{}
 	var stats []StreamStats
-	add := func(subscriptions []Subscription, request int) {
+	add := func(subscriptions []Subscription, inURL bool) {
 		for _, sub := range subscriptions {
 			for i, channel := range tick.AllChannels {
 				if !sub.Channels.Has(channel) {
@@ -38,16 +38,14 @@ func newSession(c *Connection) (*session, []StreamStats) {
 				if s.slots[slot] != 0 {
 					continue
 				}
-				s.streams = append(s.streams, stream{instrument: sub.Instrument.ID, channel: channel, request: request})
+				s.streams = append(s.streams, stream{instrument: sub.Instrument.ID, channel: channel, inURL: inURL})
 				s.slots[slot] = int32(len(s.streams))
 				stats = append(stats, StreamStats{Instrument: sub.Instrument.ID, Symbol: sub.Instrument.Symbol, Channel: channel})
 			}
 		}
 	}
-	add(c.Streams, -1)
-	for i, r := range c.Requests {
-		add(r.Streams, i)
-	}
+	add(c.Streams, true)
+	add(c.Subscriptions, false)
 	for i := range s.streams {
 		s.streams[i].stats = &stats[i]
 	}
@@ -55,23 +53,55 @@ func newSession(c *Connection) (*session, []StreamStats) {
 }
 
 // opened appends the ups of the streams that the URL itself subscribes.
-func (s *session) opened(dst []tick.Unit, at Stamp) []tick.Unit { return s.acked(dst, -1, at) }
-
-// acked appends the ups of the streams that a request asked for.
-func (s *session) acked(dst []tick.Unit, request int, at Stamp) []tick.Unit {
+func (s *session) opened(dst []tick.Unit, at Stamp) []tick.Unit {
 	for i := range s.streams {
-		if st := &s.streams[i]; st.request == request {
+		if st := &s.streams[i]; st.inURL {
 			dst = s.raise(dst, st, at)
 		}
 	}
 	return dst
 }
 
-// refused appends the downs of the streams that a refused request asked for.
-func (s *session) refused(dst []tick.Unit, request int, at Stamp) []tick.Unit {
+// acked appends the ups of streams that the venue agreed to deliver.
+func (s *session) acked(dst []tick.Unit, streams []Subscription, at Stamp) []tick.Unit {
+	s.each(streams, func(st *stream) { dst = s.raise(dst, st, at) })
+	return dst
+}
+
+// refused appends the downs of streams that the venue does not deliver.
+func (s *session) refused(dst []tick.Unit, streams []Subscription, at Stamp) []tick.Unit {
+	s.each(streams, func(st *stream) { dst = s.lower(dst, st, tick.ReasonRefused, at) })
+	return dst
+}
+
+func (s *session) each(streams []Subscription, do func(*stream)) {
+	for _, sub := range streams {
+		for i, channel := range tick.AllChannels {
+			if sub.Channels.Has(channel) {
+				if st := s.find(sub.Instrument.ID, i); st != nil {
+					do(st)
+				}
+			}
+		}
+	}
+}
+
+// find returns a stream by its instrument and the index of its channel; nil
+// if the connection does not have it.
+func (s *session) find(instrument uint32, channel int) *stream {
+	slot := int(instrument)*tick.ChannelCount + channel
+	if slot >= len(s.slots) || s.slots[slot] == 0 {
+		return nil
+	}
+	return &s.streams[s.slots[slot]-1]
+}
+
+// gap appends the gaps of every stream that is up: the venue's count of the
+// socket's frames jumps, and any of them may have been in what is missing.
+func (s *session) gap(dst []tick.Unit, at Stamp) []tick.Unit {
 	for i := range s.streams {
-		if st := &s.streams[i]; st.request == request && request >= 0 {
-			dst = s.lower(dst, st, tick.ReasonRefused, at)
+		if st := &s.streams[i]; st.up {
+			dst = appendChange(dst, tick.KindGap, st, tick.ReasonSequence, at)
 		}
 	}
 	return dst
@@ -95,19 +125,8 @@ func (s *session) ended(dst []tick.Unit, reason tick.Reason, at Stamp) []tick.Un
 func (s *session) seen(dst []tick.Unit, packets []tick.Unit, at Stamp) []tick.Unit {
 	for len(packets) > 0 {
 		h := packets[0].Header()
-		channel := -1
-		switch h.Kind {
-		case tick.KindTrade, tick.KindTradeCorrection:
-			channel = tick.ChannelTrades.Index()
-		case tick.KindQuote:
-			channel = tick.ChannelQuotes.Index()
-		case tick.KindDepth, tick.KindSnapshot:
-			channel = tick.ChannelDepth.Index()
-		}
-		if channel >= 0 {
-			slot := int(h.Instrument)*tick.ChannelCount + channel
-			if slot < len(s.slots) && s.slots[slot] != 0 {
-				st := &s.streams[s.slots[slot]-1]
+		if channel := h.Kind.Channel(); channel != 0 {
+			if st := s.find(h.Instrument, channel.Index()); st != nil {
 				st.stats.LastNanos.Set(at.ReceiveNanos)
 				if !st.up {
 					dst = s.raise(dst, st, at)

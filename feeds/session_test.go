@@ -24,26 +24,26 @@ func TestAckedStreamsAreUpOnceAndDownAtTheEnd(t *testing.T) {
 	subs := subscriptions("A", "B")
 	subs[0].Channels = tick.ChannelTrades
 	subs[1].Channels = tick.ChannelDepth
-	s, stats := newSession(&Connection{Requests: []SubscribeRequest{{Streams: subs[:1]}, {Streams: subs[1:]}}})
+	s, stats := newSession(&Connection{Subscriptions: subs})
 	at := Stamp{}
 	same(t, changes(s.opened(nil, at)))
-	same(t, changes(s.acked(nil, 1, at)), "0.0 up 1 depth")
-	same(t, changes(s.acked(nil, 1, at)))
-	same(t, changes(s.acked(nil, 99, at)))
+	same(t, changes(s.acked(nil, subs[1:], at)), "0.0 up 1 depth")
+	same(t, changes(s.acked(nil, subs[1:], at)))
+	same(t, changes(s.acked(nil, subscriptions("X", "Y", "Z")[2:], at)))
 	if stats[1].Up.Load() != 1 || stats[0].Up.Load() != 0 {
 		t.Error("stats do not say what is up")
 	}
-	same(t, changes(s.refused(nil, 0, at)), "0.0 down 0 trades refused")
-	same(t, changes(s.refused(nil, -1, at)))
+	same(t, changes(s.refused(nil, subs[:1], at)), "0.0 down 0 trades refused")
+	same(t, changes(s.refused(nil, nil, at)))
 	// Only what was up goes down.
 	same(t, changes(s.ended(nil, tick.ReasonDisconnect, at)), "0.0 down 1 depth disconnect")
 	same(t, changes(s.ended(nil, tick.ReasonDisconnect, at)))
 	// The next socket starts over.
-	same(t, changes(s.acked(nil, 0, at)), "0.0 up 0 trades")
+	same(t, changes(s.acked(nil, subs[:1], at)), "0.0 up 0 trades")
 }
 
 func TestDataProveAStreamBeforeItsAck(t *testing.T) {
-	s, stats := newSession(&Connection{Requests: []SubscribeRequest{{Streams: subscriptions("A", "B", "C")}}})
+	s, stats := newSession(&Connection{Subscriptions: subscriptions("A", "B", "C")})
 	data := append(packet(tick.KindDepth, 2, 9, 5), packet(tick.KindTrade, 1, 9, 0)...)
 	at := Stamp{Ordinal: 9, ReceiveNanos: 77}
 	same(t, changes(s.seen(nil, data, at)), "0.9 up 2 depth", "0.9 up 1 trades")
@@ -58,7 +58,7 @@ func TestDataProveAStreamBeforeItsAck(t *testing.T) {
 			t.Errorf("%d %v: last seen %d", st.Instrument, st.Channel, st.LastNanos.Load())
 		}
 	}
-	if got := len(s.acked(nil, 0, at)); got != 7 {
+	if got := len(s.acked(nil, subscriptions("A", "B", "C"), at)); got != 7 {
 		t.Errorf("the ack raised %d more streams", got)
 	}
 	// Packets of instruments beyond the connection are nobody's stream.

@@ -34,6 +34,7 @@ type LineStats struct {
 	DialFailures stat.Counter
 	Lost         stat.Counter // sockets that ended, for any reason but a stop
 	Refused      stat.Counter // subscription requests that the venue refused
+	FrameGaps    stat.Counter // jumps in the venue's count of a socket's frames
 	Streams      []StreamStats
 
 	// Of the REST worker.

@@ -20,6 +20,8 @@ type Table struct {
 	// Discover introduces a symbol that nobody subscribed, or returns nil; nil
 	// Discover means unknown symbols are errors.
 	Discover func(symbol string) *Entry
+	// Canary is told of what the venue's documents do not have; nil = nobody is.
+	Canary *Canary
 }
 
 // NewTable returns a table of the given instruments at their initial scale.

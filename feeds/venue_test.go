@@ -49,13 +49,26 @@ func (a *toy) Plan(subscriptions []Subscription) []Connection {
 		if a.inURL {
 			c.Streams = part
 		} else {
-			for _, s := range part {
-				c.Requests = append(c.Requests, SubscribeRequest{Text: []byte(`{"sub":"` + s.Instrument.Symbol + `"}`), Streams: []Subscription{s}})
-			}
+			c.Subscriptions = part
 		}
 		plan = append(plan, c)
 	}
 	return plan
+}
+
+func (a *toy) Subscribe(_ *Connection, streams []Subscription, first int) []SubscribeRequest {
+	return a.requests("sub", streams)
+}
+
+func (a *toy) Unsubscribe(_ *Connection, streams []Subscription, first int) []SubscribeRequest {
+	return a.requests("unsub", streams)
+}
+
+func (a *toy) requests(verb string, streams []Subscription) (all []SubscribeRequest) {
+	for _, s := range streams {
+		all = append(all, SubscribeRequest{Text: []byte(`{"` + verb + `":"` + s.Instrument.Symbol + `"}`), Streams: []Subscription{s}})
+	}
+	return all
 }
 
 func (a *toy) NewDecoder(_ *Connection, table *Table) Decoder { return &toyDecoder{table} }
@@ -95,7 +108,13 @@ func (a *toy) DecodeREST(dst []tick.Unit, url string, body []byte, table *Table,
 	d.LastID, d.PrevID = id, epoch
 	return dst, nil
 }
-func (a *toy) Streams(string, []byte) []Stream { return nil }
+func (a *toy) Streams(string, []byte) ([]Stream, int) { return nil, -1 }
+func (a *toy) Channels() tick.Channels {
+	return tick.ChannelTrades | tick.ChannelQuotes | tick.ChannelDepth
+}
+func (a *toy) Polls(*tick.Instrument) []Poll                   { return nil }
+func (a *toy) VolumeRequests() []Request                       { return nil }
+func (a *toy) ParseVolumes([]byte) (map[string]float64, error) { return nil, nil }
 
 type toyDecoder struct{ table *Table }
 

@@ -75,10 +75,9 @@ func checkFeed(w io.Writer, f *Feed) error {
 			}
 		}
 		count(c.Streams)
-		for _, r := range c.Requests {
-			count(r.Streams)
-		}
-		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%s\n", f.Venue, c.Name, len(names), streams, len(c.Requests), url)
+		count(c.Subscriptions)
+		requests := len(c.Greetings) + len(adapter.Subscribe(&c, c.Subscriptions, len(c.Greetings)))
+		fmt.Fprintf(w, "%s\t%s\t%d\t%d\t%d\t%s\n", f.Venue, c.Name, len(names), streams, requests, url)
 	}
 	rest := 0
 	for i := range subscriptions {

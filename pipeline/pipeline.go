@@ -179,7 +179,7 @@ func (s *system) dispatch() {
 				idle = false
 				for i := range batch {
 					r := batch[i].Resync()
-					s.feedOf[r.Instrument].feed.Resync(r.Instrument, r.Epoch)
+					s.feedOf[r.Instrument].feed.Resync(r.Instrument, r.Epoch, r.Line)
 				}
 				d.Commands.Release(len(batch))
 			}

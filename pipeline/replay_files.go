@@ -30,8 +30,10 @@ type replayLine struct {
 	// ours: our recorder wrote it, so that answers to what was sent are in it,
 	// numbered as we number.
 	ours  bool
-	asked [][]feeds.Stream // by request of the connection
-	up    map[upStream]bool
+	asked map[int][]feeds.Stream // by request of the connection
+	// inBand: snapshots come on the stream, as proof of it.
+	inBand bool
+	up     map[upStream]bool
 }
 
 type upStream struct {
@@ -96,7 +98,7 @@ func (r *replay) assign(f *replayFile, byPath map[string]*replayFile) error {
 		root = before
 	}
 	if root.line == nil {
-		root.line = &replayLine{number: uint16(len(r.lines)), ours: root.reader.Line != "", up: map[upStream]bool{}}
+		root.line = &replayLine{number: uint16(len(r.lines)), ours: root.reader.Line != "", up: map[upStream]bool{}, asked: map[int][]feeds.Stream{}}
 		r.lines = append(r.lines, root.line)
 		name := r.options.Venue
 		if name == "" {
@@ -131,6 +133,8 @@ func (r *replay) setVenue(f *replayFile, name string) error {
 	}
 	l := f.line
 	l.venue = v
+	in := v.adapter.Instrument("X")
+	l.inBand = in.Sync.Snapshot != tick.SnapshotREST
 	l.table = feeds.NewTable(nil)
 	l.table.Discover = func(symbol string) *feeds.Entry {
 		if l.ours && v.told && v.instruments[symbol] == nil {

@@ -123,15 +123,17 @@ func (r *replay) record(f *replayFile, record *feeds.Record) error {
 		r.fault(f, err)
 		r.out.Write(units)
 	case feeds.TagOpen:
-		l.asked = l.asked[:0]
+		clear(l.asked)
 		l.decoder = l.venue.adapter.NewDecoder(nil, l.table) // it may count the frames of its socket
-		r.raise(l, r.ask(l, l.venue.adapter.Streams(string(record.URL), nil)))
+		streams, _ := l.venue.adapter.Streams(string(record.URL), nil)
+		r.raise(l, r.ask(l, streams))
 	case feeds.TagSent:
-		streams := r.ask(l, l.venue.adapter.Streams("", record.Payload))
+		streams, request := l.venue.adapter.Streams("", record.Payload)
+		streams = r.ask(l, streams)
 		switch {
 		case len(streams) == 0:
-		case l.ours:
-			l.asked = append(l.asked, streams) // up when the venue says so, or delivers
+		case l.ours && request >= 0:
+			l.asked[request] = streams // up when the venue says so, or delivers
 		default:
 			r.raise(l, streams)
 		}
@@ -223,19 +225,32 @@ func (r *replay) ask(l *replayLine, streams []feeds.Stream) []feeds.Stream {
 
 // answered says what a venue answered to a request.
 func (r *replay) answered(l *replayLine, n feeds.Notice) {
-	if n.Request < 0 || n.Request >= len(l.asked) {
-		return
+	streams := l.asked[n.Request]
+	if n.Channel != 0 {
+		streams = r.one(l, n)
 	}
 	switch n.Kind {
 	case feeds.NoticeAck:
-		r.raise(l, l.asked[n.Request])
+		r.raise(l, streams)
+	case feeds.NoticeGap:
+		r.out.Write(l.gap(nil, r.stamp(l)))
 	case feeds.NoticeRefused:
-		for _, s := range l.asked[n.Request] {
+		for _, s := range streams {
 			in := l.venue.instruments[s.Symbol]
 			delete(l.up, upStream{in.ID, s.Channel})
 			r.out.Write(tick.AppendEvent(nil, r.stamp(l).Header(tick.KindDown, in.ID, 0), s.Channel, tick.ReasonRefused))
 		}
 	}
+}
+
+// one returns the stream that an answer about a single one is about.
+func (r *replay) one(l *replayLine, n feeds.Notice) []feeds.Stream {
+	for _, in := range l.venue.instruments {
+		if in.ID == n.Instrument {
+			return []feeds.Stream{{Symbol: in.Symbol, Channel: n.Channel}}
+		}
+	}
+	return nil
 }
 
 // raise says that streams deliver from here on.
@@ -254,15 +269,8 @@ func (r *replay) raise(l *replayLine, streams []feeds.Stream) {
 func (r *replay) seen(l *replayLine, packets []tick.Unit) {
 	for ; len(packets) > 0; packets = packets[tick.PacketUnits(&packets[0]):] {
 		h := packets[0].Header()
-		var channel tick.Channels
-		switch h.Kind {
-		case tick.KindTrade:
-			channel = tick.ChannelTrades
-		case tick.KindQuote:
-			channel = tick.ChannelQuotes
-		case tick.KindDepth:
-			channel = tick.ChannelDepth
-		default:
+		channel := h.Kind.Channel()
+		if channel == 0 || h.Kind == tick.KindSnapshot && !l.inBand {
 			continue
 		}
 		if !l.up[upStream{h.Instrument, channel}] {
@@ -272,11 +280,25 @@ func (r *replay) seen(l *replayLine, packets []tick.Unit) {
 	}
 }
 
+// streams returns those of a line that are up, in order.
+func (l *replayLine) streams() []upStream {
+	return slices.SortedFunc(maps.Keys(l.up), func(a, b upStream) int {
+		return cmp.Or(cmp.Compare(a.instrument, b.instrument), cmp.Compare(a.channel, b.channel))
+	})
+}
+
+// gap appends the gaps of all streams of a line that are up: frames of its
+// socket are missing.
+func (l *replayLine) gap(dst []tick.Unit, at feeds.Stamp) []tick.Unit {
+	for _, s := range l.streams() {
+		dst = tick.AppendEvent(dst, at.Header(tick.KindGap, s.instrument, 0), s.channel, tick.ReasonSequence)
+	}
+	return dst
+}
+
 // lower appends the ends of all streams of a line that are up.
 func (l *replayLine) lower(dst []tick.Unit, reason tick.Reason, at feeds.Stamp) []tick.Unit {
-	for _, s := range slices.SortedFunc(maps.Keys(l.up), func(a, b upStream) int {
-		return cmp.Or(cmp.Compare(a.instrument, b.instrument), cmp.Compare(a.channel, b.channel))
-	}) {
+	for _, s := range l.streams() {
 		dst = tick.AppendEvent(dst, at.Header(tick.KindDown, s.instrument, 0), s.channel, reason)
 	}
 	clear(l.up)

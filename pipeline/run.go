@@ -172,6 +172,8 @@ func (s *system) define(f *Feed, adapter feeds.Adapter, catalog []tick.Instrumen
 	for _, symbol := range f.Symbols {
 		i := slices.IndexFunc(catalog, func(in tick.Instrument) bool { return strings.EqualFold(in.Symbol, symbol) })
 		switch {
+		case i >= 0 && !tradable(catalog[i].State):
+			s.logger.Error("the venue does not trade this symbol now: left out", "venue", f.Venue, "symbol", symbol, "state", catalog[i].State.String())
 		case i >= 0:
 			definitions = append(definitions, catalog[i])
 		case len(catalog) == 0:
@@ -185,6 +187,12 @@ func (s *system) define(f *Feed, adapter feeds.Adapter, catalog []tick.Instrumen
 		}
 	}
 	return definitions
+}
+
+// tradable reports whether an instrument's streams can be expected to deliver,
+// now or when it opens again.
+func tradable(state tick.State) bool {
+	return state != tick.StateSettling && state != tick.StateDelisted
 }
 
 // lagNotReady is the age of waiting rows beyond which the service is not doing its work.

@@ -1,6 +1,9 @@
 package tick
 
-import "strings"
+import (
+	"math/bits"
+	"strings"
+)
 
 // Channels is a set of a venue's streams about one instrument.
 type Channels uint8
@@ -26,12 +29,10 @@ func (s Channels) Has(c Channels) bool { return s&c == c }
 
 // Index returns the place of a single channel in AllChannels.
 func (s Channels) Index() int {
-	for i, c := range AllChannels {
-		if s == c {
-			return i
-		}
+	if s == 0 || s&(s-1) != 0 {
+		panic("BUG: Index of a set of channels")
 	}
-	panic("BUG: Index of a set of channels")
+	return bits.TrailingZeros8(uint8(s))
 }
 
 // channelNames in the order of AllChannels.

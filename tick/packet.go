@@ -52,6 +52,26 @@ const (
 	kindPacketEnd
 )
 
+// Channel is the channel that packets of the kind belong to, 0 for those that
+// are no data of one.
+func (k Kind) Channel() Channels {
+	switch k {
+	case KindTrade, KindTradeCorrection:
+		return ChannelTrades
+	case KindQuote:
+		return ChannelQuotes
+	case KindDepth, KindSnapshot:
+		return ChannelDepth
+	case KindMark:
+		return ChannelFunding
+	case KindOpenInterest:
+		return ChannelOpenInterest
+	case KindLiquidation:
+		return ChannelLiquidations
+	}
+	return 0
+}
+
 // Flags qualify a packet.
 type Flags uint8
 

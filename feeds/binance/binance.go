@@ -4,7 +4,7 @@
 //	subscriptions ─► sockets and SUBSCRIBE texts             plan.go
 //	exchangeInfo ─► instruments                              catalog.go
 //	frame ─► members ─► what it is ─► trade, quote, depth    decode.go
-//	         by fields.go             values.go, depth.go, fragment.go
+//	         by fields.go             values.go, depth.go
 //	                              └─► answers, warnings      notice.go
 //	REST body ─► the same decoder ─► snapshot                rest.go
 //
@@ -16,7 +16,6 @@
 package binance
 
 import (
-	"fmt"
 	"time"
 
 	"tickproc/feeds"
@@ -28,13 +27,16 @@ type market struct {
 	venue string
 	// prefix of REST paths, and of the depth request that marks a snapshot.
 	restBase, restPath string
-	// catalogWeight, snapshotLimit and snapshotWeight: the request's cost, and
+	// catalogWeight, volumeWeight, snapshotLimit and snapshotWeight: the request's cost, and
 	// the levels a side that the largest snapshot holds.
-	catalogWeight, snapshotLimit, snapshotWeight int
-	weightPerMinute                              int
-	messageInterval                              time.Duration
-	channels                                     []channel
-	sync                                         tick.SyncRule
+	catalogWeight, volumeWeight, snapshotLimit, snapshotWeight int
+	weightPerMinute                                            int
+	messageInterval                                            time.Duration
+	// endpoints: streams asked for on an endpoint that does not serve them are
+	// silent, which is no error to the venue.
+	endpoints []feeds.Endpoint
+	channels  []channel
+	sync      tick.SyncRule
 	// futures name the id of the message before (pu); their instruments may
 	// expire.
 	futures bool
@@ -42,24 +44,14 @@ type market struct {
 	inverse bool
 }
 
-// channel is a stream of a symbol and the socket that serves it.
+// channel is a stream of a symbol.
 type channel struct {
 	channel tick.Channels
 	suffix  string // of the stream's name, behind the symbol in lower case
-	tier    tier
 }
 
-// tier is an endpoint that serves part of the streams. Streams asked for on
-// another tier are silent, which is no error to the venue.
-type tier struct{ name, url string }
-
-// USD-M splits its sockets since 2026: book and trades on /public; mark prices,
-// aggregates and liquidations on /market.
-var (
-	spotPublic  = tier{"public", "wss://stream.binance.com:9443/stream"}
-	usdmPublic  = tier{"public", "wss://fstream.binance.com/public/stream"}
-	coinmPublic = tier{"public", "wss://dstream.binance.com/stream"}
-)
+// books are the channels of every market.
+const books = tick.ChannelTrades | tick.ChannelQuotes | tick.ChannelDepth
 
 var (
 	spotSync = tick.SyncRule{Snapshot: tick.SnapshotREST, Sequence: tick.SequenceRange, Join: 1, QuoteIDs: true}
@@ -70,35 +62,40 @@ var (
 var markets = [...]market{
 	{
 		venue: "binance-spot", restBase: "https://api.binance.com", restPath: "/api/v3",
-		catalogWeight: 20, snapshotLimit: 5000, snapshotWeight: 250, weightPerMinute: 6000,
+		catalogWeight: 20, volumeWeight: 80, snapshotLimit: 5000, snapshotWeight: 250, weightPerMinute: 6000,
 		// Five messages a second with pings and pongs: one is left for those.
 		messageInterval: 250 * time.Millisecond,
+		endpoints:       []feeds.Endpoint{{Name: "public", URL: "wss://stream.binance.com:9443/stream", Channels: books}},
 		channels: []channel{
-			{tick.ChannelTrades, "@trade", spotPublic},
-			{tick.ChannelQuotes, "@bookTicker", spotPublic},
-			{tick.ChannelDepth, "@depth@100ms", spotPublic},
+			{tick.ChannelTrades, "@trade"},
+			{tick.ChannelQuotes, "@bookTicker"},
+			{tick.ChannelDepth, "@depth@100ms"},
 		},
 		sync: spotSync,
 	},
 	{
 		venue: "binance-usdm", restBase: "https://fapi.binance.com", restPath: "/fapi/v1",
-		catalogWeight: 1, snapshotLimit: 1000, snapshotWeight: 20, weightPerMinute: 2400,
+		catalogWeight: 1, volumeWeight: 40, snapshotLimit: 1000, snapshotWeight: 20, weightPerMinute: 2400,
 		messageInterval: 125 * time.Millisecond, // ten a second, two left
+		// USD-M splits its sockets since 2026: mark prices, aggregates and
+		// liquidations are on /market.
+		endpoints: []feeds.Endpoint{{Name: "public", URL: "wss://fstream.binance.com/public/stream", Channels: books}},
 		channels: []channel{
-			{tick.ChannelTrades, "@trade", usdmPublic},
-			{tick.ChannelQuotes, "@bookTicker", usdmPublic},
-			{tick.ChannelDepth, "@depth@0ms", usdmPublic},
+			{tick.ChannelTrades, "@trade"},
+			{tick.ChannelQuotes, "@bookTicker"},
+			{tick.ChannelDepth, "@depth@0ms"},
 		},
 		sync: futuresSync, futures: true,
 	},
 	{
 		venue: "binance-coinm", restBase: "https://dapi.binance.com", restPath: "/dapi/v1",
-		catalogWeight: 1, snapshotLimit: 1000, snapshotWeight: 20, weightPerMinute: 2400,
+		catalogWeight: 1, volumeWeight: 40, snapshotLimit: 1000, snapshotWeight: 20, weightPerMinute: 2400,
 		messageInterval: 125 * time.Millisecond,
+		endpoints:       []feeds.Endpoint{{Name: "public", URL: "wss://dstream.binance.com/stream", Channels: books}},
 		channels: []channel{
-			{tick.ChannelTrades, "@trade", coinmPublic},
-			{tick.ChannelQuotes, "@bookTicker", coinmPublic},
-			{tick.ChannelDepth, "@depth@0ms", coinmPublic},
+			{tick.ChannelTrades, "@trade"},
+			{tick.ChannelQuotes, "@bookTicker"},
+			{tick.ChannelDepth, "@depth@0ms"},
 		},
 		sync: futuresSync, futures: true, inverse: true,
 	},
@@ -123,9 +120,6 @@ func New(venue string) (feeds.Adapter, bool) {
 	return nil, false
 }
 
-// streamsPerConnection is the venue's limit of streams on one socket.
-const streamsPerConnection = 1024
-
 func (m *market) Venue() string { return m.venue }
 
 func (m *market) Profile() feeds.Profile {
@@ -137,19 +131,23 @@ func (m *market) Profile() feeds.Profile {
 		WeightPerMinute: m.weightPerMinute,
 		FrameLimit:      4 << 20,
 		BodyLimit:       64 << 20,
+		// The venue takes 1,024 streams on a socket and 300 sockets in five minutes.
+		StreamsPerSocket: 1024, InstrumentsPerSocket: 50, SocketsMax: 30,
 	}
 }
 
-func (m *market) NewDecoder(connection *feeds.Connection, table *feeds.Table) feeds.Decoder {
-	d := &decoder{market: m, table: table, requests: -1}
-	if connection != nil {
-		d.requests = len(connection.Requests)
-	}
+func (m *market) NewDecoder(_ *feeds.Connection, table *feeds.Table) feeds.Decoder {
+	d := &decoder{market: m}
+	d.Init(m.venue, table)
 	return d
 }
 
-// malformed says where a text is not what the venue documents. It quotes
-// nothing, so that a large frame makes no large error.
-func (m *market) malformed(at int, what string) error {
-	return fmt.Errorf("%s: %w: %s at byte %d", m.venue, feeds.ErrMalformed, what, at)
+func (m *market) Channels() tick.Channels {
+	var all tick.Channels
+	for _, e := range m.endpoints {
+		all |= e.Channels
+	}
+	return all
 }
+
+func (m *market) Polls(*tick.Instrument) []feeds.Poll { return nil }

@@ -25,6 +25,7 @@ type exchangeInfo struct {
 		ContractStatus string      `json:"contractStatus"`
 		ContractType   string      `json:"contractType"`
 		ContractSize   json.Number `json:"contractSize"`
+		DeliveryDate   uint64      `json:"deliveryDate"`
 		BaseAsset      string      `json:"baseAsset"`
 		QuoteAsset     string      `json:"quoteAsset"`
 		Filters        []struct {
@@ -45,16 +46,20 @@ func (m *market) ParseCatalog(body []byte) ([]tick.Instrument, error) {
 	}
 	var all []tick.Instrument
 	for _, s := range info.Symbols {
-		if s.Symbol == "" || s.Status+s.ContractStatus != "TRADING" {
+		if s.Symbol == "" {
 			continue
 		}
 		in := m.Instrument(s.Symbol)
+		in.State = stateOf(s.Status + s.ContractStatus)
 		in.Base, in.Quote = s.BaseAsset, s.QuoteAsset
 		if in.Base != "" {
 			in.Underlying = in.Base
 		}
 		if m.futures {
 			in.Type = typeOf(s.ContractType)
+			if in.Type == tick.TypeFuture {
+				in.ExpiryNanos = nanosOf(s.DeliveryDate)
+			}
 		}
 		if m.inverse {
 			in.ContractSize = number(s.ContractSize.String())
@@ -95,6 +100,25 @@ func (m *market) Instrument(symbol string) tick.Instrument {
 	return in
 }
 
+// stateOf reads status and contractStatus.
+func stateOf(status string) tick.State {
+	switch status {
+	case "TRADING":
+		return tick.StateTrading
+	case "PENDING_TRADING", "PRE_TRADING":
+		return tick.StatePreOpen
+	case "BREAK", "HALT", "END_OF_DAY", "POST_TRADING":
+		return tick.StateHalted
+	case "AUCTION_MATCH":
+		return tick.StateRestricted
+	case "PRE_DELIVERING", "DELIVERING", "PRE_SETTLE", "SETTLING":
+		return tick.StateSettling
+	case "DELIVERED", "CLOSE":
+		return tick.StateDelisted
+	}
+	return tick.StateUnknown
+}
+
 // typeOf reads PERPETUAL, TRADIFI_PERPETUAL, CURRENT_QUARTER, NEXT_MONTH, …
 func typeOf(contractType string) tick.InstrumentType {
 	if strings.Contains(contractType, "PERPETUAL") {
@@ -111,4 +135,28 @@ func number(text string) tick.Number {
 		return tick.Number{}
 	}
 	return n
+}
+
+func (m *market) VolumeRequests() []feeds.Request {
+	return []feeds.Request{{URL: m.restBase + m.restPath + "/ticker/24hr", Weight: m.volumeWeight}}
+}
+
+// ParseVolumes ranks COIN-M by contracts times their size, which is in USD for all.
+func (m *market) ParseVolumes(body []byte) (map[string]float64, error) {
+	var tickers []struct {
+		Symbol      string  `json:"symbol"`
+		Volume      float64 `json:"volume,string"`
+		QuoteVolume float64 `json:"quoteVolume,string"`
+	}
+	if err := json.Unmarshal(body, &tickers); err != nil {
+		return nil, fmt.Errorf("%s: volumes: %w: %w", m.venue, feeds.ErrMalformed, err)
+	}
+	volumes := map[string]float64{}
+	for _, t := range tickers {
+		volumes[t.Symbol] = t.QuoteVolume
+		if m.inverse {
+			volumes[t.Symbol] = t.Volume
+		}
+	}
+	return volumes, nil
 }

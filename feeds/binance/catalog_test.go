@@ -22,7 +22,7 @@ const (
 		{"symbol":"1000SHIBUSDT","pair":"1000SHIBUSDT","contractType":"PERPETUAL","status":"TRADING","baseAsset":"1000SHIB","quoteAsset":"USDT","marginAsset":"USDT",
 			"filters":[{"filterType":"PRICE_FILTER","tickSize":"0.000001"},{"filterType":"LOT_SIZE","stepSize":"1"}]},
 		{"symbol":"TSLAUSDT","contractType":"TRADIFI_PERPETUAL","status":"TRADING","baseAsset":"TSLA","quoteAsset":"USDT","filters":[]},
-		{"symbol":"BTCUSDT_261225","contractType":"CURRENT_QUARTER","status":"TRADING","baseAsset":"BTC","quoteAsset":"USDT",
+		{"symbol":"BTCUSDT_261225","contractType":"CURRENT_QUARTER","deliveryDate":1798185600000,"status":"TRADING","baseAsset":"BTC","quoteAsset":"USDT",
 			"filters":[{"filterType":"PRICE_FILTER","tickSize":"0.10"},{"filterType":"LOT_SIZE","stepSize":"0.001"}]},
 		{"symbol":"NEWUSDT","contractType":"","status":"PENDING_TRADING","baseAsset":"NEW","quoteAsset":"USDT","filters":[]}]}`
 	coinmCatalog = `{"symbols":[
@@ -39,6 +39,9 @@ func TestParseCatalog(t *testing.T) {
 		in.Venue, in.Sync, in.TradeIDs, in.TradeResolution = venue, sync, tick.TradeIDContiguous, time.Millisecond
 		in.Underlying = in.Base
 		in.PriceDigits, in.SizeDigits = in.Tick.Digits, in.Lot.Digits
+		if in.State == tick.StateUnknown {
+			in.State = tick.StateTrading
+		}
 		return in
 	}
 	f := func(venue, body string, sync tick.SyncRule, want ...tick.Instrument) {
@@ -54,15 +57,19 @@ func TestParseCatalog(t *testing.T) {
 	one := number(1, 0)
 	f("binance-spot", spotCatalog, tick.SyncRule{Sequence: tick.SequenceRange, Join: 1, QuoteIDs: true},
 		tick.Instrument{Symbol: "BTCUSDT", Base: "BTC", Quote: "USDT", Tick: number(1, 2), Lot: number(1, 5), ContractSize: one},
+		tick.Instrument{Symbol: "OLDUSDT", Base: "OLD", Quote: "USDT", ContractSize: one, State: tick.StateHalted},
 		tick.Instrument{Symbol: "ODDUSDT", Base: "ODD", Quote: "USDT", ContractSize: one})
 	chain := tick.SyncRule{Sequence: tick.SequenceChain, QuoteIDs: true}
 	f("binance-usdm", usdmCatalog, chain,
 		tick.Instrument{Symbol: "1000SHIBUSDT", Base: "1000SHIB", Quote: "USDT", Type: tick.TypePerpetual, Tick: number(1, 6), Lot: one, ContractSize: one},
 		tick.Instrument{Symbol: "TSLAUSDT", Base: "TSLA", Quote: "USDT", Type: tick.TypePerpetual, ContractSize: one},
-		tick.Instrument{Symbol: "BTCUSDT_261225", Base: "BTC", Quote: "USDT", Type: tick.TypeFuture, Tick: number(1, 1), Lot: number(1, 3), ContractSize: one})
+		tick.Instrument{Symbol: "BTCUSDT_261225", Base: "BTC", Quote: "USDT", Type: tick.TypeFuture, Tick: number(1, 1), Lot: number(1, 3), ContractSize: one,
+			ExpiryNanos: 1798185600000e6},
+		tick.Instrument{Symbol: "NEWUSDT", Base: "NEW", Quote: "USDT", Type: tick.TypeFuture, ContractSize: one, State: tick.StatePreOpen})
 	f("binance-coinm", coinmCatalog, chain,
 		tick.Instrument{Symbol: "BTCUSD_PERP", Base: "BTC", Quote: "USD", Type: tick.TypePerpetual, Inverse: true, Tick: number(1, 1), Lot: one, ContractSize: number(100, 0)},
-		tick.Instrument{Symbol: "ETHUSD_261225", Base: "ETH", Quote: "USD", Type: tick.TypeFuture, Inverse: true, Tick: number(1, 2), Lot: one, ContractSize: number(10, 0)})
+		tick.Instrument{Symbol: "ETHUSD_261225", Base: "ETH", Quote: "USD", Type: tick.TypeFuture, Inverse: true, Tick: number(1, 2), Lot: one, ContractSize: number(10, 0)},
+		tick.Instrument{Symbol: "BTCUSD_260626", Base: "BTC", Quote: "USD", Type: tick.TypeFuture, Inverse: true, ContractSize: number(100, 0), State: tick.StateSettling})
 
 	a, _ := New("binance-spot")
 	for _, body := range []string{"", "<html>", "{}", `{"code":-1003,"msg":"Too many requests."}`, spotCatalog[:200]} {

@@ -19,9 +19,9 @@ func (d *decoder) delta() {
 		head.PrevID = d.uint(fieldPrevID)
 	}
 	if head.FirstID > head.LastID {
-		d.refuse("ids U..u run backwards")
+		d.Refuse("ids U..u run backwards")
 	}
-	head.Header = d.at.Header(tick.KindDepth, 0, d.time(true))
+	head.Header = d.At.Header(tick.KindDepth, 0, d.time(true))
 	d.levels(head, d.text(fieldSymbol), fieldBids, fieldAsks)
 }
 
@@ -29,19 +29,19 @@ func (d *decoder) delta() {
 // the packet.
 func (d *decoder) levels(head tick.Depth, symbol []byte, bids, asks field) {
 	if d.sidesRead == 0 {
-		if !d.lookup(symbol) {
+		if !d.Lookup(symbol) {
 			return
 		}
-		d.depth.begin(d.out, d.scan.Size())
-		d.scan.Seek(d.values[bids])
+		d.Depth.Begin(d.Out, d.Scan.Size())
+		d.Scan.Seek(d.values[bids])
 		d.side()
 	}
 	if d.sidesRead == 1 {
-		d.scan.Seek(d.values[asks])
+		d.Scan.Seek(d.values[asks])
 		d.side()
 	}
-	head.Instrument = d.entry.ID
-	d.out = d.depth.finish(head)
+	head.Instrument = d.Instrument()
+	d.Out = d.Depth.Finish(head)
 }
 
 // isFullDepth tells the stream of all changes from others with the same
@@ -60,55 +60,20 @@ func (d *decoder) isFullDepth() bool {
 func (d *decoder) depthIsKnown() bool {
 	switch {
 	case d.snapshot != nil:
-		d.entry = d.table.Known(d.snapshot.symbol)
+		return d.Known(d.snapshot.symbol)
 	case string(d.text(fieldEvent)) == "depthUpdate" && d.isFullDepth():
-		d.entry = d.table.Known(d.text(fieldSymbol))
+		return d.Known(d.text(fieldSymbol))
 	}
-	if d.entry == nil {
-		return false
-	}
-	d.scale()
-	return true
+	return false
 }
 
 // side reads an array of levels: bids, then asks.
 //
 // hot: per level, 0 allocs.
 func (d *decoder) side() {
-	s, w := &d.scan, &d.depth
 	if d.sidesRead == 1 {
-		w.asks()
+		d.Depth.Asks()
 	}
 	d.sidesRead++
-	for more := s.Array(); more; more = s.Next(']') {
-		price, size, plain := s.Pair(d.priceDigits, d.sizeDigits)
-		if !plain {
-			price, size = d.level()
-		}
-		if price <= 0 || size < 0 {
-			d.refuse("a level needs a price above 0 and a size from 0")
-			return
-		}
-		w.add(price, size)
-	}
-	if s.Failed() {
-		d.refuse("broken levels")
-	}
-}
-
-// level reads a level in any spelling; elements beyond price and size do not count.
-func (d *decoder) level() (price, size int64) {
-	s := &d.scan
-	if s.Array() {
-		price = d.scaled(s.Value(), d.priceDigits, &d.priceNeeds)
-		if s.Next(']') {
-			size = d.scaled(s.Value(), d.sizeDigits, &d.sizeNeeds)
-			for s.Next(']') {
-				s.Skip()
-			}
-			return price, size
-		}
-	}
-	d.refuse("a level is no pair")
-	return 0, 0
+	d.Side()
 }

@@ -9,23 +9,20 @@ import (
 	"tickproc/tick"
 )
 
-// notify makes the message a notice, whatever its numbers were like.
-func (d *decoder) notify(kind feeds.NoticeKind) { d.notice.Kind, d.err = kind, nil }
-
 // noticeText bounds what is kept of a venue's message, in bytes.
 const noticeText = 256
 
 // refusal reads {"error":{"code":2,"msg":"…"},"id":1} and {"code":2,"msg":"…","id":1}.
 func (d *decoder) refusal() {
-	d.notify(feeds.NoticeRefused)
-	d.notice.Request = d.request()
-	d.notice.Code, d.notice.Text = d.fault()
+	d.Notify(feeds.NoticeRefused)
+	d.Notice.Request = d.request()
+	d.Notice.Code, d.Notice.Text = d.fault()
 }
 
 // fault reads code and msg.
 func (d *decoder) fault() (code int, text string) {
 	if d.has(fieldCode) {
-		if v, err := tick.ParseScaled(d.scan.Bytes(d.values[fieldCode]), 0); err == nil {
+		if v, err := tick.ParseScaled(d.Scan.Bytes(d.values[fieldCode]), 0); err == nil {
 			code = int(v)
 		}
 	}
@@ -37,16 +34,12 @@ func (d *decoder) fault() (code int, text string) {
 	return code, string(bytes.ToValidUTF8(jsonscan.AppendUnescaped(nil, t[:min(len(t), noticeText)]), nil))
 }
 
-// request returns which of the connection's requests an answer is about: plan
+// request returns which of the socket's requests an answer is about: plan
 // numbers them from 1. -1 = none of them.
 func (d *decoder) request() int {
 	v := d.values[fieldRequest]
 	if !d.has(fieldRequest) || v.Kind != jsonscan.Uint || v.Uint == 0 || v.Uint > math.MaxInt32 {
 		return -1
 	}
-	i := int(v.Uint) - 1
-	if d.requests >= 0 && i >= d.requests {
-		return -1
-	}
-	return i
+	return int(v.Uint) - 1
 }

@@ -3,84 +3,29 @@ package binance
 import (
 	"encoding/json"
 	"net/url"
-	"strconv"
 	"strings"
 
 	"tickproc/feeds"
-	"tickproc/tick"
 )
 
 // streamsPerRequest bounds one SUBSCRIBE, whose text would otherwise meet the
 // venue's unpublished limit of message size.
 const streamsPerRequest = 100
 
-// Plan fills one socket after the other, tier by tier. The streams of an
-// instrument on a tier share a socket, so that its trades, quotes and depth
-// are seen and lost together, and a request, so that they are refused together.
+// Plan puts the streams of an instrument that an endpoint serves on one socket.
 func (m *market) Plan(subscriptions []feeds.Subscription) []feeds.Connection {
-	var all []feeds.Connection
-	for _, t := range m.tiers() {
-		p := planner{tier: t}
-		for _, sub := range subscriptions {
-			p.add(m, sub)
-		}
-		p.endRequest()
-		all = append(all, p.connections...)
-	}
-	return all
+	return feeds.Spread(m.endpoints, m.Profile(), subscriptions, func(s feeds.Subscription) int { return len(m.names(s)) })
 }
 
-// tiers lists the market's tiers in the order of its channels.
-func (m *market) tiers() []tier {
-	var all []tier
+// names are the streams of a subscription.
+func (m *market) names(s feeds.Subscription) []string {
+	var names []string
 	for _, c := range m.channels {
-		known := false
-		for _, t := range all {
-			known = known || t == c.tier
-		}
-		if !known {
-			all = append(all, c.tier)
+		if s.Channels.Has(c.channel) {
+			names = append(names, strings.ToLower(s.Instrument.Symbol)+c.suffix)
 		}
 	}
-	return all
-}
-
-// planner spreads the streams of one tier.
-type planner struct {
-	tier        tier
-	connections []feeds.Connection
-	streams     int      // on the last connection
-	params      []string // of the request being filled
-	wants       []feeds.Subscription
-}
-
-func (p *planner) add(m *market, sub feeds.Subscription) {
-	var params []string
-	var channels tick.Channels
-	symbol := strings.ToLower(sub.Instrument.Symbol)
-	for _, c := range m.channels {
-		if c.tier == p.tier && sub.Channels.Has(c.channel) {
-			params = append(params, symbol+c.suffix)
-			channels |= c.channel
-		}
-	}
-	if len(params) == 0 {
-		return
-	}
-	if len(p.params)+len(params) > streamsPerRequest {
-		p.endRequest()
-	}
-	if len(p.connections) == 0 || p.streams+len(params) > streamsPerConnection {
-		p.endRequest()
-		p.connections = append(p.connections, feeds.Connection{
-			Name: p.tier.name + "-" + strconv.Itoa(len(p.connections)),
-			URL:  p.tier.url,
-		})
-		p.streams = 0
-	}
-	p.streams += len(params)
-	p.params = append(p.params, params...)
-	p.wants = append(p.wants, feeds.Subscription{Instrument: sub.Instrument, Channels: channels})
+	return names
 }
 
 // control is a message to the venue; its answer carries the same id.
@@ -90,22 +35,47 @@ type control struct {
 	ID     int      `json:"id"`
 }
 
-func (p *planner) endRequest() {
-	if len(p.params) == 0 {
-		return
+func (m *market) Subscribe(_ *feeds.Connection, streams []feeds.Subscription, first int) []feeds.SubscribeRequest {
+	return m.requests("SUBSCRIBE", streams, first)
+}
+
+func (m *market) Unsubscribe(_ *feeds.Connection, streams []feeds.Subscription, first int) []feeds.SubscribeRequest {
+	return m.requests("UNSUBSCRIBE", streams, first)
+}
+
+// requests keeps the streams of an instrument in one request, so that they are
+// refused together.
+func (m *market) requests(method string, streams []feeds.Subscription, first int) []feeds.SubscribeRequest {
+	var all []feeds.SubscribeRequest
+	var params []string
+	var wants []feeds.Subscription
+	end := func() {
+		if len(params) == 0 {
+			return
+		}
+		text, err := json.Marshal(control{Method: method, Params: params, ID: first + len(all) + 1})
+		if err != nil {
+			panic("BUG: a list of names does not marshal: " + err.Error())
+		}
+		all = append(all, feeds.SubscribeRequest{Text: text, Streams: wants})
+		params, wants = nil, nil
 	}
-	c := &p.connections[len(p.connections)-1]
-	text, err := json.Marshal(control{Method: "SUBSCRIBE", Params: p.params, ID: len(c.Requests) + 1})
-	if err != nil {
-		panic("BUG: a list of names does not marshal: " + err.Error())
+	for _, s := range streams {
+		names := m.names(s)
+		if len(params)+len(names) > streamsPerRequest {
+			end()
+		}
+		if len(names) > 0 {
+			params, wants = append(params, names...), append(wants, s)
+		}
 	}
-	c.Requests = append(c.Requests, feeds.SubscribeRequest{Text: text, Streams: p.wants})
-	p.params, p.wants = nil, nil
+	end()
+	return all
 }
 
 // Streams reads …/stream?streams=a/b, …/ws/a/b and a sent SUBSCRIBE.
-func (m *market) Streams(openURL string, sent []byte) []feeds.Stream {
-	var all []feeds.Stream
+func (m *market) Streams(openURL string, sent []byte) (all []feeds.Stream, request int) {
+	request = -1
 	if u, err := url.Parse(openURL); err == nil {
 		names := u.Query().Get("streams")
 		if _, raw, found := strings.Cut(u.Path, "/ws/"); found {
@@ -119,13 +89,17 @@ func (m *market) Streams(openURL string, sent []byte) []feeds.Stream {
 	var c struct {
 		Method string
 		Params []string
+		ID     any
 	}
 	if err := json.Unmarshal(sent, &c); err == nil && c.Method == "SUBSCRIBE" {
 		for _, name := range c.Params {
 			all = m.appendStream(all, name)
 		}
+		if id, ok := c.ID.(float64); ok {
+			request = int(id) - 1
+		}
 	}
-	return all
+	return all, request
 }
 
 // appendStream appends what a stream's name means, if it is a channel of ours

@@ -18,10 +18,19 @@ func TestPlan(t *testing.T) {
 		t.Helper()
 		a, _ := New(venue)
 		in := &tick.Instrument{Symbol: symbol}
-		want := []feeds.Connection{{Name: "public-0", URL: url, Requests: []feeds.SubscribeRequest{
-			{Text: []byte(text), Streams: []feeds.Subscription{{Instrument: in, Channels: channels}}}}}}
-		if got := a.Plan([]feeds.Subscription{{Instrument: in, Channels: channels}}); !reflect.DeepEqual(got, want) {
-			t.Errorf("%s\ngot  %+v\nwant %+v", venue, got, want)
+		subs := []feeds.Subscription{{Instrument: in, Channels: channels}}
+		want := []feeds.Connection{{Name: "public-0", URL: url, Subscriptions: subs}}
+		got := a.Plan(subs)
+		if !reflect.DeepEqual(got, want) {
+			t.Fatalf("%s\ngot  %+v\nwant %+v", venue, got, want)
+		}
+		asked := []feeds.SubscribeRequest{{Text: []byte(text), Streams: subs}}
+		if got := a.Subscribe(&got[0], subs, 0); !reflect.DeepEqual(got, asked) {
+			t.Errorf("%s\ngot  %s\nwant %s", venue, got[0].Text, text)
+		}
+		ended := strings.NewReplacer("SUBSCRIBE", "UNSUBSCRIBE", `"id":1`, `"id":4`).Replace(text)
+		if got := a.Unsubscribe(&got[0], subs, 3); len(got) != 1 || string(got[0].Text) != ended {
+			t.Errorf("%s: %v, want %s", venue, got, ended)
 		}
 	}
 	f("binance-spot", "BTCUSDT", all, "wss://stream.binance.com:9443/stream",
@@ -58,7 +67,7 @@ func TestPlanKeepsLimits(t *testing.T) {
 				t.Errorf("%s: socket %d is %q", venue, i, c.Name)
 			}
 			onSocket := 0
-			for j, r := range c.Requests {
+			for j, r := range a.Subscribe(&c, c.Subscriptions, 0) {
 				var m struct {
 					Method string
 					Params []string
@@ -79,12 +88,12 @@ func TestPlanKeepsLimits(t *testing.T) {
 					granted[s.Instrument] |= s.Channels
 				}
 				// What we ask for is what a capture of it would show.
-				if got := a.Streams("", r.Text); len(got) != len(m.Params) {
-					t.Errorf("%s: %d streams in a text of %d", venue, len(got), len(m.Params))
+				if got, request := a.Streams("", r.Text); len(got) != len(m.Params) || request != j {
+					t.Errorf("%s: %d streams in a text of %d, request %d of %d", venue, len(got), len(m.Params), request, j)
 				}
 			}
-			if onSocket > 1024 {
-				t.Errorf("%s: %d streams on %s", venue, onSocket, c.Name)
+			if onSocket > 1024 || len(c.Subscriptions) > 1000/20 {
+				t.Errorf("%s: %d streams of %d instruments on %s", venue, onSocket, len(c.Subscriptions), c.Name)
 			}
 			streams += onSocket
 		}
@@ -95,8 +104,8 @@ func TestPlanKeepsLimits(t *testing.T) {
 			}
 			want += strings.Count(s.Channels.String(), "+") + 1
 		}
-		if streams != want || len(plan) != 2 {
-			t.Errorf("%s: %d streams on %d sockets, want %d on 2", venue, streams, len(plan), want)
+		if streams != want || len(plan) != 20 {
+			t.Errorf("%s: %d streams on %d sockets, want %d on 20", venue, streams, len(plan), want)
 		}
 	}
 }
@@ -106,7 +115,8 @@ func TestStreams(t *testing.T) {
 	f := func(url, sent string, want ...string) {
 		t.Helper()
 		var got []string
-		for _, s := range a.Streams(url, []byte(sent)) {
+		streams, _ := a.Streams(url, []byte(sent))
+		for _, s := range streams {
 			got = append(got, s.Symbol+" "+s.Channel.String())
 		}
 		if !slices.Equal(got, want) {

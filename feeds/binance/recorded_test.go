@@ -153,7 +153,7 @@ func (s *session) line(l recorded) {
 		}
 		s.units, err = s.adapter.DecodeREST(s.units[:0], l.url, l.body, s.table, s.stamp, 7)
 	case "open":
-		if len(s.adapter.Streams(string(l.body), nil)) == 0 {
+		if streams, _ := s.adapter.Streams(string(l.body), nil); len(streams) == 0 {
 			s.t.Errorf("%s shows no streams", l.body)
 		}
 		return

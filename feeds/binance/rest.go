@@ -32,7 +32,8 @@ func (m *market) DecodeREST(dst []tick.Unit, address string, body []byte, table 
 	if err != nil || !strings.HasSuffix(u.Path, m.restPath+"/depth") {
 		return dst, nil
 	}
-	d := &decoder{market: m, table: table, snapshot: &snapshot{symbol: []byte(u.Query().Get("symbol")), epoch: epoch}}
+	d := &decoder{market: m, snapshot: &snapshot{symbol: []byte(u.Query().Get("symbol")), epoch: epoch}}
+	d.Init(m.venue, table)
 	dst, _, err = d.Decode(dst, body, at)
 	return dst, err
 }
@@ -46,18 +47,18 @@ func (d *decoder) book() {
 		if code == invalidSymbol {
 			kind = feeds.ErrUnknownSymbol
 		}
-		d.err = fmt.Errorf("%s: depth of %.64q refused: %w: code %d: %s", d.market.venue, d.snapshot.symbol, kind, code, text)
+		d.Fault(kind, fmt.Sprintf("depth refused: code %d: %s:", code, text), d.snapshot.symbol)
 		return
 	}
 	if !d.complete(snapshotFields, "depth answer") {
 		return
 	}
 	if d.has(fieldBookSymbol) && string(d.text(fieldBookSymbol)) != string(d.snapshot.symbol) {
-		d.refuse("the answer is about another symbol")
+		d.Refuse("the answer is about another symbol")
 		return
 	}
 	id := d.uint(fieldBookID)
 	head := tick.Depth{FirstID: id, LastID: id, PrevID: d.snapshot.epoch}
-	head.Header = d.at.Header(tick.KindSnapshot, 0, d.time(false))
+	head.Header = d.At.Header(tick.KindSnapshot, 0, d.time(false))
 	d.levels(head, d.snapshot.symbol, fieldBookBids, fieldBookAsks)
 }

@@ -216,7 +216,7 @@ func TestBinanceDialogue(t *testing.T) {
 			t.Fatalf("%s: %d frames after the last UNSUBSCRIBE", venue, len(rest))
 		}
 		after := l.truth(venue, firstSymbol[venue])
-		if len(before.Trades) == 0 || before.Trades[0].Delivered != 1 || before.SubscribedMs != [3]int64{labStart.UnixMilli() + 1} {
+		if len(before.Trades) == 0 || before.Trades[0].Delivered != 1 || before.SubscribedMs != [6]int64{labStart.UnixMilli() + 1} {
 			t.Fatalf("%s: before %+v", venue, before.SubscribedMs)
 		}
 		if last := after.Trades[len(after.Trades)-1]; last.Delivered != 0 || last.Doubtful != 0 {

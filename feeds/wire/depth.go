@@ -1,11 +1,12 @@
-package binance
+package wire
 
 import "tickproc/tick"
 
-// depthWriter collects the levels of one message behind the units it was
-// given, cutting a new fragment at tick.MaxLevels. The ids, which may stand
-// behind the levels in the frame, are filled in by finish.
-type depthWriter struct {
+// DepthWriter collects the levels of one message behind the units it was
+// given, cutting a new fragment at tick.MaxLevels: bids, then, after Asks,
+// asks. The ids, which may stand behind the levels in the frame, are filled in
+// by Finish. Venues that mix the sides write through Mixed.
+type DepthWriter struct {
 	units    []tick.Unit
 	first    int          // where the message's first fragment begins
 	fragment int          // where the current one begins
@@ -13,6 +14,7 @@ type depthWriter struct {
 	n        int          // levels written to it
 	bids     int          // of them bids
 	onAsks   bool
+	asks     []tick.Level // that wait for the bids to end, where the venue mixes them
 }
 
 // levelBytes is about what a level takes in a frame. It only sizes the first
@@ -21,14 +23,14 @@ const levelBytes = 20
 
 const levelsPerUnit = tick.UnitSize / 16
 
-// begin starts a message whose levels take about so many bytes of text.
-func (w *depthWriter) begin(dst []tick.Unit, bytes int) {
-	w.units, w.first, w.onAsks = dst, len(dst), false
+// Begin starts a message whose levels take about so many bytes of text.
+func (w *DepthWriter) Begin(dst []tick.Unit, bytes int) {
+	w.units, w.first, w.onAsks, w.asks = dst, len(dst), false, w.asks[:0]
 	w.open(min(bytes/levelBytes+8, tick.MaxLevels))
 }
 
 // open starts a fragment with room for some levels.
-func (w *depthWriter) open(room int) {
+func (w *DepthWriter) open(room int) {
 	w.fragment, w.n, w.bids = len(w.units), 0, 0
 	w.reserve(room)
 }
@@ -36,7 +38,7 @@ func (w *depthWriter) open(room int) {
 // reserve makes room for so many levels of the current fragment, keeping those
 // it has. Room that is there is taken uncleared: every level gets written, and
 // close clears what pads the last unit.
-func (w *depthWriter) reserve(room int) {
+func (w *DepthWriter) reserve(room int) {
 	end := w.fragment + tick.DepthUnits(room)
 	if end <= cap(w.units) {
 		w.units = w.units[:end]
@@ -47,10 +49,10 @@ func (w *depthWriter) reserve(room int) {
 	w.levels = tick.Levels(w.units[w.fragment:])
 }
 
-// add appends a level to the side that is being written.
+// Add appends a level to the side that is being written.
 //
 // hot: per level, 0 allocs.
-func (w *depthWriter) add(price, size int64) {
+func (w *DepthWriter) Add(price, size int64) {
 	if w.n == len(w.levels) {
 		w.more()
 	}
@@ -58,7 +60,7 @@ func (w *depthWriter) add(price, size int64) {
 	w.n++
 }
 
-func (w *depthWriter) more() {
+func (w *DepthWriter) more() {
 	if w.n < tick.MaxLevels {
 		w.reserve(min(2*w.n, tick.MaxLevels))
 		return
@@ -67,11 +69,23 @@ func (w *depthWriter) more() {
 	w.open(tick.MaxLevels)
 }
 
-// asks ends the bids.
-func (w *depthWriter) asks() { w.bids, w.onAsks = w.n, true }
+// Mixed takes a level of either side, in any order; the bids' end is left to
+// Finish.
+//
+// hot: per level, 0 allocs.
+func (w *DepthWriter) Mixed(ask bool, price, size int64) {
+	if ask {
+		w.asks = append(w.asks, tick.Level{Price: price, Size: size})
+		return
+	}
+	w.Add(price, size)
+}
+
+// Asks ends the bids.
+func (w *DepthWriter) Asks() { w.bids, w.onAsks = w.n, true }
 
 // close gives back the room that the current fragment did not need.
-func (w *depthWriter) close() {
+func (w *DepthWriter) close() {
 	d := w.units[w.fragment].Depth()
 	d.LevelCount = uint16(w.n)
 	if d.Bids = uint16(w.bids); !w.onAsks {
@@ -84,8 +98,14 @@ func (w *depthWriter) close() {
 	w.units = w.units[:end]
 }
 
-// finish writes the head to every fragment and returns the units.
-func (w *depthWriter) finish(head tick.Depth) []tick.Unit {
+// Finish writes the head to every fragment and returns the units.
+func (w *DepthWriter) Finish(head tick.Depth) []tick.Unit {
+	if len(w.asks) > 0 {
+		w.Asks()
+		for _, l := range w.asks {
+			w.Add(l.Price, l.Size)
+		}
+	}
 	w.close()
 	for at := w.first; at < len(w.units); {
 		d := w.units[at].Depth()
