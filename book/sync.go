@@ -137,6 +137,21 @@ func (s *Sync) AskAgain() {
 	}
 }
 
+// Because gives the reason why the book waits.
+func (s *Sync) Because(reason tick.Reason) {
+	if s.state == Waiting {
+		s.reason = reason
+	}
+}
+
+// Succeed makes s the book that is shown, in place of old: totals and epochs
+// go on.
+func (s *Sync) Succeed(old *Sync) {
+	s.Counts, old.Counts = old.Counts, s.Counts
+	s.Book.Orphans, old.Book.Orphans = old.Book.Orphans, s.Book.Orphans
+	s.epoch = max(s.epoch, old.epoch)
+}
+
 // Up says that the venue delivers depth from here on.
 func (s *Sync) Up() {
 	if s.state != Down {
