@@ -4,7 +4,6 @@ import "tickproc/tick"
 
 // channel is the standing of one stream of an instrument.
 type channel struct {
-	up     bool
 	lastTs int64 // event time of its last good message; 0 before the first
 	gap    openGap
 	ord    ordinal

@@ -33,17 +33,19 @@ func (in *instrument) appendState(dst []byte) []byte {
 	}
 	for i := range tick.AllChannels {
 		c := &in.channels[i]
-		dst = append(dst, flag(c.up), flag(c.gap.open), byte(c.gap.reason))
+		dst = append(dst, flag(len(in.firsts[i].lines) > 0), flag(c.gap.open), byte(c.gap.reason))
 		dst = le.AppendUint64(dst, uint64(c.lastTs))
 		dst = le.AppendUint64(dst, uint64(c.gap.ts))
 		dst = le.AppendUint32(dst, c.gap.ord)
-		dst = c.ord.appendState(dst)
+		dst = in.firsts[i].appendState(c.ord.appendState(dst))
 	}
+	dst = le.AppendUint16(le.AppendUint16(dst, in.leader), in.depthLine)
 	o, q, x := &in.offset, &in.quote, &in.sample
 	dst = append(dst, flag(o.seen), flag(o.hasOld), flag(q.written), flag(q.fromBook),
 		flag(x.pending), flag(x.sampled), flag(x.announced), flag(x.shown), byte(x.source))
 	for _, v := range []int64{in.silenceAt, in.doubtUntil, int64(in.deltaID), o.halfEnd, o.newest, o.older,
 		q.bid.Price, q.bid.Size, q.ask.Price, q.ask.Size, q.lastTs, q.aheadSince, int64(q.aheadID),
+		int64(q.differs), q.differSince, q.differTs, in.depthTs, int64(in.depthSource), in.answerBy, in.lineDue,
 		x.boundary, x.ts, int64(x.seq), x.receive, x.lastTs, int64(x.lastBids), int64(len(x.last))} {
 		dst = le.AppendUint64(dst, uint64(v))
 	}
@@ -55,6 +57,9 @@ func (in *instrument) appendState(dst []byte) []byte {
 	dst = in.coverage.AppendState(dst)
 	for _, x := range in.indicators {
 		dst = x.AppendState(dst)
+	}
+	for _, x := range in.standbys {
+		dst = x.appendState(dst)
 	}
 	return in.sync.AppendState(dst)
 }

@@ -25,8 +25,15 @@ type instrument struct {
 
 	offset   clockOffset
 	channels [tick.ChannelCount]channel
+	firsts   [tick.ChannelCount]firstArrival
 
-	sync   *book.Sync
+	sync      *book.Sync // the book that is shown
+	leader    uint16     // the line whose book it is, where each has its own
+	standbys  []*standby // the books of the others
+	depthLine uint16     // that delivered depth last, or lost some
+	answerBy  int64      // receive time at which a resync should be answered
+	lineDue   int64      // receive time at which fireLines is due
+
 	sample sampler
 	quote  quoteState
 
@@ -58,11 +65,14 @@ type Counts struct {
 	Gaps, Resyncs                       uint64
 	TimesOutside                        uint64 // exchange times outside the clock window
 	OutOfRange                          uint64 // numbers that no scale could hold
+	Copies                              uint64 // trades, quotes and whole books that another line had brought
 }
 
 func newInstrument(s *Shard, def tick.Instrument) *instrument {
 	in := &instrument{shard: s, def: def, priceDigits: def.PriceDigits, sizeDigits: def.SizeDigits,
-		sync: book.NewSync(def.Sync, def.PriceDigits, def.SizeDigits), indicatorDue: never, silenceAt: never, doubtUntil: never}
+		sync: book.NewSync(def.Sync, def.PriceDigits, def.SizeDigits), indicatorDue: never, silenceAt: never, doubtUntil: never,
+		answerBy: never, lineDue: never}
+	in.sync.Hold = int64(s.options.LineHold)
 	in.ids.contiguous = def.TradeIDs == tick.TradeIDContiguous
 	in.sample.init(&s.options)
 	in.indicators = in.newIndicators()
@@ -159,32 +169,65 @@ func (in *instrument) eventTime(h *tick.Header) (int64, tick.TimeSource) {
 
 // onUp says that the venue delivers a channel from here on.
 func (in *instrument) onUp(e *tick.ChannelEvent) {
-	c := &in.channels[e.Channel.Index()]
-	c.up = true
-	if e.Channel == tick.ChannelDepth {
-		in.sync.Up()
+	f := &in.firsts[e.Channel.Index()]
+	news := f.up(e.Line, in.shard.now+int64(in.shard.options.LineHold))
+	if e.Channel != tick.ChannelDepth {
+		return
+	}
+	if news {
+		in.beginDepthLine(e.Line)
+	}
+	if len(f.lines) == 1 {
 		in.silenceAt = in.shard.now + int64(in.shard.options.Silence)
 	}
 }
 
-// onDown says that a channel ended.
+// onDown says that a channel ended on a line. While another line delivers it
+// nothing else does.
 func (in *instrument) onDown(e *tick.ChannelEvent) {
-	in.channels[e.Channel.Index()].up = false
+	f := &in.firsts[e.Channel.Index()]
+	ended := f.down(e.Line)
+	if len(f.lines) > 0 {
+		switch {
+		case !ended: // it had delivered nothing
+		case e.Channel == tick.ChannelDepth:
+			in.endDepthLine(e)
+		case !in.fills(e):
+			in.loseEvents(e)
+		}
+		return
+	}
 	if e.Channel != tick.ChannelDepth {
 		in.loseEvents(e)
 		return
 	}
 	in.sync.Down(e.Reason)
 	in.silenceAt = never
+	in.standbys = nil
 	in.announceBook()
 }
 
 // onGap says that the session knows of loss on a channel that is still up.
 func (in *instrument) onGap(e *tick.ChannelEvent) {
+	f := &in.firsts[e.Channel.Index()]
+	if i := f.place(e.Line); len(f.lines) > 1 {
+		if i < 0 {
+			return
+		}
+		filled := in.fills(e)
+		f.lines[i].soundAt = in.shard.now + int64(in.shard.options.LineHold)
+		if e.Channel == tick.ChannelDepth {
+			in.gapDepthLine(e, filled)
+		} else if !filled {
+			in.loseEvents(e)
+		}
+		return
+	}
 	if e.Channel != tick.ChannelDepth {
 		in.loseEvents(e)
 		return
 	}
+	in.depthLine = e.Line
 	in.sync.Invalidate(e.Reason)
 	in.announceBook()
 }
@@ -201,22 +244,42 @@ func (in *instrument) loseEvents(e *tick.ChannelEvent) {
 
 // command asks the feed for a fresh book when the synchronisation owes it.
 func (in *instrument) command() {
-	epoch, owed := in.sync.TakeResync()
-	if !owed {
-		return
+	if epoch, owed := in.sync.TakeResync(); owed {
+		line := in.depthLine
+		if in.standsBy() {
+			line = in.leader
+		}
+		in.ask(in.sync, line, epoch)
+		if in.def.Sync.Snapshot != tick.SnapshotREST {
+			in.answerBy = in.shard.now + answerSpan
+			in.lineDue = 0
+		}
 	}
+	for _, x := range in.standbys {
+		if _, owed := x.sync.TakeResync(); owed {
+			in.ask(x.sync, x.line, in.sync.NextEpoch())
+			x.answerBy = in.shard.now + answerSpan
+		}
+	}
+	if in.lineDue != never || len(in.depthLines()) > 1 {
+		in.scheduleLines()
+	}
+}
+
+// ask appends the command.
+func (in *instrument) ask(of *book.Sync, line uint16, epoch uint64) {
 	in.counts.Resyncs++
 	s := in.shard
 	var u *tick.Unit
 	s.commands, u = tick.NewRow(s.commands, tick.CmdResync)
 	r := u.Resync()
-	r.Instrument, r.TsNanos, r.Epoch = in.def.ID, s.now, epoch
-	_, r.Reason = in.sync.State()
+	r.Instrument, r.TsNanos, r.Epoch, r.Line = in.def.ID, s.now, epoch, line
+	_, r.Reason = of.State()
 }
 
 // deadline is the receive time at which the instrument next wants to act.
 func (in *instrument) deadline() int64 {
-	at := min(in.silenceAt, in.doubtUntil, in.quote.staleAt())
+	at := min(in.silenceAt, in.doubtUntil, in.quote.staleAt(), in.lineDue)
 	if venue := min(in.indicatorDue, in.sample.due()); venue != never {
 		at = min(at, saturatingSub(venue, in.offset.nanos()))
 	}
@@ -243,6 +306,9 @@ func (in *instrument) fire() {
 	if now >= in.silenceAt {
 		in.silenceAt = now + int64(in.shard.options.Silence)
 		in.sync.Invalidate(tick.ReasonSilence)
+		for _, x := range in.standbys {
+			x.sync.Invalidate(tick.ReasonSilence)
+		}
 		in.announceBook()
 	}
 	if now >= in.quote.staleAt() {
@@ -252,6 +318,9 @@ func (in *instrument) fire() {
 	}
 	if now >= in.doubtUntil {
 		in.endDoubt()
+	}
+	if now >= in.lineDue {
+		in.fireLines(now)
 	}
 	in.command()
 }
@@ -266,6 +335,10 @@ func (in *instrument) stepClock(by int64) {
 	if in.quote.aheadSince != 0 {
 		in.quote.aheadSince += by
 	}
+	if in.quote.differs != 0 {
+		in.quote.differSince += by
+	}
+	in.stepLines(by)
 	in.offset.step(by)
 }
 

@@ -27,6 +27,10 @@ type Options struct {
 	Silence time.Duration
 	// Stale: nor is one whose venue's quotes ran ahead of its depth for this long; default 3 s.
 	Stale time.Duration
+	// LineHold is how long a depth message waits for another line to bring what
+	// lies before it, and how long a line must have been whole to vouch for what
+	// another loses; default 250 ms.
+	LineHold time.Duration
 	// ClockWindow: exchange times farther than this from the receive time are
 	// nonsense, and the receive time stands in; default 10 min.
 	ClockWindow time.Duration
@@ -38,7 +42,8 @@ func (o *Options) EnsureDefaults() {
 		field *time.Duration
 		value time.Duration
 	}{{&o.Grace, 250 * time.Millisecond}, {&o.Lateness, 10 * time.Second}, {&o.BookEvery, time.Second},
-		{&o.Silence, 5 * time.Minute}, {&o.Stale, 3 * time.Second}, {&o.ClockWindow, 10 * time.Minute}} {
+		{&o.Silence, 5 * time.Minute}, {&o.Stale, 3 * time.Second}, {&o.LineHold, 250 * time.Millisecond},
+		{&o.ClockWindow, 10 * time.Minute}} {
 		if *d.field == 0 {
 			*d.field = d.value
 		}

@@ -27,6 +27,8 @@ type Shard struct {
 	commands    []tick.Unit
 	dirty       []*instrument // changed since the last TakeImages
 	scratch     []tick.Unit   // a packet brought to a finer scale
+	lineStats   []LineStats   // by line; nil where lines are not compared
+	uncounted   LineStats     // of lines beyond
 }
 
 // NewShard returns an empty shard.
