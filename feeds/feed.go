@@ -144,7 +144,7 @@ func New(o Options) (*Feed, error) {
 	if profile.ConnectInterval > 0 {
 		f.connects = rate.NewLimiter(rate.Every(profile.ConnectInterval), 1)
 	}
-	_, faults := f.plan(o.Subscriptions, "")
+	_, left, faults := f.plan(o.Subscriptions, "")
 
 	carried := carriedBy(&Connection{Streams: o.Subscriptions})
 	if len(carried) > 0 {
@@ -157,6 +157,7 @@ func New(o Options) (*Feed, error) {
 		}
 	}
 	f.rest = f.newRESTWorker(carried)
+	f.rest.announce(left)
 	f.stats = append(f.stats, f.rest.stats)
 	if len(o.Lines) == 1 {
 		// Redundant lines cover for each other.
@@ -170,11 +171,26 @@ func New(o Options) (*Feed, error) {
 }
 
 // plan makes the connections of subscriptions, of every line; suffix tells
-// their names from those of earlier ones.
-func (f *Feed) plan(subscriptions []Subscription, suffix string) (added []*connection, faults []error) {
+// their names from those of earlier ones. left introduces the instruments that
+// no socket carries, because all that is wanted of them is polled.
+func (f *Feed) plan(subscriptions []Subscription, suffix string) (added []*connection, left []tick.Unit, faults []error) {
 	channels := map[uint32]tick.Channels{}
 	for _, s := range subscriptions {
 		channels[s.Instrument.ID] |= s.Channels
+	}
+	introduce := func(dst *[]tick.Unit, instruments []*tick.Instrument) {
+		for _, in := range instruments {
+			if f.introduced[in.ID] {
+				continue
+			}
+			f.introduced[in.ID] = true
+			definition := *in
+			definition.Channels = channels[in.ID]
+			var err error
+			if *dst, err = tick.AppendCatalog(*dst, tick.Header{}, definition); err != nil {
+				faults = append(faults, fmt.Errorf("%s %s: %w", f.options.Adapter.Venue(), in.Symbol, err))
+			}
+		}
 	}
 	for i, address := range f.options.Lines {
 		if address == "" {
@@ -194,23 +210,14 @@ func (f *Feed) plan(subscriptions []Subscription, suffix string) (added []*conne
 			c := f.newConnection(LineInfo{Name: p.Name, Instruments: carriedBy(p)})
 			c.bridge = func() *bridge { return f.bridge } // which comes after it
 			c.carry(p, url)
-			for _, in := range carriedBy(p) {
-				if f.introduced[in.ID] {
-					continue
-				}
-				f.introduced[in.ID] = true
-				definition := *in
-				definition.Channels = channels[in.ID]
-				if c.catalog, err = tick.AppendCatalog(c.catalog, tick.Header{Line: c.number}, definition); err != nil {
-					faults = append(faults, fmt.Errorf("%s %s: %w", f.options.Adapter.Venue(), in.Symbol, err))
-				}
-			}
+			introduce(&c.catalog, carriedBy(p))
 			added = append(added, c)
 			f.stats = append(f.stats, c.stats)
 		}
 	}
 	f.connections = append(f.connections, added...)
-	return added, faults
+	introduce(&left, carriedBy(&Connection{Streams: subscriptions}))
+	return added, left, faults
 }
 
 // newConnection makes a line for sockets. What they carry is set by take.
@@ -324,10 +331,11 @@ func (f *Feed) Add(subscriptions []Subscription) error {
 		return ErrStopped
 	}
 	f.additions++
-	added, faults := f.plan(subscriptions, "+"+strconv.Itoa(f.additions))
+	added, left, faults := f.plan(subscriptions, "+"+strconv.Itoa(f.additions))
 	if len(faults) > 0 {
 		panic("BUG: an address was good in New and is not in Add: " + errors.Join(faults...).Error())
 	}
+	f.rest.announce(left)
 	f.rest.add(subscriptions)
 	f.start(added)
 	return nil
