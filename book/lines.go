@@ -122,6 +122,7 @@ func (s *Sync) joinShared(message []tick.Unit, l Listener) {
 		s.Counts.Copies++
 		s.goOnAside(x, message, l)
 	case linkBroken:
+		x.aside = nil // it does not follow that either
 		s.holdBack(message)
 	}
 }
@@ -147,6 +148,8 @@ func (s *Sync) linkShared(d *tick.Depth, x *sharedLine) linkKind {
 		return linkDuplicate
 	case x.known && d.PrevID == x.pos && d.PrevID <= d.LastID && d.LastID <= s.lastID:
 		return linkDuplicate // its stream goes on, behind what another line's snapshot has brought
+	case x.aside != nil && d.PrevID == x.aside.lastID:
+		return linkDuplicate
 	default:
 		return linkBroken
 	}

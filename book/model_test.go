@@ -34,8 +34,8 @@ type model struct {
 	owed    bool
 	// still: the stream was seen to stand still. spent: a snapshot came meanwhile.
 	still, spent bool
-	stood        bool // an in-band stream stood still, and no delta came since
-	asked        bool // of the stream itself, and not answered yet
+	stood        bool   // an in-band stream stood still, and no delta came since
+	asked        bool   // of the stream itself, and not answered yet
 	given        uint64 // messages
 	gaps         uint64
 	reason       tick.Reason
