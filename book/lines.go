@@ -385,7 +385,7 @@ func (x *shared) appendState(dst []byte) []byte {
 	le := binary.LittleEndian
 	for i := range x.lines {
 		l := &x.lines[i]
-		dst = append(le.AppendUint64(le.AppendUint16(dst, l.line), l.pos), flag(l.known), flag(l.aside != nil))
+		dst = append(le.AppendUint64(dst, l.pos), flag(l.known), flag(l.aside != nil))
 		if l.aside != nil {
 			dst = le.AppendUint64(le.AppendUint64(dst, uint64(l.asideAt)), l.aside.Counts.Applied)
 			var head tick.Unit

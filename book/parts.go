@@ -94,10 +94,10 @@ func (ps parts) rescale(priceFactor, sizeFactor int64) error {
 }
 
 func (ps parts) appendState(dst []byte) []byte {
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(len(ps)))
 	for i := range ps {
-		dst = append(binary.LittleEndian.AppendUint16(dst, ps[i].line), byte(ps[i].kind))
-		dst = appendUnits(dst, ps[i].units)
+		if len(ps[i].units) > 0 {
+			dst = appendUnits(append(dst, byte(ps[i].kind)), ps[i].units)
+		}
 	}
 	return dst
 }

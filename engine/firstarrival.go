@@ -128,7 +128,7 @@ func (f *firstArrival) appendState(dst []byte) []byte {
 	dst = append(dst, byte(len(f.lines)))
 	for i := range f.lines {
 		x := &f.lines[i]
-		dst = le.AppendUint64(le.AppendUint16(dst, x.line), uint64(x.soundAt))
+		dst = le.AppendUint64(dst, uint64(x.soundAt)) // a line's number is a name: a capture gives others
 		put(x.newest)
 	}
 	return dst

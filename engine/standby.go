@@ -208,7 +208,7 @@ func (in *instrument) stepLines(by int64) {
 
 func (x *standby) appendState(dst []byte) []byte {
 	le := binary.LittleEndian
-	dst = append(le.AppendUint16(dst, x.line), byte(x.source))
+	dst = append(dst, byte(x.source))
 	for _, v := range []int64{x.ts, x.receive, int64(x.lastID), x.answerBy} {
 		dst = le.AppendUint64(dst, uint64(v))
 	}

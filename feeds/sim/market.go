@@ -9,23 +9,7 @@ import (
 	"tickproc/tick"
 )
 
-// event is one thing that a venue tells about an instrument. It and its
-// levels belong to the symbol and live until its next event.
-type event struct {
-	symbol  *symbol
-	channel tick.Channels // exactly one
-	timeMs  int64         // matching time
-	sendMs  int64         // when the venue wrote it
-
-	firstID, lastID, prevID uint64 // quotes: lastID alone
-	bids, asks              []tick.Level
-
-	tradeID     int64
-	price, size int64
-	sell        bool
-}
-
-// source is a symbol's random numbers: one each, so that adding a symbol, or
+// source is an instrument's random numbers: one each, so that adding one, or
 // silencing one, leaves the others' markets as they were.
 type source struct{ *rand.Rand }
 
@@ -49,74 +33,82 @@ func (r *source) quantity(lots int64) int64 {
 const (
 	levelsDeep = 40 // cold levels a side, far from the market
 	levelsLeft = 8  // market orders leave at least so many levels
+	never      = math.MaxInt64
 )
 
-// newSymbol builds the opening book, levels a side around the first price.
-func newSymbol(v *venue, sp spec, rate float64, levels int) *symbol {
-	s := &symbol{spec: sp, venue: v, random: newSource(v.options.Seed, v.name+" "+sp.name), meanGap: 1e9 / rate, holes: v.dialect.idHoles()}
-	s.asks.asks = true
-	s.updateID = 50_000_000_000 + s.random.Uint64N(1_000_000_000)
-	s.tradeID = 3_000_000_000 + s.random.Int64N(1_000_000_000)
-	for range levels {
-		s.bids.set(s.tick*(s.start-1-s.random.distance(s.reachBits)), s.lot*s.random.quantity(s.orderLots))
-		s.asks.set(s.tick*(s.start+1+s.random.distance(s.reachBits)), s.lot*s.random.quantity(s.orderLots))
+// newInstrument builds the opening book, levels a side around the first price.
+func newInstrument(m *Market, sp Spec, rate float64) *Instrument {
+	name := m.name + " " + sp.Name
+	in := &Instrument{Spec: sp, State: tick.StateTrading, market: m, meanGap: 1e9 / rate,
+		random: newSource(m.options.Seed, name), drift: newSource(m.options.Seed, name+" reference")}
+	in.asks.asks = true
+	in.updateID = 50_000_000_000 + in.random.Uint64N(1_000_000_000)
+	in.tradeID = 3_000_000_000 + in.random.Int64N(1_000_000_000)
+	for range m.options.Levels {
+		in.bids.set(in.Tick*(in.Start-1-in.random.distance(in.ReachBits)), in.Lot*in.random.quantity(in.OrderLots))
+		in.asks.set(in.Tick*(in.Start+1+in.random.distance(in.ReachBits)), in.Lot*in.random.quantity(in.OrderLots))
 	}
 	for i := range int64(levelsDeep) {
-		s.bids.set(s.coldPrice(false, i), s.lot*s.random.quantity(s.orderLots))
-		s.asks.set(s.coldPrice(true, i), s.lot*s.random.quantity(s.orderLots))
+		in.bids.set(in.coldPrice(false, i), in.Lot*in.random.quantity(in.OrderLots))
+		in.asks.set(in.coldPrice(true, i), in.Lot*in.random.quantity(in.OrderLots))
 	}
-	s.sentID = s.updateID
-	s.quotedBid, s.quotedAsk = s.bids.best(), s.asks.best()
-	return s
+	in.sentID = in.updateID
+	in.truth.init(m.options.History)
+	return in
 }
 
 // coldPrice is the i-th price that hardly ever trades: 6 % away and further.
-func (s *symbol) coldPrice(ask bool, i int64) int64 {
-	away := s.start * (6 + 2*i) / 100
+func (in *Instrument) coldPrice(ask bool, i int64) int64 {
+	away := in.Start * (6 + 2*i) / 100
 	if ask {
-		return s.tick * (s.start + away)
+		return in.Tick * (in.Start + away)
 	}
-	return s.tick * (s.start - away)
+	return in.Tick * (in.Start - away)
 }
 
 // begin sets the first times.
-func (s *symbol) begin(now int64) {
-	interval := int64(s.venue.depthEvery)
-	s.nextNanos = now + s.gap()
-	s.flushNanos = now + interval + s.random.Int64N(interval)
+func (in *Instrument) begin(now int64) {
+	in.timeNanos = in.market.cut(now)
+	in.quoted = Quote{ID: in.updateID, TimeNanos: in.timeNanos, Bid: in.bids.best(), Ask: in.asks.best()}
+	in.truth.quotes.add(in.quoted)
+	in.nextNanos = now + in.gap()
+	in.phaseNanos = now + in.random.Int64N(int64(in.market.depthEvery))
+	in.flushNanos = never
+	in.beginReference(now)
 }
 
-func (s *symbol) gap() int64 { return 1 + int64(s.random.ExpFloat64()*s.meanGap) }
+func (in *Instrument) gap() int64 { return 1 + int64(in.random.ExpFloat64()*in.meanGap) }
 
-// due returns when the symbol next does something.
-func (s *symbol) due() int64 { return min(s.nextNanos, s.flushNanos) }
+// due returns when the instrument next does something.
+func (in *Instrument) due() int64 { return min(in.nextNanos, in.flushNanos, in.referenceNanos) }
 
 // run does what is due first and hands its events out.
-func (s *symbol) run(emit func(*event)) {
-	if s.flushNanos <= s.nextNanos {
-		at := s.flushNanos
-		s.flushNanos += int64(s.venue.depthEvery)
-		if at >= s.staleUntil {
-			s.flush(at, emit)
+func (in *Instrument) run() {
+	switch at := in.due(); at {
+	case in.flushNanos:
+		in.flushNanos += int64(in.market.depthEvery)
+		if at >= in.staleUntil {
+			in.flush(at)
 		}
-		return
-	}
-	at := s.nextNanos
-	s.nextNanos += s.gap()
-	if at >= s.quietUntil {
-		s.act(at, emit)
+	case in.referenceNanos:
+		in.refer(at)
+	default:
+		in.nextNanos += in.gap()
+		if at >= in.quietUntil && in.State == tick.StateTrading {
+			in.act(at)
+		}
 	}
 }
 
 // act is one event of the market: an order arrives, leaves, or trades.
-func (s *symbol) act(now int64, emit func(*event)) {
-	r := s.random
-	mine, other := &s.bids, &s.asks
+func (in *Instrument) act(now int64) {
+	r := in.random
+	mine, other := &in.bids, &in.asks
 	if r.IntN(2) == 1 {
 		mine, other = other, mine
 	}
 	add := 55 // of 100 orders that arrive or leave
-	switch levels := s.venue.options.Levels; {
+	switch levels := in.market.options.Levels; {
 	case len(mine.levels) > levels+levelsDeep:
 		add = 35
 	case len(mine.levels) < levels/2:
@@ -124,26 +116,27 @@ func (s *symbol) act(now int64, emit func(*event)) {
 	}
 	switch what := r.IntN(100); {
 	case what < 12:
-		s.lean()
-		taken := &s.asks
-		if r.IntN(100) < 50-s.trend {
-			taken = &s.bids
+		in.lean()
+		taken := &in.asks
+		if r.IntN(100) < 50-in.trend {
+			taken = &in.bids
 		}
-		s.marketOrder(now, taken, s.lot*r.quantity(s.orderLots), emit)
+		in.marketOrder(now, taken, in.Lot*r.quantity(in.OrderLots))
 	case what < 14:
 		i := r.Int64N(levelsDeep)
 		// A cold price inside the market would cross it: the market has walked that far.
-		if p := s.coldPrice(mine.asks, i); mine.key(p) < mine.key(other.best().Price) {
-			s.change(now, mine, p, s.lot*(r.quantity(s.orderLots)-1))
+		if p := in.coldPrice(mine.asks, i); mine.key(p) < mine.key(other.best().Price) {
+			in.change(now, mine, p, in.Lot*(r.quantity(in.OrderLots)-1))
 		}
 	case r.IntN(100) < add || len(mine.levels) <= levelsLeft:
-		ticks := s.tick * (1 + r.distance(s.reachBits))
+		ticks := in.Tick * (1 + r.distance(in.ReachBits))
 		price := other.best().Price - ticks
 		if mine.asks {
 			price = other.best().Price + ticks
 		}
-		if price > 0 {
-			s.change(now, mine, price, mine.size(price)+s.lot*r.quantity(s.orderLots))
+		// After a change of tick the other side may stand between two steps.
+		if price -= price % in.Tick; price > 0 && mine.key(price) < mine.key(other.best().Price) {
+			in.change(now, mine, price, mine.size(price)+in.Lot*r.quantity(in.OrderLots))
 		}
 	default:
 		n := len(mine.levels)
@@ -154,156 +147,159 @@ func (s *symbol) act(now int64, emit func(*event)) {
 		l := mine.rank(rank)
 		left := int64(0)
 		if r.IntN(3) == 0 {
-			left = l.Size / s.lot / 2 * s.lot
+			left = l.Size / in.Lot / 2 * in.Lot
 		}
-		s.change(now, mine, l.Price, left)
+		in.change(now, mine, l.Price, left)
 	}
-	s.quote(now, emit)
+	in.quote(now)
 }
 
 // lean lets the market wander, and pulls it back when it is far from its start.
-func (s *symbol) lean() {
-	if s.random.IntN(50) == 0 {
-		s.trend = s.random.IntN(31) - 15
+func (in *Instrument) lean() {
+	if in.random.IntN(50) == 0 {
+		in.trend = in.random.IntN(31) - 15
 	}
-	switch mid := (s.bids.best().Price + s.asks.best().Price) / 2 / s.tick; {
-	case mid > s.start+s.start/25:
-		s.trend = -20
-	case mid < s.start-s.start/25:
-		s.trend = 20
+	switch mid := in.mid() / in.Tick; {
+	case mid > in.Start+in.Start/25:
+		in.trend = -20
+	case mid < in.Start-in.Start/25:
+		in.trend = 20
 	}
 }
 
+func (in *Instrument) mid() int64 { return (in.bids.best().Price + in.asks.best().Price) / 2 }
+
 // marketOrder takes size from a side, a trade for each resting order.
-func (s *symbol) marketOrder(now int64, from *side, size int64, emit func(*event)) {
+func (in *Instrument) marketOrder(now int64, from *side, size int64) {
+	in.fills = in.fills[:0]
 	for size > 0 && len(from.levels) > levelsLeft {
 		l := from.best()
 		fill := min(size, l.Size)
 		for left := fill; left > 0; {
 			part := left
-			if lots := left / s.lot; lots > 1 && s.random.IntN(3) == 0 {
-				part = s.lot * (1 + s.random.Int64N(lots-1))
+			if lots := left / in.Lot; lots > 1 && in.random.IntN(3) == 0 {
+				part = in.Lot * (1 + in.random.Int64N(lots-1))
 			}
 			left -= part
-			s.trade(now, l.Price, part, !from.asks, emit)
+			in.trade(now, l.Price, part, !from.asks)
 		}
 		size -= fill
-		s.change(now, from, l.Price, l.Size-fill)
+		in.change(now, from, l.Price, l.Size-fill)
 	}
+	in.tellTrades(now)
 }
 
-func (s *symbol) trade(now int64, price, size int64, sell bool, emit func(*event)) {
-	s.stamp(now)
-	s.tradeID++
-	s.event = event{symbol: s, channel: tick.ChannelTrades, timeMs: s.timeMs, sendMs: max(s.venue.ms(now), s.timeMs),
-		tradeID: s.tradeID, price: price, size: size, sell: sell}
-	emit(&s.event)
+func (in *Instrument) trade(now int64, price, size int64, sell bool) {
+	in.stamp(now)
+	in.tradeID++
+	in.fills = append(in.fills, Trade{ID: in.tradeID, TimeNanos: in.timeNanos, Price: price, Size: size, Sell: sell})
+}
+
+// tellTrades hands out what an order made.
+func (in *Instrument) tellTrades(now int64) {
+	if len(in.fills) == 0 {
+		return
+	}
+	in.tell(now, Event{Channel: tick.ChannelTrades, Trades: in.fills})
+}
+
+// tell hands out an event at the matching time.
+func (in *Instrument) tell(now int64, e Event) {
+	e.Instrument, e.TimeNanos, e.SendNanos = in, in.timeNanos, max(in.market.cut(now), in.timeNanos)
+	in.event = e
+	in.market.deliver(&in.event)
 }
 
 // change sets a level under a new update id.
-func (s *symbol) change(now int64, of *side, price, size int64) {
-	s.stamp(now)
-	s.updateID++
-	if s.holes > 0 {
-		s.updateID += s.random.Uint64N(uint64(s.holes))
+func (in *Instrument) change(now int64, of *side, price, size int64) {
+	in.stamp(now)
+	in.updateID++
+	if holes := in.market.profile.IDHoles; holes > 0 {
+		in.updateID += in.random.Uint64N(uint64(holes))
 	}
-	if s.pendingFirst == 0 {
-		s.pendingFirst = s.updateID
+	if in.pendingFirst == 0 {
+		in.pendingFirst = in.updateID
+		in.flushNanos = in.nextFlush(now)
 	}
 	of.set(price, size)
 	i := 0
 	if of.asks {
 		i = 1
 	}
-	s.touched[i] = append(s.touched[i], price)
+	in.touched[i] = append(in.touched[i], price)
+}
+
+// nextFlush is the first time after now at which a depth message may come:
+// nothing is due, and nothing costs time, while nothing changes.
+func (in *Instrument) nextFlush(now int64) int64 {
+	every := int64(in.market.depthEvery)
+	past := (now - in.phaseNanos) % every
+	if past < 0 {
+		past += every
+	}
+	return now + every - past
 }
 
 // stamp moves the matching time, which lies a little before the send time.
-func (s *symbol) stamp(now int64) {
-	s.timeMs = max(s.timeMs, s.venue.ms(now)-s.random.Int64N(s.venue.dialect.lagMs()))
+func (in *Instrument) stamp(now int64) {
+	v := in.market
+	late := int64(0)
+	if lag := int64(v.profile.Lag / v.profile.Resolution); lag > 1 {
+		late = in.random.Int64N(lag) * int64(v.profile.Resolution)
+	}
+	in.timeNanos = max(in.timeNanos, v.cut(now)-late)
 }
 
 // quote tells the best bid and offer if they changed.
-func (s *symbol) quote(now int64, emit func(*event)) {
-	bid, ask := s.bids.best(), s.asks.best()
+func (in *Instrument) quote(now int64) {
+	bid, ask := in.bids.best(), in.asks.best()
 	if bid.Price >= ask.Price {
 		panic("BUG: simulated book crossed")
 	}
-	if bid == s.quotedBid && ask == s.quotedAsk {
+	if bid == in.quoted.Bid && ask == in.quoted.Ask {
 		return
 	}
-	s.quotedBid, s.quotedAsk = bid, ask
-	s.changedBids = append(s.changedBids[:0], bid)
-	s.changedAsk = append(s.changedAsk[:0], ask)
-	s.event = event{symbol: s, channel: tick.ChannelQuotes, timeMs: s.timeMs, sendMs: max(s.venue.ms(now), s.timeMs),
-		lastID: s.updateID, bids: s.changedBids, asks: s.changedAsk}
-	emit(&s.event)
+	in.quoted = Quote{ID: in.updateID, TimeNanos: in.timeNanos, Bid: bid, Ask: ask}
+	in.changedBids = append(in.changedBids[:0], bid)
+	in.changedAsk = append(in.changedAsk[:0], ask)
+	in.tell(now, Event{Channel: tick.ChannelQuotes, LastID: in.updateID, Bids: in.changedBids, Asks: in.changedAsk})
 }
 
 // flush tells all changes since the last depth message, best prices first.
-func (s *symbol) flush(now int64, emit func(*event)) {
-	if s.pendingFirst == 0 {
+func (in *Instrument) flush(now int64) {
+	if in.flushNanos = never; in.pendingFirst == 0 {
 		return
 	}
-	s.changedBids = s.bids.appendChanged(s.changedBids[:0], s.touched[0])
-	s.changedAsk = s.asks.appendChanged(s.changedAsk[:0], s.touched[1])
-	s.event = event{symbol: s, channel: tick.ChannelDepth, timeMs: s.timeMs, sendMs: max(s.venue.ms(now), s.timeMs),
-		firstID: s.pendingFirst, lastID: s.updateID, prevID: s.sentID, bids: s.changedBids, asks: s.changedAsk}
-	s.sentID, s.pendingFirst = s.updateID, 0
-	s.touched[0], s.touched[1] = s.touched[0][:0], s.touched[1][:0]
-	emit(&s.event)
+	in.changedBids = in.bids.appendChanged(in.changedBids[:0], in.touched[0])
+	in.changedAsk = in.asks.appendChanged(in.changedAsk[:0], in.touched[1])
+	first, prev := in.pendingFirst, in.sentID
+	in.sentID, in.pendingFirst = in.updateID, 0
+	in.touched[0], in.touched[1] = in.touched[0][:0], in.touched[1][:0]
+	in.tell(now, Event{Channel: tick.ChannelDepth, FirstID: first, LastID: in.updateID, PrevID: prev, Bids: in.changedBids, Asks: in.changedAsk})
 }
 
-// market is the instruments of one venue, run in the order of time.
-type market struct {
-	symbols []*symbol
-	begun   bool
+// last gives the instrument a last trade and empties its depth batch, so that
+// a loss just before the end shows to who watches ids.
+func (in *Instrument) last(now int64) {
+	in.fills = in.fills[:0]
+	l := in.asks.best()
+	in.trade(now, l.Price, in.Lot, false)
+	in.tellTrades(now)
+	in.change(now, &in.asks, l.Price, l.Size-in.Lot)
+	if len(in.asks.levels) == 0 {
+		panic("BUG: simulated side ran empty")
+	}
+	in.quote(now)
+	in.flush(now)
 }
 
-// step runs everything that is due until now, in ns since the epoch. The first
-// step only starts the clock.
-func (m *market) step(now int64, emit func(*event)) {
-	if !m.begun {
-		m.begun = true
-		for _, s := range m.symbols {
-			s.begin(now)
-		}
-		return
-	}
-	for {
-		var next *symbol
-		due := int64(math.MaxInt64)
-		for _, s := range m.symbols {
-			if d := s.due(); d < due {
-				next, due = s, d
-			}
-		}
-		if due > now || next == nil {
-			return
-		}
-		next.run(emit)
-	}
+// cut is a time in the venue's clock and resolution.
+func (v *Market) cut(now int64) int64 {
+	resolution := int64(v.profile.Resolution)
+	return (now + int64(v.options.ClockOffset)) / resolution * resolution
 }
 
-// finish gives every instrument a last trade and empties its depth batch, so
-// that a loss just before the end shows to who watches ids.
-func (m *market) finish(now int64, emit func(*event)) {
-	if !m.begun {
-		return
-	}
-	for _, s := range m.symbols {
-		l := s.asks.best()
-		s.trade(now, l.Price, s.lot, false, emit)
-		s.change(now, &s.asks, l.Price, l.Size-s.lot)
-		if len(s.asks.levels) == 0 {
-			panic("BUG: simulated side ran empty")
-		}
-		s.quote(now, emit)
-		s.flush(now, emit)
-	}
-}
-
-// ms is a time of the market in the venue's clock, ms since the epoch.
-func (v *venue) ms(now int64) int64 {
+// ms is a time in the venue's clock, ms since the epoch.
+func (v *Market) ms(now int64) int64 {
 	return (now + int64(v.options.ClockOffset)) / int64(time.Millisecond)
 }

@@ -1,4 +1,4 @@
-package sim
+package binance_test
 
 import (
 	"bufio"
@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	. "tickproc/feeds/sim"
 	"tickproc/internal/testdata"
 )
 
@@ -80,7 +81,7 @@ func orderedKeys(t *testing.T, frame string) (keys string, types map[string]stri
 func TestBinanceFramesHaveTheVenuesShape(t *testing.T) {
 	t.Parallel()
 	for _, venue := range VenueNames() {
-		e, err := New(Options{Seed: 4})
+		e, err := newExchange(Options{Seed: 4})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -216,8 +217,8 @@ func TestBinanceDialogue(t *testing.T) {
 			t.Fatalf("%s: %d frames after the last UNSUBSCRIBE", venue, len(rest))
 		}
 		after := l.truth(venue, firstSymbol[venue])
-		if len(before.Trades) == 0 || before.Trades[0].Delivered != 1 || before.SubscribedMs != [6]int64{labStart.UnixMilli() + 1} {
-			t.Fatalf("%s: before %+v", venue, before.SubscribedMs)
+		if len(before.Trades) == 0 || before.Trades[0].Delivered != 1 || before.SubscribedNanos != [6]int64{labStart.Add(time.Millisecond).UnixNano()} {
+			t.Fatalf("%s: before %+v", venue, before.SubscribedNanos)
 		}
 		if last := after.Trades[len(after.Trades)-1]; last.Delivered != 0 || last.Doubtful != 0 {
 			t.Fatalf("%s: %+v went to nobody", venue, last)
@@ -255,7 +256,7 @@ func TestBinanceDialogueRefusesNonsense(t *testing.T) {
 	f(`{"method":"FOO","params":[],"id":7}`, 2, "7")
 	f(`{"id":7}`, 2, "7")
 
-	many := make([]string, streamsMax+1)
+	many := make([]string, 1024+1)
 	for i := range many {
 		many[i] = "s" + strings.Repeat("x", i%7) + string(rune('a'+i%26)) + strings.Repeat("y", i/26) + "@trade"
 	}
