@@ -31,10 +31,12 @@ func (in *instrument) appendState(dst []byte) []byte {
 	for _, l := range in.lines {
 		dst = le.AppendUint16(append(dst, l.priceDigits, l.sizeDigits), l.line)
 	}
+	dst = in.appendDerivative(dst)
 	for i := range tick.AllChannels {
 		c := &in.channels[i]
 		dst = append(dst, flag(c.up), flag(c.gap.open), byte(c.gap.reason))
 		dst = le.AppendUint64(dst, uint64(c.lastTs))
+		dst = le.AppendUint64(dst, uint64(c.leftTs))
 		dst = le.AppendUint64(dst, uint64(c.gap.ts))
 		dst = le.AppendUint32(dst, c.gap.ord)
 		dst = c.ord.appendState(dst)
@@ -57,6 +59,25 @@ func (in *instrument) appendState(dst []byte) []byte {
 		dst = x.AppendState(dst)
 	}
 	return in.sync.AppendState(dst)
+}
+
+// appendDerivative appends what may change of the definition, and what
+// derivatives have beside the market.
+func (in *instrument) appendDerivative(dst []byte) []byte {
+	le := binary.LittleEndian
+	def, f, o := &in.def, &in.funding, &in.interest
+	dst = append(dst, byte(def.State), byte(in.gone), flag(f.written), flag(o.written))
+	for _, n := range []tick.Number{def.Tick, def.Lot, def.ContractSize} {
+		dst = le.AppendUint64(append(dst, n.Digits), uint64(n.Mantissa))
+	}
+	for _, x := range []reference{f.mark, f.index, f.rate, o.size} {
+		dst = le.AppendUint64(append(dst, x.digits, flag(x.told)), uint64(x.value))
+	}
+	dst = le.AppendUint64(le.AppendUint64(dst, uint64(def.ExpiryNanos)), uint64(f.nextNanos))
+	for _, x := range []*ordinal{&f.ord, &o.ord, &in.liquidationOrd, &in.statusOrd} {
+		dst = x.appendState(dst)
+	}
+	return dst
 }
 
 func (o *ordinal) appendState(dst []byte) []byte {

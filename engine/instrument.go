@@ -30,6 +30,12 @@ type instrument struct {
 	sample sampler
 	quote  quoteState
 
+	funding        fundingState
+	interest       interestState
+	liquidationOrd ordinal
+	statusOrd      ordinal
+	gone           tick.Channels // ended by a delisting, and not back
+
 	ids          tradeIDs
 	coverage     indicators.Coverage
 	indicators   []indicators.Indicator
@@ -101,6 +107,9 @@ func (in *instrument) extend(channels tick.Channels) {
 		in.indicators = in.newIndicators()
 	}
 	in.begin(added)
+	if in.def.State == tick.StateDelisted {
+		in.leaveAll(added)
+	}
 }
 
 // apply takes one packet about the instrument.
@@ -111,6 +120,9 @@ func (in *instrument) apply(p []tick.Unit) {
 	}
 	if h.Kind == tick.KindRescale {
 		in.rescaleLine(p[0].Rescale())
+		return
+	}
+	if in.gone != 0 && !in.admit(p) {
 		return
 	}
 	if in.coarser {
@@ -129,10 +141,21 @@ func (in *instrument) apply(p []tick.Unit) {
 		in.onDepth(p)
 	case tick.KindSnapshot:
 		in.onSnapshot(p)
+	case tick.KindMark:
+		in.onMark(p[0].Mark())
+	case tick.KindOpenInterest:
+		in.onOpenInterest(p[0].OpenInterest())
+	case tick.KindLiquidation:
+		in.onLiquidation(p[0].Trade())
+	case tick.KindStatus:
+		in.onStatus(p[0].Status())
 	case tick.KindUp:
 		in.onUp(p[0].Event())
 	case tick.KindDown:
 		in.onDown(p[0].Event())
+		if in.def.State == tick.StateDelisted {
+			in.leave(p[0].Event().Channel)
+		}
 	case tick.KindGap:
 		in.onGap(p[0].Event())
 	}
@@ -161,9 +184,12 @@ func (in *instrument) eventTime(h *tick.Header) (int64, tick.TimeSource) {
 func (in *instrument) onUp(e *tick.ChannelEvent) {
 	c := &in.channels[e.Channel.Index()]
 	c.up = true
-	if e.Channel == tick.ChannelDepth {
+	switch e.Channel {
+	case tick.ChannelDepth:
 		in.sync.Up()
 		in.silenceAt = in.shard.now + int64(in.shard.options.Silence)
+	case tick.ChannelLiquidations:
+		in.upLiquidations()
 	}
 }
 
@@ -189,13 +215,17 @@ func (in *instrument) onGap(e *tick.ChannelEvent) {
 	in.announceBook()
 }
 
-// loseEvents says that trades or quotes are not seen from the last good one on.
+// loseEvents says that a channel's messages are not seen from the last good one on.
 func (in *instrument) loseEvents(e *tick.ChannelEvent) {
 	switch e.Channel {
 	case tick.ChannelTrades:
 		in.loseTrades(e.Reason)
 	case tick.ChannelQuotes:
 		in.loseQuotes(e.Reason)
+	case tick.ChannelFunding, tick.ChannelOpenInterest:
+		in.loseState(e.Channel, e.Reason)
+	case tick.ChannelLiquidations:
+		in.loseLiquidations(e.Reason)
 	}
 }
 

@@ -67,7 +67,7 @@ func (s *Shard) apply(p []tick.Unit) {
 	case tick.KindTick:
 		return
 	case tick.KindCatalog:
-		s.introduce(p[0].Catalog().Definition())
+		s.introduce(h, p[0].Catalog().Definition())
 		return
 	}
 	if int(h.Instrument) >= len(s.instruments) || s.instruments[h.Instrument] == nil {
@@ -120,11 +120,12 @@ func (s *Shard) NextDeadline() int64 {
 // Now is logical now: the largest receive time applied, in ns.
 func (s *Shard) Now() int64 { return s.now }
 
-func (s *Shard) introduce(def tick.Instrument) {
+func (s *Shard) introduce(h *tick.Header, def tick.Instrument) {
 	for int(def.ID) >= len(s.instruments) {
 		s.instruments = append(s.instruments, nil)
 	}
 	if in := s.instruments[def.ID]; in != nil {
+		in.redefine(h, &def)
 		in.extend(def.Channels)
 		s.settle(in)
 		return
@@ -133,11 +134,11 @@ func (s *Shard) introduce(def tick.Instrument) {
 	s.instruments[def.ID] = in
 	in.key = math.MaxInt64
 	s.due.push(in)
-	var err error
-	if s.rows, err = tick.AppendCatalog(s.rows, tick.Header{ReceiveNanos: s.now}, def); err != nil {
-		panic("BUG: a catalog record did not fit its own size")
-	}
+	in.writeDefinition()
 	in.begin(def.Channels)
+	if def.State != tick.StateUnknown {
+		in.writeStatus(h, tick.StateUnknown)
+	}
 	s.settle(in)
 }
 
