@@ -58,7 +58,36 @@ func (in *instrument) appendState(dst []byte) []byte {
 	for _, x := range in.indicators {
 		dst = x.AppendState(dst)
 	}
+	if in.group != nil {
+		dst = in.appendGroup(dst)
+	}
 	return in.sync.AppendState(dst)
+}
+
+// appendGroup appends the contribution to the consolidated best bid and offer,
+// and the group's own state with its first member.
+func (in *instrument) appendGroup(dst []byte) []byte {
+	le := binary.LittleEndian
+	offered := func(x *offer) {
+		dst = append(dst, x.priceDigits, x.sizeDigits)
+		for _, v := range []int64{x.price, x.size, int64(x.arrival)} {
+			dst = le.AppendUint64(dst, uint64(v))
+		}
+	}
+	x, g := &in.contribution, in.group
+	dst = le.AppendUint64(append(dst, flag(x.counts)), uint64(x.seenAt))
+	offered(&x.bid)
+	offered(&x.ask)
+	if !in.leads() {
+		return dst
+	}
+	offered(&g.shown.bid)
+	offered(&g.shown.ask)
+	dst = append(dst, flag(g.begun))
+	for _, v := range []int64{int64(g.shown.bidder), int64(g.shown.asker), int64(g.shown.venues), int64(g.arrivals), g.writtenAt, g.pendingAt} {
+		dst = le.AppendUint64(dst, uint64(v))
+	}
+	return g.ord.appendState(dst)
 }
 
 // appendDerivative appends what may change of the definition, and what

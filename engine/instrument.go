@@ -36,6 +36,9 @@ type instrument struct {
 	statusOrd      ordinal
 	gone           tick.Channels // ended by a delisting, and not back
 
+	group        *consolidated // nil where it takes part in none
+	contribution contribution
+
 	ids          tradeIDs
 	coverage     indicators.Coverage
 	indicators   []indicators.Indicator
@@ -250,6 +253,9 @@ func (in *instrument) deadline() int64 {
 	if venue := min(in.indicatorDue, in.sample.due()); venue != never {
 		at = min(at, saturatingSub(venue, in.offset.nanos()))
 	}
+	if in.leads() {
+		at = min(at, in.group.deadline())
+	}
 	return at
 }
 
@@ -295,6 +301,9 @@ func (in *instrument) stepClock(by int64) {
 	}
 	if in.quote.aheadSince != 0 {
 		in.quote.aheadSince += by
+	}
+	if in.leads() {
+		in.group.stepClock(by)
 	}
 	in.offset.step(by)
 }

@@ -27,6 +27,7 @@ type Shard struct {
 	commands    []tick.Unit
 	dirty       []*instrument // changed since the last TakeImages
 	scratch     []tick.Unit   // a packet brought to a finer scale
+	groups      map[groupKey]*consolidated
 }
 
 // NewShard returns an empty shard.
@@ -75,18 +76,26 @@ func (s *Shard) apply(p []tick.Unit) {
 	}
 	in := s.instruments[h.Instrument]
 	in.apply(p)
+	if in.group != nil {
+		in.consolidate(h)
+	}
 	s.settle(in)
 }
 
 // settle carries out what an instrument owes after it changed.
 func (s *Shard) settle(in *instrument) {
-	if key := in.deadline(); key < in.key {
-		in.key = key
-		s.due.fix(in)
-	}
+	s.hasten(in)
 	if !in.dirty {
 		in.dirty = true
 		s.dirty = append(s.dirty, in)
+	}
+}
+
+// hasten brings an instrument's deadline forward where it must act earlier.
+func (s *Shard) hasten(in *instrument) {
+	if key := in.deadline(); key < in.key {
+		in.key = key
+		s.due.fix(in)
 	}
 }
 
@@ -102,6 +111,9 @@ func (s *Shard) advance(to int64) {
 		}
 		s.now = max(s.now, in.key)
 		in.fire()
+		if in.group != nil {
+			in.group.fire()
+		}
 		in.key = in.deadline()
 		s.due.fix(in)
 		s.settle(in)
@@ -127,6 +139,9 @@ func (s *Shard) introduce(h *tick.Header, def tick.Instrument) {
 	if in := s.instruments[def.ID]; in != nil {
 		in.redefine(h, &def)
 		in.extend(def.Channels)
+		if in.group != nil {
+			in.consolidate(h)
+		}
 		s.settle(in)
 		return
 	}
@@ -139,6 +154,7 @@ func (s *Shard) introduce(h *tick.Header, def tick.Instrument) {
 	if def.State != tick.StateUnknown {
 		in.writeStatus(h, tick.StateUnknown)
 	}
+	s.join(in)
 	s.settle(in)
 }
 
@@ -161,6 +177,9 @@ func (s *Shard) Finish() {
 	for _, in := range s.instruments {
 		if in != nil {
 			in.finish()
+			if in.leads() {
+				in.group.finish()
+			}
 		}
 	}
 }
