@@ -134,6 +134,21 @@ func (f *firstArrival) appendState(dst []byte) []byte {
 	return dst
 }
 
+// isUp reports whether any line delivers a channel.
+func (in *instrument) isUp(which tick.Channels) bool { return len(in.firsts[which.Index()].lines) > 0 }
+
+// isNews reports whether a message without an id is no copy of what another
+// line brought.
+//
+// hot: per message, 0 allocs.
+func (in *instrument) isNews(which tick.Channels, line uint16, ts int64) bool {
+	if in.firsts[which.Index()].accept(line, ts) {
+		return true
+	}
+	in.counts.Copies++
+	return false
+}
+
 // fills reports whether the other lines have what one loses of a channel now.
 // Where ids tell every loss they need only be there.
 func (in *instrument) fills(e *tick.ChannelEvent) bool {

@@ -37,6 +37,15 @@ type instrument struct {
 	sample sampler
 	quote  quoteState
 
+	funding        fundingState
+	interest       interestState
+	liquidationOrd ordinal
+	statusOrd      ordinal
+	gone           tick.Channels // ended by a delisting, and not back
+
+	group        *consolidated // nil where it takes part in none
+	contribution contribution
+
 	ids          tradeIDs
 	coverage     indicators.Coverage
 	indicators   []indicators.Indicator
@@ -111,6 +120,9 @@ func (in *instrument) extend(channels tick.Channels) {
 		in.indicators = in.newIndicators()
 	}
 	in.begin(added)
+	if in.def.State == tick.StateDelisted {
+		in.leaveAll(added)
+	}
 }
 
 // apply takes one packet about the instrument.
@@ -121,6 +133,9 @@ func (in *instrument) apply(p []tick.Unit) {
 	}
 	if h.Kind == tick.KindRescale {
 		in.rescaleLine(p[0].Rescale())
+		return
+	}
+	if in.gone != 0 && !in.admit(p) {
 		return
 	}
 	if in.coarser {
@@ -139,10 +154,21 @@ func (in *instrument) apply(p []tick.Unit) {
 		in.onDepth(p)
 	case tick.KindSnapshot:
 		in.onSnapshot(p)
+	case tick.KindMark:
+		in.onMark(p[0].Mark())
+	case tick.KindOpenInterest:
+		in.onOpenInterest(p[0].OpenInterest())
+	case tick.KindLiquidation:
+		in.onLiquidation(p[0].Trade())
+	case tick.KindStatus:
+		in.onStatus(p[0].Status())
 	case tick.KindUp:
 		in.onUp(p[0].Event())
 	case tick.KindDown:
 		in.onDown(p[0].Event())
+		if in.def.State == tick.StateDelisted {
+			in.leave(p[0].Event().Channel)
+		}
 	case tick.KindGap:
 		in.onGap(p[0].Event())
 	}
@@ -171,14 +197,16 @@ func (in *instrument) eventTime(h *tick.Header) (int64, tick.TimeSource) {
 func (in *instrument) onUp(e *tick.ChannelEvent) {
 	f := &in.firsts[e.Channel.Index()]
 	news := f.up(e.Line, in.shard.now+int64(in.shard.options.LineHold))
-	if e.Channel != tick.ChannelDepth {
-		return
-	}
-	if news {
-		in.beginDepthLine(e.Line)
-	}
-	if len(f.lines) == 1 {
-		in.silenceAt = in.shard.now + int64(in.shard.options.Silence)
+	switch e.Channel {
+	case tick.ChannelDepth:
+		if news {
+			in.beginDepthLine(e.Line)
+		}
+		if len(f.lines) == 1 {
+			in.silenceAt = in.shard.now + int64(in.shard.options.Silence)
+		}
+	case tick.ChannelLiquidations:
+		in.upLiquidations()
 	}
 }
 
@@ -232,13 +260,17 @@ func (in *instrument) onGap(e *tick.ChannelEvent) {
 	in.announceBook()
 }
 
-// loseEvents says that trades or quotes are not seen from the last good one on.
+// loseEvents says that a channel's messages are not seen from the last good one on.
 func (in *instrument) loseEvents(e *tick.ChannelEvent) {
 	switch e.Channel {
 	case tick.ChannelTrades:
 		in.loseTrades(e.Reason)
 	case tick.ChannelQuotes:
 		in.loseQuotes(e.Reason)
+	case tick.ChannelFunding, tick.ChannelOpenInterest:
+		in.loseState(e.Channel, e.Reason)
+	case tick.ChannelLiquidations:
+		in.loseLiquidations(e.Reason)
 	}
 }
 
@@ -282,6 +314,9 @@ func (in *instrument) deadline() int64 {
 	at := min(in.silenceAt, in.doubtUntil, in.quote.staleAt(), in.lineDue)
 	if venue := min(in.indicatorDue, in.sample.due()); venue != never {
 		at = min(at, saturatingSub(venue, in.offset.nanos()))
+	}
+	if in.leads() {
+		at = min(at, in.group.deadline())
 	}
 	return at
 }
@@ -339,6 +374,9 @@ func (in *instrument) stepClock(by int64) {
 		in.quote.differSince += by
 	}
 	in.stepLines(by)
+	if in.leads() {
+		in.group.stepClock(by)
+	}
 	in.offset.step(by)
 }
 

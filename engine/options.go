@@ -34,6 +34,16 @@ type Options struct {
 	// ClockWindow: exchange times farther than this from the receive time are
 	// nonsense, and the receive time stands in; default 10 min.
 	ClockWindow time.Duration
+
+	// Nbbo consolidates the best bids and offers of instruments that trade the
+	// same base and quote asset, spot and perpetuals each for themselves.
+	Nbbo bool
+	// NbboStale: a venue whose quotes and depth are silent for this long does not
+	// count; default 10 s.
+	NbboStale time.Duration
+	// NbboEvery is the least time between two rows of a group; default 100 ms.
+	// That no venue counts any more is written at once.
+	NbboEvery time.Duration
 }
 
 // EnsureDefaults fills what is zero.
@@ -43,7 +53,7 @@ func (o *Options) EnsureDefaults() {
 		value time.Duration
 	}{{&o.Grace, 250 * time.Millisecond}, {&o.Lateness, 10 * time.Second}, {&o.BookEvery, time.Second},
 		{&o.Silence, 5 * time.Minute}, {&o.Stale, 3 * time.Second}, {&o.LineHold, 250 * time.Millisecond},
-		{&o.ClockWindow, 10 * time.Minute}} {
+		{&o.ClockWindow, 10 * time.Minute}, {&o.NbboStale, 10 * time.Second}, {&o.NbboEvery, 100 * time.Millisecond}} {
 		if *d.field == 0 {
 			*d.field = d.value
 		}

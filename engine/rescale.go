@@ -108,7 +108,7 @@ func (in *instrument) scaleUp(p []tick.Unit) ([]tick.Unit, bool) {
 	s.scratch = append(s.scratch[:0], p...)
 	var err error
 	switch h.Kind {
-	case tick.KindTrade:
+	case tick.KindTrade, tick.KindLiquidation:
 		t := s.scratch[0].Trade()
 		l := [1]tick.Level{{Price: t.Price, Size: t.Size}}
 		err = scaleLevels(l[:], priceFactor, sizeFactor)

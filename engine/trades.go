@@ -95,7 +95,7 @@ func (in *instrument) tradeGaps(v verdict, missed uint64, hole int, t *tick.Trad
 		// The first trade after an interval without a stream proves, by its id, what
 		// was missed in it.
 		lost := int64(missed)
-		if c.gap.reason == tick.ReasonStart && c.lastTs == 0 || !in.ids.contiguous {
+		if c.lastTs == 0 || !in.ids.contiguous { // before the first trade nothing tells
 			lost = lostUnknown
 		}
 		end := max(ts, c.gap.ts)
@@ -129,8 +129,14 @@ func (in *instrument) loseTrades(reason tick.Reason) {
 		return
 	}
 	in.openGap(c, tick.ChannelTrades, reason)
-	in.coverage.Lose(c.gap.ts, math.MaxInt64)
-	in.reviseIndicators(c.gap.ts, math.MaxInt64)
+	in.loseCoverage()
+}
+
+// loseCoverage: bars from the start of the open gap on are not complete.
+func (in *instrument) loseCoverage() {
+	from := in.channels[tick.ChannelTrades.Index()].gap.ts
+	in.coverage.Lose(from, math.MaxInt64)
+	in.reviseIndicators(from, math.MaxInt64)
 }
 
 func (in *instrument) newIndicators() []indicators.Indicator {
