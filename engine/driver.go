@@ -45,6 +45,7 @@ type Driver struct {
 
 	Stats DriverStats
 
+	attached    attached
 	heads       [][]tick.Unit
 	ready       func() bool // readable, bound once
 	imagesAt    int64
@@ -75,6 +76,7 @@ func (d *Driver) Run() {
 	d.imageUnits = make([]tick.Unit, ImageUnits)
 	d.tickPackets = make([]tick.Unit, 1)
 	for {
+		d.takeAttached()
 		i, batch := d.next()
 		switch {
 		case i >= 0:
@@ -227,6 +229,9 @@ func (d *Driver) idle() {
 
 // readable reports whether there is anything to do but wait.
 func (d *Driver) readable() bool {
+	if d.attached.waiting.Load() != 0 {
+		return true
+	}
 	open := false
 	for i, in := range d.Inputs {
 		ready := len(d.heads[i]) > 0 || in.Len() > 0

@@ -42,6 +42,8 @@ type Options struct {
 	// closes it when it ends.
 	NewOutput func(line LineInfo) *Output
 	Logger    *slog.Logger // nil = silent
+	// Canary is told of signs that the venue changes its protocol; nil = nobody is.
+	Canary *Canary
 	// Recorder captures raw frames; nil = off. Run runs it.
 	Recorder *Recorder
 	// Compression offers permessage-deflate. Default off: it costs the reader
@@ -103,6 +105,7 @@ type Feed struct {
 	client      *http.Client
 	stats       []*LineStats
 	inBand      bool // snapshots come on the stream
+	growth      growth
 }
 
 // New plans a feed and starts nothing. It fails on addresses and names that
@@ -118,6 +121,7 @@ func New(o Options) (*Feed, error) {
 		return nil, fmt.Errorf("%s: line number %d beyond %d: use fewer symbols", o.Adapter.Venue(), last, math.MaxUint16)
 	}
 	f := &Feed{recorder: o.Recorder, client: newHTTPClient(o.Dial, o.HTTP)}
+	f.growth.options = o
 
 	all := map[uint32]*tick.Instrument{}
 	channels := map[uint32]tick.Channels{}
@@ -238,7 +242,9 @@ func (f *Feed) Run(ctx context.Context) {
 		lines.Go(func() { c.run(ctx) })
 	}
 	lines.Go(func() { f.rest.run(ctx) })
+	f.runAdded(ctx)
 	lines.Wait()
+	f.growth.running.Wait()
 	close(stopRecording)
 	recording.Wait()
 }
@@ -253,6 +259,10 @@ func (f *Feed) Run(ctx context.Context) {
 // Where the venue sends snapshots in-band, the depth of the instrument is
 // subscribed anew on line, or on one that carries it; epoch says nothing then.
 func (f *Feed) Resync(instrument uint32, epoch uint64, line uint16) {
+	if c := f.child(instrument); c != nil {
+		c.Resync(instrument, epoch, line)
+		return
+	}
 	if !f.inBand {
 		f.rest.ask(instrument, epoch)
 		return
@@ -280,6 +290,11 @@ func (f *Feed) carrier(instrument uint32, line uint16) *connection {
 	return best
 }
 
-// Stats returns the numbers of every line, the REST worker's last. The slice
-// and its elements stay the same; any goroutine may read them at any time.
-func (f *Feed) Stats() []*LineStats { return f.stats }
+// Stats returns the numbers of every line: of those that there were at first,
+// the REST worker's last, and then of those that were added. The elements stay
+// the same; any goroutine may read them at any time.
+func (f *Feed) Stats() []*LineStats {
+	f.growth.mu.Lock()
+	defer f.growth.mu.Unlock()
+	return append(f.stats[:len(f.stats):len(f.stats)], f.growth.stats...)
+}

@@ -61,9 +61,10 @@ type restWorker struct {
 	units       []tick.Unit
 	spare       [][]byte // bodies for reuse
 
-	mu      sync.Mutex // guards asked: shards hand over rare, tiny wishes and must never wait
-	asked   []wish
-	arrived chan struct{} // asked is not empty; capacity 1
+	mu        sync.Mutex // guards asked: shards hand over rare, tiny wishes and must never wait
+	asked     []wish
+	announced []tick.Unit   // catalog and status packets to write
+	arrived   chan struct{} // asked is not empty; capacity 1
 }
 
 type wish struct {
@@ -112,6 +113,16 @@ func (w *restWorker) takeAsked() {
 		w.queue.ask(a.instrument, a.epoch)
 	}
 	w.asked = w.asked[:0]
+	if len(w.announced) > 0 {
+		w.stampedAt = max(w.stampedAt, clock.Nanos())
+		for rest := w.announced; len(rest) > 0; rest = rest[tick.PacketUnits(&rest[0]):] {
+			h := rest[0].Header()
+			h.Line, h.ReceiveNanos = w.number, w.stampedAt
+		}
+		w.out.Write(w.announced)
+		w.out.Flush()
+		w.announced = w.announced[:0]
+	}
 }
 
 // run serves until ctx ends, and then waits for the requests in flight.
