@@ -108,8 +108,8 @@ type Conn struct {
 	unansweredFrom int64  // time of the first ping that has no pong; 0 = none
 	writtenPing    uint64 // the last ping that was written
 	unconfirmed    []written
-	// oversized: a frame was written, after ping oversizedPing, for which a client
-	// may leave without reading what follows.
+	// oversized: a frame was sent, after ping oversizedPing, for which a client may
+	// leave without reading what follows.
 	oversized     bool
 	oversizedPing uint64
 	messages      []usage // one a budget
@@ -275,8 +275,12 @@ func (v *Market) send(c *Conn, m frame) {
 		c.backlog = append(c.backlog, m)
 		return
 	}
-	if m.kind == frameText {
+	switch m.kind {
+	case frameText:
 		c.sentNanos = v.now
+	case frameHuge, frameBomb:
+		// Before it is written: the client may leave sooner than the writer tells.
+		c.oversized, c.oversizedPing = true, c.pings
 	}
 	if c.sink != nil {
 		v.tap(c, m)
@@ -401,8 +405,6 @@ func (v *Market) account(c *Conn, batch []frame, ok bool) {
 		switch {
 		case m.kind == framePing:
 			c.writtenPing = m.ping
-		case m.kind == frameHuge || m.kind == frameBomb:
-			c.oversized, c.oversizedPing = true, c.writtenPing
 		case m.kind == frameText && ok:
 			v.stats.Frames++
 			v.stats.Bytes += uint64(len(m.text))

@@ -1,305 +1,299 @@
 package sim
 
 import (
-	"hash/fnv"
-	"math"
-	"math/rand/v2"
+	"fmt"
+	"sync"
 	"time"
 
+	"tickproc/internal/clock"
 	"tickproc/tick"
 )
 
-// source is an instrument's random numbers: one each, so that adding one, or
-// silencing one, leaves the others' markets as they were.
-type source struct{ *rand.Rand }
+// Market is one simulated exchange: instruments, connections, and what goes
+// wrong between them. Everything in it is under mu: steps, dialogues, REST
+// answers and the truth see each other whole. Dialects see its methods.
+type Market struct {
+	name       string
+	options    *Options
+	dialect    Dialect
+	profile    Profile
+	depthEvery time.Duration
+	pingEvery  time.Duration
+	ageMax     time.Duration
 
-func newSource(seed uint64, name string) *source {
-	h := fnv.New64a()
-	h.Write([]byte(name))
-	return &source{rand.New(rand.NewPCG(seed, h.Sum64()))}
+	mu          sync.Mutex
+	now         int64 // of the last step, ns since the epoch
+	schedule    schedule
+	instruments []*Instrument // that ever were, by order of listing
+	byName      map[string]*Instrument
+	streams     map[string]*Stream
+	wide        [channelBits][]*Stream // about all instruments, with subscribers
+	quiet       []*Stream              // that have something to say when silent
+	halted      []*Instrument          // by a fault, for a time
+	conns       []*Conn                // in the order in which they came
+	faults      faults
+	stats       Stats
+	body        []byte         // scratch of tellStream
+	closed      bool           // takes no more clients
+	serving     sync.WaitGroup // one goroutine a websocket
+	changed     chan struct{}  // closed, and replaced, when a pong or an end comes
+	weight      usage
+	connects    []usage // one a budget
+
+	constantUntil    int64 // checksums stand still
+	maintenanceUntil int64 // handshakes are refused
 }
 
-// distance returns a number below 2^bits; each halving is equally likely, so
-// that most are small and some far.
-func (r *source) distance(bits int) int64 {
-	return r.Int64N(2 << r.IntN(bits))
-}
+// Name of the venue.
+func (v *Market) Name() string { return v.name }
 
-// quantity returns a size in lots around the typical one.
-func (r *source) quantity(lots int64) int64 {
-	return 1 + r.Int64N(2*lots>>r.IntN(6)+1)
-}
+// NowNanos is the time in the venue's clock, ns since the epoch, uncut.
+func (v *Market) NowNanos() int64 { return v.now + int64(v.options.ClockOffset) }
 
-const (
-	levelsDeep = 40 // cold levels a side, far from the market
-	levelsLeft = 8  // market orders leave at least so many levels
-	never      = math.MaxInt64
-)
+// CutNanos is NowNanos cut to the venue's resolution.
+func (v *Market) CutNanos() int64 { return v.cut(v.now) }
 
-// newInstrument builds the opening book, levels a side around the first price.
-func newInstrument(m *Market, sp Spec, rate float64) *Instrument {
-	name := m.name + " " + sp.Name
-	in := &Instrument{Spec: sp, State: tick.StateTrading, market: m, meanGap: 1e9 / rate,
-		random: newSource(m.options.Seed, name), drift: newSource(m.options.Seed, name+" reference")}
-	in.asks.asks = true
-	in.updateID = 50_000_000_000 + in.random.Uint64N(1_000_000_000)
-	in.tradeID = 3_000_000_000 + in.random.Int64N(1_000_000_000)
-	for range m.options.Levels {
-		in.bids.set(in.Tick*(in.Start-1-in.random.distance(in.ReachBits)), in.Lot*in.random.quantity(in.OrderLots))
-		in.asks.set(in.Tick*(in.Start+1+in.random.distance(in.ReachBits)), in.Lot*in.random.quantity(in.OrderLots))
-	}
-	for i := range int64(levelsDeep) {
-		in.bids.set(in.coldPrice(false, i), in.Lot*in.random.quantity(in.OrderLots))
-		in.asks.set(in.coldPrice(true, i), in.Lot*in.random.quantity(in.OrderLots))
-	}
-	in.sentID = in.updateID
-	in.truth.init(m.options.History)
-	return in
-}
-
-// coldPrice is the i-th price that hardly ever trades: 6 % away and further.
-func (in *Instrument) coldPrice(ask bool, i int64) int64 {
-	away := in.Start * (6 + 2*i) / 100
-	if ask {
-		return in.Tick * (in.Start + away)
-	}
-	return in.Tick * (in.Start - away)
-}
-
-// begin sets the first times.
-func (in *Instrument) begin(now int64) {
-	in.timeNanos = in.market.cut(now)
-	in.quoted = Quote{ID: in.updateID, TimeNanos: in.timeNanos, Bid: in.bids.best(), Ask: in.asks.best()}
-	in.truth.quotes.add(in.quoted)
-	in.nextNanos = now + in.gap()
-	in.phaseNanos = now + in.random.Int64N(int64(in.market.depthEvery))
-	in.flushNanos = never
-	in.beginReference(now)
-}
-
-func (in *Instrument) gap() int64 { return 1 + int64(in.random.ExpFloat64()*in.meanGap) }
-
-// due returns when the instrument next does something.
-func (in *Instrument) due() int64 { return min(in.nextNanos, in.flushNanos, in.referenceNanos) }
-
-// run does what is due first and hands its events out.
-func (in *Instrument) run() {
-	switch at := in.due(); at {
-	case in.flushNanos:
-		in.flushNanos += int64(in.market.depthEvery)
-		if at >= in.staleUntil {
-			in.flush(at)
-		}
-	case in.referenceNanos:
-		in.refer(at)
-	default:
-		in.nextNanos += in.gap()
-		if at >= in.quietUntil && in.State == tick.StateTrading {
-			in.act(at)
+// Instruments are those that the venue lists, in the order of listing.
+func (v *Market) Instruments() []*Instrument {
+	var out []*Instrument
+	for _, in := range v.instruments {
+		if in.State != tick.StateDelisted {
+			out = append(out, in)
 		}
 	}
+	return out
 }
 
-// act is one event of the market: an order arrives, leaves, or trades.
-func (in *Instrument) act(now int64) {
-	r := in.random
-	mine, other := &in.bids, &in.asks
-	if r.IntN(2) == 1 {
-		mine, other = other, mine
+// Instrument returns a listed instrument by name, nil if there is none.
+func (v *Market) Instrument(name string) *Instrument { return v.byName[name] }
+
+func newMarket(o *Options, vo Venue) (*Market, error) {
+	v := &Market{name: vo.Name, options: o, dialect: vo.Dialect, profile: vo.Dialect.Profile(), depthEvery: vo.DepthEvery,
+		pingEvery: o.PingEvery, ageMax: vo.AgeMax, byName: map[string]*Instrument{}, streams: map[string]*Stream{}, changed: make(chan struct{})}
+	p := &v.profile
+	if p.Resolution == 0 {
+		p.Resolution = time.Millisecond
 	}
-	add := 55 // of 100 orders that arrive or leave
-	switch levels := in.market.options.Levels; {
-	case len(mine.levels) > levels+levelsDeep:
-		add = 35
-	case len(mine.levels) < levels/2:
-		add = 85
+	if p.RequestMax == 0 {
+		p.RequestMax = 64 << 10
 	}
-	switch what := r.IntN(100); {
-	case what < 12:
-		in.lean()
-		taken := &in.asks
-		if r.IntN(100) < 50-in.trend {
-			taken = &in.bids
-		}
-		in.marketOrder(now, taken, in.Lot*r.quantity(in.OrderLots))
-	case what < 14:
-		i := r.Int64N(levelsDeep)
-		// A cold price inside the market would cross it: the market has walked that far.
-		if p := in.coldPrice(mine.asks, i); mine.key(p) < mine.key(other.best().Price) {
-			in.change(now, mine, p, in.Lot*(r.quantity(in.OrderLots)-1))
-		}
-	case r.IntN(100) < add || len(mine.levels) <= levelsLeft:
-		ticks := in.Tick * (1 + r.distance(in.ReachBits))
-		price := other.best().Price - ticks
-		if mine.asks {
-			price = other.best().Price + ticks
-		}
-		// After a change of tick the other side may stand between two steps.
-		if price -= price % in.Tick; price > 0 && mine.key(price) < mine.key(other.best().Price) {
-			in.change(now, mine, price, mine.size(price)+in.Lot*r.quantity(in.OrderLots))
-		}
-	default:
-		n := len(mine.levels)
-		rank := r.IntN(n)
-		if r.IntN(2) == 0 {
-			rank = int(min(r.distance(6), int64(n-1)))
-		}
-		l := mine.rank(rank)
-		left := int64(0)
-		if r.IntN(3) == 0 {
-			left = l.Size / in.Lot / 2 * in.Lot
-		}
-		in.change(now, mine, l.Price, left)
+	if v.depthEvery == 0 {
+		v.depthEvery = p.DepthEvery
 	}
-	in.quote(now)
+	if v.pingEvery == 0 {
+		v.pingEvery = p.PingEvery
+	}
+	if v.ageMax == 0 {
+		v.ageMax = p.AgeMax
+	}
+	if v.depthEvery <= 0 {
+		panic("BUG: dialect of " + vo.Name + " without DepthEvery")
+	}
+	v.connects = make([]usage, len(p.Connects))
+	v.faults.random = newSource(o.Seed, "faults "+v.name).Rand
+	for k, rate := range o.Faults {
+		v.faults.rates[k] = rate
+	}
+	for _, want := range vo.Symbols {
+		if v.byName[want.Name] != nil {
+			return nil, fmt.Errorf("%s: symbol %q is named twice", v.name, want.Name)
+		}
+		if _, err := v.list(want); err != nil {
+			return nil, err
+		}
+	}
+	return v, nil
 }
 
-// lean lets the market wander, and pulls it back when it is far from its start.
-func (in *Instrument) lean() {
-	if in.random.IntN(50) == 0 {
-		in.trend = in.random.IntN(31) - 15
+// list adds an instrument that has not begun.
+func (v *Market) list(want Symbol) (*Instrument, error) {
+	sp, err := v.dialect.Spec(want.Name)
+	if err != nil {
+		return nil, err
 	}
-	switch mid := in.mid() / in.Tick; {
-	case mid > in.Start+in.Start/25:
-		in.trend = -20
-	case mid < in.Start-in.Start/25:
-		in.trend = 20
+	rate := want.Rate
+	if rate == 0 {
+		rate = 1
 	}
+	in := newInstrument(v, sp, rate*v.options.Rate)
+	in.order = len(v.instruments)
+	v.instruments = append(v.instruments, in)
+	v.byName[sp.Name] = in
+	return in, nil
 }
 
-func (in *Instrument) mid() int64 { return (in.bids.best().Price + in.asks.best().Price) / 2 }
-
-// marketOrder takes size from a side, a trade for each resting order.
-func (in *Instrument) marketOrder(now int64, from *side, size int64) {
-	in.fills = in.fills[:0]
-	for size > 0 && len(from.levels) > levelsLeft {
-		l := from.best()
-		fill := min(size, l.Size)
-		for left := fill; left > 0; {
-			part := left
-			if lots := left / in.Lot; lots > 1 && in.random.IntN(3) == 0 {
-				part = in.Lot * (1 + in.random.Int64N(lots-1))
-			}
-			left -= part
-			in.trade(now, l.Price, part, !from.asks)
-		}
-		size -= fill
-		in.change(now, from, l.Price, l.Size-fill)
+// step moves the venue to now.
+func (v *Market) step(now int64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	passed := now - v.now
+	first := v.now == 0
+	if passed < 0 {
+		return // a clock that was set back: wait for it
 	}
-	in.tellTrades(now)
+	v.now = now
+	if !first {
+		v.strike(passed)
+	}
+	for _, c := range append([]*Conn(nil), v.conns...) {
+		v.tend(c)
+	}
+	v.resume()
+	v.schedule.step(now, v.instruments)
+	v.keepAlive()
 }
 
-func (in *Instrument) trade(now int64, price, size int64, sell bool) {
-	in.stamp(now)
-	in.tradeID++
-	in.fills = append(in.fills, Trade{ID: in.tradeID, TimeNanos: in.timeNanos, Price: price, Size: size, Sell: sell})
-}
-
-// tellTrades hands out what an order made.
-func (in *Instrument) tellTrades(now int64) {
-	if len(in.fills) == 0 {
+// tend does what is due for a connection.
+func (v *Market) tend(c *Conn) {
+	if c.endAt != 0 && c.endAt <= v.now {
+		v.end(c, c.endBy)
 		return
 	}
-	in.tell(now, Event{Channel: tick.ChannelTrades, Trades: in.fills})
+	kept := c.delayed[:0]
+	for _, d := range c.delayed {
+		if d.due > v.now {
+			kept = append(kept, d)
+		} else {
+			v.send(c, d.frame)
+		}
+	}
+	c.delayed = kept
+	if c.slowUntil != 0 && c.slowUntil <= v.now {
+		v.release(c)
+	}
+	if c.sink == nil && !c.halfOpen {
+		v.tendSocket(c)
+	}
+	if every := int64(c.BeatEvery); every > 0 && !c.ended {
+		since := c.beatNanos
+		if c.BeatIdle {
+			since = max(since, c.sentNanos)
+		}
+		if v.now-since >= every {
+			// Whole intervals, so that steps of any size give the same number of beats.
+			c.beatNanos = since + (v.now-since)/every*every
+			v.dialect.Beat(c)
+		}
+	}
 }
 
-// tell hands out an event at the matching time.
-func (in *Instrument) tell(now int64, e Event) {
-	e.Instrument, e.TimeNanos, e.SendNanos = in, in.timeNanos, max(in.market.cut(now), in.timeNanos)
-	in.event = e
-	in.market.deliver(&in.event)
+// tendSocket pings, and ends what the venue's rules say.
+func (v *Market) tendSocket(c *Conn) {
+	p := &v.profile
+	over := func(since int64, limit time.Duration) bool { return limit > 0 && v.now-since >= int64(limit) }
+	switch {
+	case c.bornNanos == 0:
+		c.bornNanos, c.pingedAt, c.heardNanos, c.sentNanos = v.now, v.now, v.now, max(c.sentNanos, v.now)
+	case c.unansweredFrom != 0 && p.PongWithin > 0 && v.now-c.unansweredFrom > int64(p.PongWithin),
+		len(c.streams) == 0 && over(c.bornNanos, p.FirstWithin),
+		over(max(c.heardNanos, c.sentNanos), p.IdleMax),
+		over(c.bornNanos, v.ageMax):
+		v.end(c, frameClose)
+		return
+	case over(c.pingedAt, v.pingEvery):
+		v.ping(c)
+	}
+	if p.AgeNotice > 0 && v.ageMax > 0 && !c.noticed && over(c.bornNanos, v.ageMax-p.AgeNotice) {
+		c.noticed = true
+		v.notice(c, NoticeShutdown)
+	}
 }
 
-// change sets a level under a new update id.
-func (in *Instrument) change(now int64, of *side, price, size int64) {
-	in.stamp(now)
-	in.updateID++
-	if holes := in.market.profile.IDHoles; holes > 0 {
-		in.updateID += in.random.Uint64N(uint64(holes))
+// notice says something of the venue's own.
+func (v *Market) notice(c *Conn, n Notice) {
+	if text := v.dialect.Notice(c, n); text != nil {
+		v.send(c, frame{kind: frameText, text: text})
 	}
-	if in.pendingFirst == 0 {
-		in.pendingFirst = in.updateID
-		in.flushNanos = in.nextFlush(now)
-	}
-	of.set(price, size)
-	i := 0
-	if of.asks {
-		i = 1
-	}
-	in.touched[i] = append(in.touched[i], price)
 }
 
-// nextFlush is the first time after now at which a depth message may come:
-// nothing is due, and nothing costs time, while nothing changes.
-func (in *Instrument) nextFlush(now int64) int64 {
-	every := int64(in.market.depthEvery)
-	past := (now - in.phaseNanos) % every
-	if past < 0 {
-		past += every
+// release sends what a slow connection held back.
+func (v *Market) release(c *Conn) {
+	c.slowUntil = 0
+	backlog := c.backlog
+	c.backlog = nil
+	for _, m := range backlog {
+		v.send(c, m)
 	}
-	return now + every - past
 }
 
-// stamp moves the matching time, which lies a little before the send time.
-func (in *Instrument) stamp(now int64) {
-	v := in.market
-	late := int64(0)
-	if lag := int64(v.profile.Lag / v.profile.Resolution); lag > 1 {
-		late = in.random.Int64N(lag) * int64(v.profile.Resolution)
+// finish ends all faults, sends what they hold back, and closes the market's
+// books with a last message of each kind.
+func (v *Market) finish() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.faults.rates, v.faults.armed = [faultKindEnd]float64{}, nil
+	v.constantUntil, v.maintenanceUntil = 0, 0
+	for _, in := range v.instruments {
+		in.quietUntil, in.staleUntil, in.haltedUntil = 0, 0, min(in.haltedUntil, v.now)
 	}
-	in.timeNanos = max(in.timeNanos, v.cut(now)-late)
-}
-
-// quote tells the best bid and offer if they changed.
-func (in *Instrument) quote(now int64) {
-	bid, ask := in.bids.best(), in.asks.best()
-	if bid.Price >= ask.Price {
-		panic("BUG: simulated book crossed")
+	v.resume()
+	for _, c := range append([]*Conn(nil), v.conns...) {
+		c.dropNext = 0
+		v.release(c)
+		for _, d := range c.delayed {
+			v.send(c, d.frame)
+		}
+		for _, h := range c.held {
+			v.send(c, h.frame)
+		}
+		c.delayed, c.held = nil, nil
 	}
-	if bid == in.quoted.Bid && ask == in.quoted.Ask {
+	if !v.schedule.begun {
 		return
 	}
-	in.quoted = Quote{ID: in.updateID, TimeNanos: in.timeNanos, Bid: bid, Ask: ask}
-	in.changedBids = append(in.changedBids[:0], bid)
-	in.changedAsk = append(in.changedAsk[:0], ask)
-	in.tell(now, Event{Channel: tick.ChannelQuotes, LastID: in.updateID, Bids: in.changedBids, Asks: in.changedAsk})
-}
-
-// flush tells all changes since the last depth message, best prices first.
-func (in *Instrument) flush(now int64) {
-	if in.flushNanos = never; in.pendingFirst == 0 {
-		return
+	for _, in := range v.instruments {
+		if in.State == tick.StateTrading {
+			in.last(v.now)
+		}
 	}
-	in.changedBids = in.bids.appendChanged(in.changedBids[:0], in.touched[0])
-	in.changedAsk = in.asks.appendChanged(in.changedAsk[:0], in.touched[1])
-	first, prev := in.pendingFirst, in.sentID
-	in.sentID, in.pendingFirst = in.updateID, 0
-	in.touched[0], in.touched[1] = in.touched[0][:0], in.touched[1][:0]
-	in.tell(now, Event{Channel: tick.ChannelDepth, FirstID: first, LastID: in.updateID, PrevID: prev, Bids: in.changedBids, Asks: in.changedAsk})
 }
 
-// last gives the instrument a last trade and empties its depth batch, so that
-// a loss just before the end shows to who watches ids.
-func (in *Instrument) last(now int64) {
-	in.fills = in.fills[:0]
-	l := in.asks.best()
-	in.trade(now, l.Price, in.Lot, false)
-	in.tellTrades(now)
-	in.change(now, &in.asks, l.Price, l.Size-in.Lot)
-	if len(in.asks.levels) == 0 {
-		panic("BUG: simulated side ran empty")
+// wake tells waiters that a client answered or went.
+func (v *Market) wake() {
+	close(v.changed)
+	v.changed = make(chan struct{})
+}
+
+// usage is what was used of a budget in the period that began at from.
+type usage struct {
+	from int64
+	n    int
+}
+
+// take uses n of a budget at a time in ns, and says whether it was there.
+func (u *usage) take(b Budget, n int, at int64) bool {
+	if at-u.from >= int64(b.Per) {
+		u.from, u.n = at, 0
 	}
-	in.quote(now)
-	in.flush(now)
+	u.n += n
+	return u.n <= b.N
 }
 
-// cut is a time in the venue's clock and resolution.
-func (v *Market) cut(now int64) int64 {
-	resolution := int64(v.profile.Resolution)
-	return (now + int64(v.options.ClockOffset)) / resolution * resolution
+// period is the start of the period of a budget at a time; a new one begins
+// with nothing used.
+func (u *usage) period(b Budget, at int64) int64 {
+	from := at / int64(b.Per) * int64(b.Per)
+	if from != u.from {
+		u.n = 0
+	}
+	return from
 }
 
-// ms is a time in the venue's clock, ms since the epoch.
-func (v *Market) ms(now int64) int64 {
-	return (now + int64(v.options.ClockOffset)) / int64(time.Millisecond)
+// admit says whether a handshake is taken, or the HTTP status of the refusal.
+func (v *Market) admit() (status int) {
+	if v.now < v.maintenanceUntil {
+		return 503
+	}
+	if f, struck := v.faults.pickOf(FaultHandshakeLimit, "", 0); struck {
+		v.note(f, "", 0, nil)
+		return 429
+	}
+	now := clock.Nanos()
+	for i, b := range v.profile.Connects {
+		if !v.connects[i].take(b, 1, now) {
+			v.stats.RefusedClients++
+			return 429
+		}
+	}
+	return 0
 }
