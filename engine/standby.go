@@ -148,6 +148,8 @@ func (in *instrument) takeOver(x *standby) {
 		return
 	}
 	in.depthTs, in.depthSource = x.ts, x.source
+	c := &in.channels[tick.ChannelDepth.Index()]
+	c.lastTs = max(c.lastTs, x.ts)
 	in.sample.note(x.ts, x.source, &tick.Depth{Header: tick.Header{ReceiveNanos: x.receive}, LastID: x.lastID})
 	q, b := &in.quote, &in.sync.Book
 	if q.fromBook && q.written && (q.bid != b.Bids.Best() || q.ask != b.Asks.Best()) {
