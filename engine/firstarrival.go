@@ -16,11 +16,12 @@ import (
 //
 // Keys rise along a line: exchange times in ns, or the venue's ids. A message
 // is news if it lies behind all that was news before. While one line is up
-// everything is.
+// everything is, once it has come as far as those that ended.
 type firstArrival struct {
 	lines  []arrivalLine // that are up, in the order in which they came up
-	newest arrival
-	leads  *leads // nil while one line is up
+	newest arrival       // of what was news
+	behind bool          // the last line has not come as far as one that ended
+	leads  *leads        // nil while one line is up
 }
 
 // arrivalLine is the standing of one line.
@@ -49,10 +50,10 @@ func (f *firstArrival) accept(line uint16, key int64) bool {
 	a := x.arrive(key)
 	// Where a line goes back the venue began anew, and waiting for the old keys
 	// would be for ever.
-	if len(f.lines) > 1 && !back && !f.newest.before(a) {
+	if (len(f.lines) > 1 || f.behind) && !back && !f.newest.before(a) {
 		return false
 	}
-	f.newest = a
+	f.newest, f.behind = a, false
 	return true
 }
 
@@ -90,6 +91,7 @@ func (f *firstArrival) up(line uint16, soundAt int64) bool {
 		return false
 	}
 	f.lines = append(f.lines, arrivalLine{line: line, soundAt: soundAt})
+	f.behind = false
 	f.compareAnew()
 	return true
 }
@@ -99,6 +101,8 @@ func (f *firstArrival) down(line uint16) bool {
 	i := f.place(line)
 	if i >= 0 {
 		f.lines = slices.Delete(f.lines, i, i+1)
+		// Without times there is no telling.
+		f.behind = len(f.lines) == 1 && f.newest.key != 0 && f.lines[0].newest.before(f.newest)
 		f.compareAnew()
 	}
 	return i >= 0
@@ -125,7 +129,7 @@ func (f *firstArrival) appendState(dst []byte) []byte {
 	le := binary.LittleEndian
 	put := func(a arrival) { dst = le.AppendUint64(le.AppendUint64(dst, uint64(a.key)), a.n) }
 	put(f.newest)
-	dst = append(dst, byte(len(f.lines)))
+	dst = append(dst, byte(len(f.lines)), flag(f.behind))
 	for i := range f.lines {
 		x := &f.lines[i]
 		dst = le.AppendUint64(le.AppendUint16(dst, x.line), uint64(x.soundAt))
