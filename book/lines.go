@@ -120,11 +120,11 @@ func (s *Sync) joinShared(message []tick.Unit, l Listener) {
 	switch kind {
 	case linkFollows:
 		x.aside = nil // it is where the others are
-		if !s.several() {
-			s.shared = nil // and it is the last one
-		}
 		s.follow(message, l)
 		s.release(l, false)
+		if !s.several() && s.lastID == d.LastID {
+			s.shared = nil // the last one, and all that others had is behind it
+		}
 	case linkOlder:
 		s.Counts.Dropped++
 	case linkDuplicate:
