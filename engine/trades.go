@@ -21,7 +21,7 @@ func (in *instrument) onTrade(t *tick.Trade) {
 		in.offset.observe(t.ExchangeNanos, t.ReceiveNanos)
 	}
 	f := &in.firsts[tick.ChannelTrades.Index()]
-	copies := len(f.lines) > 1 || f.behind
+	behind := f.behind
 	if !backfill {
 		f.accept(t.Line, t.ExchangeNanos) // its id decides, but a copy is no fault of the venue
 		if f.leads != nil {
@@ -30,7 +30,7 @@ func (in *instrument) onTrade(t *tick.Trade) {
 	}
 	verdict, missed, hole := in.ids.see(t.ID)
 	if verdict == idDuplicate {
-		if copies {
+		if behind || len(f.lines) > 1 {
 			in.counts.Copies++
 		} else {
 			in.counts.DuplicateTrades++
