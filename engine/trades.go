@@ -22,7 +22,7 @@ func (in *instrument) onTrade(t *tick.Trade) {
 	}
 	f := &in.firsts[tick.ChannelTrades.Index()]
 	behind := f.behind
-	if !backfill {
+	if !backfill && !f.alone(t.Line) {
 		f.accept(t.Line, t.ExchangeNanos) // its id decides, but a copy is no fault of the venue
 		if f.leads != nil {
 			in.compare(tick.ChannelTrades, t.Line, leadKey(t.ID.Hi, t.ID.Lo), t.ReceiveNanos)
