@@ -94,6 +94,9 @@ func (v venue) ParseCatalog(body []byte) ([]tick.Instrument, error) {
 	return all, nil
 }
 
+// Trade ids count by one: the venue's documents count an order's trades by
+// them, and every recorded session bears it out.
+//
 // Instrument guesses by the symbol: BASE-QUOTE is spot, BASE-QUOTE-SWAP a
 // perpetual, BASE-QUOTE-YYMMDD a future; in USD itself they are inverse.
 // What a contract is worth, only the catalog tells.

@@ -476,7 +476,7 @@ func TestBadInput(t *testing.T) {
 		malformed(strings.ReplaceAll(updateFrame, "BTC-USDT-SWAP", symbol))
 	}
 	for time, want := range map[string]int64{"0": 0, "9223372036854": 9223372036854e6, "9223372036855": 0, "9999999999999999999": 0} {
-		if got := b.decode(strings.Replace(tradeFrame, "1630048897897", time, 1))[0].Header().ExchangeNanos; got != want {
+		if got := newBench(t, 2, 2).decode(strings.Replace(tradeFrame, "1630048897897", time, 1))[0].Header().ExchangeNanos; got != want {
 			t.Errorf("%s ms: %d ns, want %d", time, got, want)
 		}
 	}
