@@ -4,8 +4,10 @@ package venues
 
 import (
 	"tickproc/feeds/binance"
+	"tickproc/feeds/okx"
 )
 
 var families = []family{
 	{binance.Venues, binance.New, binance.Dialect},
+	{okx.Venues, okx.New, okx.Dialect},
 }
