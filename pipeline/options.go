@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tickproc/engine"
+	"tickproc/feeds"
 	"tickproc/indicators"
 	"tickproc/ringbuf"
 	"tickproc/tick"
@@ -68,9 +69,25 @@ func (c *Config) credentials() questdb.Credentials {
 	return questdb.Credentials{Token: string(c.QuestDB.Token), User: c.QuestDB.Username, Password: string(c.QuestDB.Password)}
 }
 
-// channels is the set of channels of a feed.
-func (f *Feed) channels() (set tick.Channels) {
+// feedOptions is what of a feed's configuration concerns its connections.
+func (f *Feed) feedOptions() feeds.Options {
+	return feeds.Options{WSURL: f.wsURL(0), RESTURL: f.RESTURL}
+}
+
+// wsURL is the address of a line, from 0; "" = the venue's own.
+func (f *Feed) wsURL(line int) string {
+	if len(f.WSURLs) > 0 {
+		return f.WSURLs[line]
+	}
+	return f.WSURL
+}
+
+// channels is the set of channels of a feed; offered are those of the venue.
+func (f *Feed) channels(offered tick.Channels) (set tick.Channels) {
 	for _, name := range f.Channels {
+		if name == AllChannels {
+			return offered
+		}
 		set |= tick.ChannelOf(name)
 	}
 	return set
