@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -112,15 +113,21 @@ func plan(ctx context.Context, o CheckOptions) ([]*feedPlan, error) {
 			})
 		}
 		fetching.Wait()
+		var away []error
+		for i := range told {
+			if told[i].err != nil {
+				away = append(away, told[i].err)
+			}
+		}
+		if len(away) > 0 {
+			return nil, fmt.Errorf("%w: %w", ErrDependency, errors.Join(away...))
+		}
 	}
 	for i := range o.Config.Feeds {
 		f := &o.Config.Feeds[i]
 		adapter, ok := adapterOf(f.Venue)
 		if !ok {
 			panic("BUG: a checked configuration names an unknown venue")
-		}
-		if o.Catalog && told[i].err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrDependency, told[i].err)
 		}
 		p := &feedPlan{config: f, adapter: adapter, resolved: o.Catalog}
 		l := newListing(s, &venueFeed{venue: f.Venue, number: i, config: f}, adapter, nil)

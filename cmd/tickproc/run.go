@@ -97,7 +97,7 @@ catalog could not be had.`,
 		if err != nil {
 			return err
 		}
-		logger, err := ops.NewLogger(os.Stderr, config.Log.Format, "warn")
+		logger, err := ops.NewLogger(os.Stderr, config.Log.Format, "error") // an attempt that fails is no matter yet
 		if err != nil {
 			return errUsage{err}
 		}
