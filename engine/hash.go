@@ -39,7 +39,9 @@ func (in *instrument) appendState(dst []byte) []byte {
 		dst = le.AppendUint32(dst, c.gap.ord)
 		dst = in.firsts[i].appendState(c.ord.appendState(dst))
 	}
-	dst = le.AppendUint16(le.AppendUint16(dst, in.leader), in.depthLine)
+	if len(in.depthLines()) > 0 { // once all ended, their numbers decide nothing
+		dst = le.AppendUint16(le.AppendUint16(dst, in.leader), in.depthLine)
+	}
 	o, q, x := &in.offset, &in.quote, &in.sample
 	dst = append(dst, flag(o.seen), flag(o.hasOld), flag(q.written), flag(q.fromBook),
 		flag(x.pending), flag(x.sampled), flag(x.announced), flag(x.shown), byte(x.source))
