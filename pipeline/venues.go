@@ -5,6 +5,7 @@ import (
 
 	"tickproc/feeds"
 	"tickproc/feeds/binance"
+	"tickproc/feeds/sim"
 	"tickproc/tick"
 )
 
@@ -13,6 +14,9 @@ func Venues() []string { return binance.Venues() }
 
 // adapterOf returns the adapter of a venue.
 func adapterOf(venue string) (feeds.Adapter, bool) { return binance.New(venue) }
+
+// simVenue is a venue as the simulated exchange speaks it.
+func simVenue(venue string) sim.Venue { return sim.Venue{Name: venue, Dialect: binance.Dialect(venue)} }
 
 // venueOfURL finds the venue that a recorded connection or request was made to,
 // by host.
