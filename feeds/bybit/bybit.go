@@ -9,6 +9,7 @@
 //	             ├─► publicTrade, allLiquidation ─► executions   trade.go
 //	             ├─► tickers ─► mark, open interest              ticker.go
 //	             └─► answers to requests and pings               notice.go
+//	simulated market ─► the same protocol, other code            dialect.go
 //
 // What differs between the markets stands in one table below. Decoders own
 // their scratch memory; frames stay the caller's.
@@ -105,8 +106,7 @@ func (m *market) Profile() feeds.Profile {
 	return feeds.Profile{
 		MessageInterval: 100 * time.Millisecond, // the venue documents none
 		ConnectInterval: time.Second,            // 500 in five minutes
-		// Pings are due whatever else is sent: the venue closes sockets that are
-		// silent towards it.
+		// The venue asks for one every 20 s, whatever else is sent.
 		PingEvery: 20 * time.Second, PingText: []byte(`{"op":"ping"}`), PingAlways: true,
 		// 600 requests in five seconds: so many a minute never meet that.
 		WeightPerMinute: 600,
