@@ -63,7 +63,7 @@ var sources = []*source{
 	{name: "spot", venue: "binance-spot", file: "binance-spot-btcusdt-20240808.gz"},
 	{name: "usdm", venue: "binance-usdm", file: "binance-usdm-btcusdt-20240808.gz"},
 	{name: "coinm", venue: "binance-coinm", file: "binance-coinm-btcusd_perp-20240808.gz"},
-	{name: "generated", venue: sim.BinanceSpot},
+	{name: "generated", venue: binance.Spot},
 }
 
 // eachSession runs f on every session that can be had here.
@@ -149,7 +149,7 @@ const (
 // generate makes a session of the simulated exchange: a function of the seed.
 func (s *session) generate() error {
 	venue := s.adapter.Venue()
-	exchange, err := sim.New(sim.Options{Seed: 1, Rate: 100, Venues: []sim.Venue{{Name: venue}}})
+	exchange, err := sim.New(sim.Options{Seed: 1, Rate: 100, Venues: []sim.Venue{{Name: venue, Dialect: binance.Dialect(venue)}}})
 	if err != nil {
 		return err
 	}
@@ -160,7 +160,7 @@ func (s *session) generate() error {
 	defer exchange.Close()
 	now := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
 	var names []string
-	for _, symbol := range sim.DefaultSymbols(venue) {
+	for _, symbol := range binance.Dialect(venue).DefaultSymbols() {
 		lower := strings.ToLower(symbol.Name)
 		names = append(names, lower+"@trade", lower+"@bookTicker", lower+"@depth@100ms")
 	}
@@ -179,7 +179,7 @@ func (s *session) generate() error {
 			continue
 		}
 		asked = true
-		for _, symbol := range sim.DefaultSymbols(venue) {
+		for _, symbol := range binance.Dialect(venue).DefaultSymbols() {
 			request, _ := s.adapter.SnapshotRequest(&tick.Instrument{Symbol: symbol.Name})
 			_, path, _ := strings.Cut(strings.TrimPrefix(request.URL, "https://"), "/")
 			answer, err := http.Get(exchange.RESTURL(venue) + "/" + path)

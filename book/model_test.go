@@ -34,6 +34,8 @@ type model struct {
 	owed    bool
 	// still: the stream was seen to stand still. spent: a snapshot came meanwhile.
 	still, spent bool
+	stood        bool   // an in-band stream stood still, and no delta came since
+	asked        bool   // of the stream itself, and not answered yet
 	given        uint64 // messages
 	gaps         uint64
 	reason       tick.Reason
@@ -42,7 +44,7 @@ type model struct {
 func (m *model) rest() bool { return m.v.rule.Snapshot == tick.SnapshotREST }
 
 func (m *model) fail(reason tick.Reason) {
-	m.valid, m.reason, m.owed = false, reason, true
+	m.valid, m.reason, m.owed = false, reason, m.owed || !m.asked
 }
 
 func (m *model) invalidate(reason tick.Reason) {
@@ -50,7 +52,10 @@ func (m *model) invalidate(reason tick.Reason) {
 		return
 	}
 	m.fail(reason)
-	m.still, m.spent = m.still || reason == tick.ReasonStale, false
+	m.spent = false
+	if reason == tick.ReasonStale {
+		m.still, m.stood = m.still || m.rest() || m.stood, true
+	}
 }
 
 func (m *model) setUp() {
@@ -60,7 +65,7 @@ func (m *model) setUp() {
 }
 
 func (m *model) down(reason tick.Reason) {
-	m.up, m.valid, m.owed, m.still, m.spent = false, false, false, false, false
+	m.up, m.valid, m.owed, m.still, m.spent, m.stood, m.asked = false, false, false, false, false, false, false
 	m.waiting, m.reason = nil, reason
 	m.epoch++
 }
@@ -80,6 +85,7 @@ func (m *model) join(i int) (ok bool) {
 	}
 	if d.to >= m.place {
 		m.place, m.last = d.to, i
+		m.stood = m.stood && old
 	}
 	return true
 }
@@ -88,7 +94,7 @@ func (m *model) delta(i int) {
 	d := &m.v.deltas[i]
 	switch {
 	case m.v.rule.Snapshot == tick.SnapshotEvery:
-		m.valid, m.place = true, d.to
+		m.valid, m.still, m.place, m.asked = true, false, d.to, false
 		return
 	case !m.valid && m.rest():
 		m.waiting = append(m.waiting, i)
@@ -96,10 +102,10 @@ func (m *model) delta(i int) {
 			m.owed = true
 		}
 		m.still, m.spent = false, false
-	case !m.valid:
+	case !m.valid && !m.moves():
 	case m.v.rule.Sequence == tick.SequenceNone:
 		m.book.apply(d.bids, d.asks)
-		m.place = d.to
+		m.place, m.stood = d.to, false
 		if !m.book.equal(m.v.books[d.to]) {
 			m.fail(tick.ReasonChecksum)
 		}
@@ -113,12 +119,21 @@ func (m *model) delta(i int) {
 	m.given++
 }
 
+// moves: an in-band stream that stood still has a delta again.
+func (m *model) moves() bool {
+	moves := !m.rest() && m.spent
+	if moves {
+		m.valid, m.still, m.spent = true, false, false
+	}
+	return moves
+}
+
 func (m *model) snapshot(id, epoch uint64) {
 	if m.rest() && (!m.up || m.valid || (epoch != 0 && epoch != m.epoch)) {
 		return
 	}
 	place := m.v.place(id)
-	m.place, m.last, m.book = place, -1, m.v.books[place].clone()
+	m.place, m.last, m.book, m.asked = place, -1, m.v.books[place].clone(), m.asked && m.v.rule.Snapshot == tick.SnapshotEvery
 	moved := false
 	for len(m.waiting) > 0 {
 		news := m.v.deltas[m.waiting[0]].last >= id+uint64(m.v.rule.Join)
@@ -133,11 +148,11 @@ func (m *model) snapshot(id, epoch uint64) {
 		moved = moved || news
 		m.waiting = m.waiting[1:]
 	}
-	if m.rest() && m.still && !moved {
-		m.spent, m.reason = true, tick.ReasonStale
+	if m.still && !moved {
+		m.valid, m.spent, m.reason = false, true, tick.ReasonStale
 		return
 	}
-	m.valid, m.still = true, false
+	m.valid, m.still, m.asked = true, false, false
 }
 
 // pair drives a Sync and its model with the same input.
@@ -230,7 +245,7 @@ func (p *pair) compare(what string, a, b uint64) {
 	}
 	if owed {
 		m.epoch++
-		m.owed = false
+		m.owed, m.asked = false, !m.rest()
 		if epoch != m.epoch {
 			wrong("epoch %d, want %d", epoch, m.epoch)
 		}

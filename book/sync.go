@@ -38,11 +38,13 @@ type Counts struct {
 	Applied, Levels  uint64 // messages applied, and the level entries in them
 	Dropped          uint64 // older than the snapshot that they waited for
 	Duplicate        uint64 // already covered by what was applied
+	Copies           uint64 // another line had brought them
 	Unsynced         uint64 // came after a break, or never met a snapshot
 	Gaps             uint64 // breaks of the venue's ids
 	Checksums        uint64 // checksums that agreed
 	SnapshotsApplied uint64
 	SnapshotsRefused uint64 // of an older connection or request
+	SnapshotsOlder   uint64 // behind what another line had brought
 	SnapshotsTooOld  uint64 // did not reach the deltas that waited
 }
 
@@ -53,11 +55,15 @@ type Sync struct {
 	Book   Book
 	Quotes QuoteCheck
 	Counts Counts
+	// Hold is how long a message waits for another line to bring what lies
+	// before it, in ns of receive time.
+	Hold int64
 
 	state  State
 	reason tick.Reason
 	epoch  uint64 // of the last resync that was asked for
 	owed   bool   // a resync must be asked for
+	asked  bool   // it was, of the stream itself, and is not answered yet
 	lastID uint64 // the venue's id that the book is current at
 	prevID uint64 // PrevID of the delta applied last
 	// joined: a delta was applied after the snapshot, so that the next one must
@@ -67,14 +73,20 @@ type Sync struct {
 	// stand still while the market moved.
 	wantDelta bool
 	spent     bool // the snapshot came while wantDelta held, and was not trusted
+	// stood: an in-band stream stood still once, and no delta came since.
+	stood bool
 	// broken: what waits came after a break.
-	broken   bool
-	waiting  []tick.Unit // whole messages that wait for a snapshot
-	waitingN uint64
-	// A message in fragments is put together aside. Snapshots and deltas come
-	// by different lines and may interleave.
-	partDelta, partSnapshot []tick.Unit
-	digits                  struct{ price, size uint8 } // of the book, for checksums
+	broken bool
+	// Whole messages that wait for a snapshot or, while the book is valid, for
+	// another line to bring what lies before them.
+	waiting   []tick.Unit
+	waitingN  uint64
+	mixed     bool // they came by several lines
+	parts     parts
+	shared    *shared // nil while one line delivers
+	appliedAt int64   // receive time of the message applied last
+	sums      checksums
+	digits    struct{ price, size uint8 } // of the book, for checksums
 }
 
 // NewSync returns the machine of a book that is down.
@@ -101,14 +113,43 @@ func (s *Sync) LastID() uint64 { return s.lastID }
 // want of a snapshot, those still waiting included.
 func (s *Sync) Unsynced() uint64 { return s.Counts.Unsynced + s.waitingN }
 
-// TakeResync returns the epoch of a resync that is owed; asked for once.
+// TakeResync returns the epoch of a resync that is owed; asked for once. A
+// stream that answers in-band is asked again only after its answer, however
+// often the book breaks meanwhile: the answer mends all.
 func (s *Sync) TakeResync() (epoch uint64, owed bool) {
 	if !s.owed {
 		return 0, false
 	}
-	s.owed = false
+	s.owed, s.asked = false, s.Rule.Snapshot != tick.SnapshotREST
+	return s.NextEpoch(), true
+}
+
+// NextEpoch returns the epoch of a new request.
+func (s *Sync) NextEpoch() uint64 {
 	s.epoch++
-	return s.epoch, true
+	return s.epoch
+}
+
+// AskAgain says that what was asked for is not coming.
+func (s *Sync) AskAgain() {
+	if s.state == Waiting {
+		s.owed = true
+	}
+}
+
+// Because gives the reason why the book waits.
+func (s *Sync) Because(reason tick.Reason) {
+	if s.state == Waiting {
+		s.reason = reason
+	}
+}
+
+// Succeed makes s the book that is shown, in place of old: totals and epochs
+// go on.
+func (s *Sync) Succeed(old *Sync) {
+	s.Counts, old.Counts = old.Counts, s.Counts
+	s.Book.Orphans, old.Book.Orphans = old.Book.Orphans, s.Book.Orphans
+	s.epoch = max(s.epoch, old.epoch)
 }
 
 // Up says that the venue delivers depth from here on.
@@ -125,8 +166,8 @@ func (s *Sync) Up() {
 func (s *Sync) Down(reason tick.Reason) {
 	s.forgetWaiting()
 	s.state, s.reason = Down, reason
-	s.partDelta, s.partSnapshot = s.partDelta[:0], s.partSnapshot[:0]
-	s.owed, s.wantDelta, s.spent = false, false, false
+	s.parts, s.shared = s.parts[:0], nil
+	s.owed, s.asked, s.wantDelta, s.spent, s.stood = false, false, false, false, false
 	s.epoch++
 	s.Quotes.Forget()
 }
@@ -137,19 +178,34 @@ func (s *Sync) Invalidate(reason tick.Reason) {
 		return
 	}
 	s.state, s.reason = Waiting, reason
-	s.broken, s.owed, s.spent = true, true, false
-	// Another fault does not make the stream move.
-	s.wantDelta = s.wantDelta || reason == tick.ReasonStale
+	s.broken, s.owed, s.spent = true, s.owed || !s.asked, false
+	if reason == tick.ReasonStale {
+		// Another fault does not make the stream move. An in-band snapshot is the
+		// stream itself and believed; but not twice without a delta, or a stream
+		// that stands would flicker for ever.
+		s.wantDelta = s.wantDelta || s.Rule.Snapshot == tick.SnapshotREST || s.stood
+		s.stood = true
+	}
+	if s.Rule.Snapshot != tick.SnapshotREST {
+		s.forgetWaiting()
+	}
 	// After an overload the fragments that are still to come have lost some
 	// between.
-	s.partDelta, s.partSnapshot = s.partDelta[:0], s.partSnapshot[:0]
+	s.parts = s.parts[:0]
+	if !s.several() {
+		s.shared = nil
+		return
+	}
+	for i := range s.shared.lines {
+		s.shared.lines[i].aside = nil
+	}
 }
 
 // Delta takes the packet of a delta, or a fragment of one.
 //
 // hot: per message, 0 allocs once buffers have grown.
 func (s *Sync) Delta(p []tick.Unit, l Listener) {
-	message, whole := assemble(&s.partDelta, p)
+	message, whole := s.parts.assemble(p)
 	if !whole {
 		return
 	}
@@ -159,68 +215,97 @@ func (s *Sync) Delta(p []tick.Unit, l Listener) {
 		l.BeforeDelta(d)
 		s.load(message)
 		s.becomeValid()
+		s.verify(d.Checksum)
 		l.AfterDelta(d)
 	case s.state != Valid && s.Rule.Snapshot == tick.SnapshotREST:
 		s.wait(message)
-	case s.state != Valid:
+	case s.state != Valid && !s.moves():
 		// In-band snapshots come in order: nothing before one can be of use.
 		s.Counts.Unsynced++
+		if x := s.lineOf(message[0].Header().Line); x != nil {
+			x.pos, x.known = message[0].Depth().LastID, true
+		}
+	case s.shared != nil:
+		s.joinShared(message, l)
 	default:
 		s.join(message, l)
 	}
 }
 
+// moves reports whether the book becomes valid because the stream, after it
+// stood still, has a delta again.
+func (s *Sync) moves() bool {
+	if !s.spent {
+		return false
+	}
+	s.spent = false
+	s.becomeValid()
+	return s.state == Valid
+}
+
 // Snapshot takes the packet of a snapshot, or a fragment of one.
 func (s *Sync) Snapshot(p []tick.Unit, l Listener) {
-	message, whole := assemble(&s.partSnapshot, p)
+	message, whole := s.parts.assemble(p)
 	if !whole {
 		return
 	}
-	if s.Rule.Snapshot == tick.SnapshotREST {
-		epoch := message[0].Depth().PrevID
-		if s.state != Waiting || (epoch != 0 && epoch != s.epoch) {
-			s.Counts.SnapshotsRefused++
-			return
-		}
-	}
-	s.load(message)
 	if s.Rule.Snapshot != tick.SnapshotREST {
-		s.joined = true
-		s.becomeValid()
-		s.verify(message[0].Depth().Checksum)
+		s.snapshotInBand(message, l)
 		return
 	}
+	epoch := message[0].Depth().PrevID
+	if s.state != Waiting || (epoch != 0 && epoch != s.epoch) {
+		s.Counts.SnapshotsRefused++
+		return
+	}
+	s.load(message)
 	s.joined = false
+	if s.mixed && s.waitingN > 0 {
+		s.spliceMixed(l)
+		return
+	}
 	s.splice(l)
 }
 
-// assemble returns the whole message that p completes.
-func assemble(part *[]tick.Unit, p []tick.Unit) (message []tick.Unit, whole bool) {
-	const both = tick.FlagFirst | tick.FlagLast
-	flags := p[0].Header().Flags & both
-	if flags == both {
-		*part = (*part)[:0]
-		return p, true
+// snapshotInBand takes a snapshot that is a message of the stream.
+func (s *Sync) snapshotInBand(message []tick.Unit, l Listener) {
+	d := message[0].Depth()
+	if x := s.lineOf(d.Line); x != nil {
+		x.pos, x.known, x.aside = d.LastID, true, nil
+		if s.state == Valid && d.LastID <= s.lastID && s.several() {
+			s.Counts.SnapshotsOlder++
+			if d.LastID < s.lastID {
+				s.setAside(x, message, l)
+			}
+			return
+		}
 	}
-	if flags&tick.FlagFirst != 0 {
-		*part = (*part)[:0]
-	} else if len(*part) == 0 {
-		return nil, false // its beginning was lost, and with it the message
+	if s.wantDelta {
+		s.load(message)
+		s.joined, s.spent = true, true
+		s.state, s.reason = Waiting, tick.ReasonStale
+		return
 	}
-	*part = append(*part, p...)
-	if flags&tick.FlagLast == 0 {
-		return nil, false
+	if !s.several() {
+		s.shared = nil
 	}
-	message, *part = *part, (*part)[:0]
-	return message, true
+	l.BeforeDelta(d)
+	s.load(message)
+	s.joined = true
+	s.becomeValid()
+	s.verify(d.Checksum)
+	l.AfterDelta(d)
+	s.release(l, false)
 }
 
 // load replaces the book by the levels of a message.
 func (s *Sync) load(message []tick.Unit) {
 	s.Book.Clear()
 	s.apply(message)
-	s.lastID, s.prevID = message[0].Depth().LastID, 0
-	s.Quotes.run = 0 // differences of the old book say nothing about this one
+	d := message[0].Depth()
+	s.lastID, s.prevID, s.appliedAt = d.LastID, 0, d.ReceiveNanos
+	s.asked = s.asked && s.Rule.Snapshot == tick.SnapshotEvery // an image is an answer only if it is good
+	s.Quotes.run = 0                                           // differences of the old book say nothing about this one
 	s.Counts.SnapshotsApplied++
 }
 
@@ -243,7 +328,9 @@ func (s *Sync) becomeValid() {
 	s.broken, s.wantDelta = false, false
 	if s.Book.Crossed() && !s.Rule.MayCross {
 		s.Invalidate(tick.ReasonCrossed)
+		return
 	}
+	s.asked = false
 }
 
 // splice joins the deltas that waited to the snapshot just loaded.
@@ -317,6 +404,7 @@ func (s *Sync) wait(message []tick.Unit) {
 			s.reason, s.owed = tick.ReasonBuffer, true
 		}
 	}
+	s.mixed = s.mixed && s.waitingN > 0 || s.several()
 	s.waiting = append(s.waiting, message...)
 	s.waitingN++
 	if s.wantDelta && s.spent {
@@ -336,18 +424,26 @@ func (s *Sync) join(message []tick.Unit, l Listener) {
 	switch s.link(message[0].Depth()) {
 	case linkFollows:
 		s.follow(message, l)
+		if s.waitingN > 0 {
+			s.release(l, false) // of a line that ended
+		}
 	case linkOlder:
 		s.Counts.Dropped++
 	case linkDuplicate:
 		s.Counts.Duplicate++
 	case linkBroken:
-		s.Counts.Gaps++
-		s.Invalidate(tick.ReasonSequence)
-		if s.Rule.Snapshot == tick.SnapshotREST {
-			s.wait(message)
-		} else {
-			s.Counts.Unsynced++
-		}
+		s.breakAt(message)
+	}
+}
+
+// breakAt says that a message shows a loss before it.
+func (s *Sync) breakAt(message []tick.Unit) {
+	s.Counts.Gaps++
+	s.Invalidate(tick.ReasonSequence)
+	if s.Rule.Snapshot == tick.SnapshotREST {
+		s.wait(message)
+	} else {
+		s.Counts.Unsynced++
 	}
 }
 
@@ -356,7 +452,11 @@ func (s *Sync) follow(message []tick.Unit, l Listener) {
 	d := message[0].Depth()
 	l.BeforeDelta(d)
 	levels := s.apply(message)
-	s.lastID, s.prevID, s.joined = d.LastID, d.PrevID, true
+	s.lastID, s.prevID, s.joined, s.stood = d.LastID, d.PrevID, true, false
+	s.appliedAt = max(s.appliedAt, d.ReceiveNanos)
+	if s.shared != nil {
+		s.shared.note(d)
+	}
 	s.Counts.Applied++
 	s.Counts.Levels += uint64(levels)
 	differing := 0
@@ -373,18 +473,6 @@ func (s *Sync) follow(message []tick.Unit, l Listener) {
 		s.verify(d.Checksum)
 	}
 	l.AfterDelta(d)
-}
-
-// verify compares the venue's checksum, where it has one, with the book's.
-func (s *Sync) verify(want uint32) {
-	if s.Rule.Checksum == tick.ChecksumNone || want == 0 || s.state != Valid {
-		return
-	}
-	if Checksum(&s.Book, s.Rule, s.digits.price, s.digits.size) != want {
-		s.Invalidate(tick.ReasonChecksum)
-		return
-	}
-	s.Counts.Checksums++
 }
 
 type linkKind uint8
@@ -456,10 +544,14 @@ func (s *Sync) link(d *tick.Depth) linkKind {
 func (s *Sync) Rescale(priceFactor, sizeFactor int64, priceDigits, sizeDigits uint8) error {
 	s.digits.price, s.digits.size = priceDigits, sizeDigits
 	s.Quotes.Rescale(priceFactor, sizeFactor)
-	for _, buffer := range [][]tick.Unit{s.waiting, s.partDelta, s.partSnapshot} {
-		if err := rescalePackets(buffer, priceFactor, sizeFactor); err != nil {
-			return s.outOfRange(err)
-		}
+	if s.shared != nil {
+		s.shared.rescale(priceFactor, sizeFactor, priceDigits, sizeDigits)
+	}
+	if err := rescalePackets(s.waiting, priceFactor, sizeFactor); err != nil {
+		return s.outOfRange(err)
+	}
+	if err := s.parts.rescale(priceFactor, sizeFactor); err != nil {
+		return s.outOfRange(err)
 	}
 	if err := s.Book.Rescale(priceFactor, sizeFactor); err != nil {
 		return s.outOfRange(err)
@@ -469,7 +561,7 @@ func (s *Sync) Rescale(priceFactor, sizeFactor int64, priceDigits, sizeDigits ui
 
 func (s *Sync) outOfRange(err error) error {
 	s.forgetWaiting()
-	s.partDelta, s.partSnapshot = s.partDelta[:0], s.partSnapshot[:0]
+	s.parts = s.parts[:0]
 	s.Book.Clear()
 	s.Invalidate(tick.ReasonRange)
 	return err
@@ -489,23 +581,19 @@ func rescalePackets(buffer []tick.Unit, priceFactor, sizeFactor int64) error {
 // AppendState appends the canonical bytes of everything that decides what
 // happens next.
 func (s *Sync) AppendState(dst []byte) []byte {
-	flag := func(b bool) byte {
-		if b {
-			return 1
-		}
-		return 0
-	}
-	dst = append(dst, byte(s.state), byte(s.reason), flag(s.joined), flag(s.broken), flag(s.wantDelta), flag(s.spent), flag(s.owed))
+	dst = append(dst, byte(s.state), byte(s.reason), flag(s.joined), flag(s.broken), flag(s.wantDelta), flag(s.spent), flag(s.owed), flag(s.asked), flag(s.stood), flag(s.mixed && s.waitingN > 0))
 	dst = binary.LittleEndian.AppendUint64(dst, s.epoch)
 	dst = binary.LittleEndian.AppendUint64(dst, s.lastID)
 	dst = binary.LittleEndian.AppendUint64(dst, s.prevID)
-	for _, buffer := range [][]tick.Unit{s.waiting, s.partDelta, s.partSnapshot} {
-		dst = binary.LittleEndian.AppendUint64(dst, uint64(len(buffer)))
-		for i := range buffer {
-			for _, word := range buffer[i] {
-				dst = binary.LittleEndian.AppendUint64(dst, word)
-			}
-		}
+	dst = s.parts.appendState(appendUnits(dst, s.waiting))
+	if s.Rule.Checksum != tick.ChecksumNone {
+		dst = s.sums.appendState(dst)
+	}
+	if s.shared != nil || s.state == Valid && s.waitingN > 0 {
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(s.appliedAt))
+	}
+	if s.shared != nil {
+		dst = s.shared.appendState(dst)
 	}
 	return s.Book.AppendState(s.Quotes.appendState(dst))
 }

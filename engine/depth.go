@@ -5,12 +5,23 @@ import (
 	"tickproc/tick"
 )
 
+// depthIndex is the place of the depth channel.
+const depthIndex = 2
+
 // onDepth takes a delta of the book.
 //
 // hot: per message, 0 allocs once the book has grown.
 func (in *instrument) onDepth(p []tick.Unit) {
-	in.noteDepth(p[0].Header())
-	in.sync.Delta(p, in)
+	h := p[0].Header()
+	in.noteDepth(h)
+	if in.merges {
+		in.sync.Delta(p, in)
+	} else if s, l := in.depthOf(h); s != nil {
+		s.Delta(p, l)
+	}
+	if f := &in.firsts[depthIndex]; f.leads != nil {
+		in.compareDepth(f, p[0].Depth())
+	}
 	in.announceBook()
 	if invariants.Enabled && in.sync.IsValid() {
 		in.sync.Book.Check()
@@ -20,29 +31,46 @@ func (in *instrument) onDepth(p []tick.Unit) {
 // onSnapshot takes a whole book.
 func (in *instrument) onSnapshot(p []tick.Unit) {
 	d := p[0].Depth()
-	// Sent on the stream itself it is a message of the stream, with its place in
-	// time; fetched by REST it is not.
-	streamed := in.def.Sync.Snapshot != tick.SnapshotREST && d.Flags&tick.FlagLast != 0
-	if streamed {
+	if in.def.Sync.Snapshot == tick.SnapshotREST {
+		in.sync.Snapshot(p, in)
+		in.doubt()
+	} else {
+		// A message of the stream, with its place in time.
 		in.noteDepth(&d.Header)
-		in.BeforeDelta(d)
-	}
-	in.sync.Snapshot(p, in)
-	in.doubt()
-	if streamed {
-		in.AfterDelta(d)
+		if s, l := in.depthOf(&d.Header); s != nil {
+			s.Snapshot(p, l)
+		}
+		if f := &in.firsts[depthIndex]; f.leads != nil {
+			in.compareDepth(f, d)
+		}
 	}
 	in.announceBook()
 }
 
 // noteDepth notes that the venue's depth is alive.
 func (in *instrument) noteDepth(h *tick.Header) {
-	c := &in.channels[tick.ChannelDepth.Index()]
-	if !c.up {
-		c.up = true
-		in.sync.Up() // data proves the subscription where no acknowledgement was recorded
+	if f := &in.firsts[depthIndex]; !f.alone(h.Line) && f.place(h.Line) < 0 {
+		f.prove(h.Line)
+		in.beginDepthLine(h.Line) // data proves the subscription where no acknowledgement was recorded
 	}
+	in.depthLine = h.Line
 	in.silenceAt = h.ReceiveNanos + int64(in.shard.options.Silence)
+}
+
+// compareDepth notes who brought the message first.
+func (in *instrument) compareDepth(f *firstArrival, d *tick.Depth) {
+	if d.Flags&tick.FlagFirst == 0 {
+		return
+	}
+	key := leadKey(d.LastID, d.PrevID)
+	switch x := &f.lines[f.place(d.Line)]; {
+	case in.standsBy():
+		a := x.newest.arrive(d.ExchangeNanos)
+		key = leadKey(uint64(a.key), a.n)
+	case !in.merges:
+		key = leadKey(uint64(x.newest.key), x.newest.n)
+	}
+	in.compare(tick.ChannelDepth, d.Line, key, d.ReceiveNanos)
 }
 
 // BeforeDelta writes the sample of each boundary that lies before the delta.
@@ -69,6 +97,9 @@ func (in *instrument) AfterDelta(d *tick.Depth) {
 	c := &in.channels[tick.ChannelDepth.Index()]
 	c.lastTs = max(c.lastTs, ts)
 	in.deltaID = d.LastID
+	if in.quote.differs != 0 && ts >= in.quote.differTs {
+		in.quote.differs = 0 // depth has come as far
+	}
 	if in.quote.aheadSince != 0 && d.LastID >= in.quote.aheadID {
 		in.quote.aheadSince = 0
 	}
@@ -84,13 +115,18 @@ func (in *instrument) AfterDelta(d *tick.Depth) {
 // announceBook makes a change of validity visible: a row, a gap opened or
 // closed.
 func (in *instrument) announceBook() {
+	if len(in.standbys) > 0 && !in.sync.IsValid() {
+		if i := in.validStandby(); i >= 0 {
+			in.takeOver(in.standbys[i])
+		}
+	}
 	valid, x := in.believed(), &in.sample
 	c := &in.channels[tick.ChannelDepth.Index()]
 	if !in.sync.IsValid() {
 		in.flushSample()
 		_, reason := in.sync.State()
 		in.openGap(c, tick.ChannelDepth, reason)
-		in.quote.aheadSince = 0
+		in.quote.aheadSince, in.quote.differs = 0, 0
 	}
 	changed := valid != x.announced
 	// Deltas that were spliced and then broke may have left rows that say valid

@@ -14,7 +14,7 @@ import (
 )
 
 var everything = Options{Intervals: []time.Duration{time.Second, time.Minute, time.Hour, 24 * time.Hour},
-	Windows: []indicators.WindowSpec{{Span: 10 * time.Second, Step: time.Second}, {}}}
+	Windows: []indicators.WindowSpec{{Span: 10 * time.Second, Step: time.Second}, {}}, Nbbo: true}
 
 // manyMarkets is a tape of several instruments under different rules, in the
 // order of a capture: by receive time, then by line.
@@ -23,6 +23,7 @@ func manyMarkets(t testing.TB, random *rand.Rand, span time.Duration) []tick.Uni
 	for id, rule := range []string{"spot", "futures", "spot", "spot", "futures"} {
 		def := define(uint32(id), string(rune('A'+id)))
 		def.Sync = rules[rule]
+		def.Base, def.Underlying = underlying(uint32(id)), underlying(uint32(id))
 		switch id {
 		case 2:
 			def.Channels &^= tick.ChannelQuotes
@@ -36,6 +37,9 @@ func manyMarkets(t testing.TB, random *rand.Rand, span time.Duration) []tick.Uni
 	w.stop()
 	return inOrder(w.tape)
 }
+
+// underlying is shared by A and D, and by B and E: their quotes are consolidated.
+func underlying(id uint32) string { return string(rune('A' + id%3)) }
 
 func inOrder(tape []tick.Unit) []tick.Unit {
 	packets := packetsOf(tape)
@@ -106,6 +110,17 @@ func outcomeOf(tape []tick.Unit, batch func() int) outcome {
 	return o
 }
 
+func consolidatedRows(tape []tick.Unit) (n int) {
+	s := NewShard(everything)
+	s.Apply(tape)
+	eachRow(s.TakeRows(), func(row []tick.Unit) {
+		if row[0].KindOf() == tick.RowNbbo {
+			n++
+		}
+	})
+	return n
+}
+
 // Neither the size of batches nor the number of shards changes a row.
 func TestSameTapeSameBytes(t *testing.T) {
 	t.Parallel()
@@ -113,6 +128,9 @@ func TestSameTapeSameBytes(t *testing.T) {
 	tape := manyMarkets(t, random, 30*time.Second)
 	one := func() int { return 1 }
 	want := outcomeOf(tape, one)
+	if n := consolidatedRows(tape); n < 100 {
+		t.Fatalf("%d consolidated rows", n)
+	}
 	f := func(what string, batch func() int) {
 		t.Helper()
 		got := outcomeOf(tape, batch)
@@ -128,7 +146,7 @@ func TestSameTapeSameBytes(t *testing.T) {
 			// Each gets what is about its own instruments, and all of the time.
 			var part []tick.Unit
 			for _, p := range packetsOf(tape) {
-				if h := p[0].Header(); h.Kind == tick.KindTick || h.Instrument%shards == shard {
+				if h := p[0].Header(); h.Kind == tick.KindTick || h.Instrument%3%shards == shard {
 					part = append(part, p...)
 				}
 			}
@@ -155,7 +173,8 @@ func TestStateHash(t *testing.T) {
 			 8.0 depth BTC 1..1
 			 8.0 snapshot BTC 0 99x1 | 101x1
 			 9.0 trade BTC 5 100x1
-			 9.0 quote BTC 1 99x1 101x1`
+			 9.0 quote BTC 1 99x1 101x1
+			 9.0 catalog two base=BTC channels=quotes+funding+open_interest+liquidations`
 		var hashes [2]uint64
 		for i, text := range []string{a, b} {
 			s := newStory(t, everything, "none")
@@ -176,6 +195,19 @@ func TestStateHash(t *testing.T) {
 	f("9.1 quote BTC 5 99x1 101x1\n9.2 quote BTC 6 99x1 101x1", "9.1 quote BTC 5 99x1 101x1\n9.2 quote BTC 7 99x1 101x1") // meets another delta
 	f("9.1 depth BTC 2..2 98x1", "9.1 depth BTC 2..2 98x2")
 	f("9.1 depth BTC 2..2 98x1", "9.2 depth BTC 2..2 98x1 @9.1") // silent later
+	f("9.1 up BTC depth line=2\n9.2 depth BTC 3..3", "9.1 up BTC depth line=2\n9.2 depth BTC 3..3 line=2")
+	f("9.1 up BTC depth line=2\n9.1 depth BTC 3..3", "9.1 up BTC depth line=2\n9.1 depth BTC 3..3 98x1")
+	f("9.1 up BTC quotes line=2", "9.1 up BTC trades line=2")
 	f("9.1 rescale BTC 0/0 line=2", "9.1 rescale BTC 0/0 line=3")
 	f("9.1 rescale BTC 1/0 line=2", "9.1 rescale BTC 0/1 line=2")
+	f("9.1 mark two mark=1", "9.1 mark two mark=2")
+	f("9.1 mark two mark=1", "9.1 mark two index=1")
+	f("9.1 mark two next=100.0", "9.1 mark two next=200.0")
+	f("9.1 interest two 1", "9.1 interest two 1.5")
+	f("9.1 forced two 100x1", "9.1 forced two 100x1 @9.2") // the next of these times is the second of one of them
+	f("9.1 status two halted", "9.1 status two trading")
+	f("9.1 catalog two contract=2", "9.1 catalog two contract=3")
+	f("9.1 catalog two tick=2", "9.1 catalog two lot=2")
+	f("9.1 quote two 1 99x2 101x1", "9.2 quote two 1 99x2 101x1 @9.1")                                                    // counts for longer
+	f("9.1 quote two 1 98x1 101x1\n9.2 quote two 2 99x1 101x1", "9.1 quote two 1 99x1 101x1\n9.2 quote two 2 99x1 101x1") // what was written last, and when
 }

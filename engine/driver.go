@@ -3,6 +3,8 @@ package engine
 import (
 	"math"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"tickproc/internal/clock"
@@ -45,6 +47,11 @@ type Driver struct {
 
 	Stats DriverStats
 
+	attaching struct { // rings that come at run time; rare, which is why a mutex is good enough
+		mu    sync.Mutex
+		rings []*ringbuf.Ring
+		some  atomic.Bool
+	}
 	heads       [][]tick.Unit
 	ready       func() bool // readable, bound once
 	imagesAt    int64
@@ -62,6 +69,26 @@ type DriverStats struct {
 	Apply stat.Histogram
 }
 
+// Attach gives the driver a further input, which must share Waker. Any
+// goroutine may call it, before Run and, while another input is open, during it.
+func (d *Driver) Attach(ring *ringbuf.Ring) {
+	d.attaching.mu.Lock()
+	d.attaching.rings = append(d.attaching.rings, ring)
+	d.attaching.mu.Unlock()
+	d.attaching.some.Store(true)
+	d.Waker.Wake()
+}
+
+// attach takes the inputs that came.
+func (d *Driver) attach() {
+	d.attaching.some.Store(false)
+	d.attaching.mu.Lock()
+	d.Inputs = append(d.Inputs, d.attaching.rings...)
+	d.attaching.rings = nil
+	d.attaching.mu.Unlock()
+	d.heads = append(d.heads, make([][]tick.Unit, len(d.Inputs)-len(d.heads))...)
+}
+
 // Run applies packets until every input is closed and empty. The caller then
 // owns the shard again.
 func (d *Driver) Run() {
@@ -71,17 +98,20 @@ func (d *Driver) Run() {
 		pinThread(d.Core)
 	}
 	d.ready = d.readable
-	d.heads = make([][]tick.Unit, len(d.Inputs))
+	d.attach()
 	d.imageUnits = make([]tick.Unit, ImageUnits)
 	d.tickPackets = make([]tick.Unit, 1)
 	for {
+		if d.attaching.some.Load() {
+			d.attach()
+		}
 		i, batch := d.next()
 		switch {
 		case i >= 0:
 			d.apply(batch)
 			d.heads[i] = d.heads[i][len(batch):]
 			d.Inputs[i].Release(len(batch))
-		case d.done():
+		case d.done() && !d.attaching.some.Load():
 			d.publishImages(true)
 			return
 		default:
@@ -227,6 +257,9 @@ func (d *Driver) idle() {
 
 // readable reports whether there is anything to do but wait.
 func (d *Driver) readable() bool {
+	if d.attaching.some.Load() {
+		return true
+	}
 	open := false
 	for i, in := range d.Inputs {
 		ready := len(d.heads[i]) > 0 || in.Len() > 0

@@ -4,8 +4,8 @@ import "tickproc/tick"
 
 // channel is the standing of one stream of an instrument.
 type channel struct {
-	up     bool
 	lastTs int64 // event time of its last good message; 0 before the first
+	leftTs int64 // while the instrument is gone: since when
 	gap    openGap
 	ord    ordinal
 }
@@ -31,9 +31,21 @@ func (in *instrument) openGap(c *channel, which tick.Channels, reason tick.Reaso
 			ts -= ts % resolution // as the times of the trades that are missed
 		}
 	}
+	in.openGapAt(c, which, ts, reason)
+}
+
+func (in *instrument) openGapAt(c *channel, which tick.Channels, ts int64, reason tick.Reason) {
 	c.gap = openGap{open: true, ts: ts, ord: c.ord.next(ts, 0), reason: reason}
 	in.counts.Gaps++
 	in.writeGap(which, c.gap, 0, lostUnknown, false)
+}
+
+// heard notes a message of a channel that needs no more to be seen again.
+// repaired: its messages are a state, of which nothing is missing any more.
+func (in *instrument) heard(which tick.Channels, ts int64, repaired bool) {
+	c := &in.channels[which.Index()]
+	c.lastTs = max(c.lastTs, ts)
+	in.closeGap(c, which, ts, lostUnknown, repaired)
 }
 
 // closeGap ends it at an event time.

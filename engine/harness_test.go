@@ -21,7 +21,8 @@ import (
 //	10.2 trade BTC 1 100x2 sell @10.1
 //	> trade BTC 10.100 id=1 sell 100x2
 //
-//	TIME catalog  NAME [channels=trades+quotes+depth] [ids=contiguous|integer|uuid] [rule=spot|futures|streamed|images] [digits=2/3] [cut=1ms]
+//	TIME catalog  NAME [channels=trades+quotes+depth] [ids=contiguous|integer|uuid] [rule=spot|futures|streamed|images|…] [digits=2/3] [cut=1ms]
+//	                   [state=halted] [tick=0.01] [lot=0.01] [contract=100] [expiry=TIME] [venue=NAME] [base=BTC] [quote=USDT] [type=perpetual|inverse|future]
 //	TIME up       NAME CHANNEL
 //	TIME down     NAME CHANNEL REASON
 //	TIME gap      NAME CHANNEL REASON
@@ -29,6 +30,10 @@ import (
 //	TIME quote    NAME ID BIDxSIZE ASKxSIZE
 //	TIME depth    NAME FIRST..LAST [prev=ID] BIDxSIZE … | ASKxSIZE …
 //	TIME snapshot NAME ID [epoch=N] BIDxSIZE … | ASKxSIZE …
+//	TIME mark     NAME [mark=PRICE] [index=PRICE] [rate=NUMBER] [next=TIME] // digits as they are written
+//	TIME interest NAME SIZE
+//	TIME forced   NAME PRICExSIZE [sell]
+//	TIME status   NAME STATE
 //	TIME rescale  NAME PRICEDIGITS/SIZEDIGITS
 //	TIME step     FROM
 //	TIME tick
@@ -207,6 +212,26 @@ func (s *story) packet(line string) []tick.Unit {
 		bids, asks := s.sides(h, args[1:])
 		n := s.integer(args[0])
 		return depthPacket(h, tick.KindSnapshot, n, n, s.integer(options["epoch"]), bids, asks)
+	case "mark":
+		return s.mark(h, options)
+	case "interest":
+		var u tick.Unit
+		h.Kind = tick.KindOpenInterest
+		u.OpenInterest().Header = h
+		u.OpenInterest().Size, u.OpenInterest().SizeDigits = s.own(args[0])
+		return []tick.Unit{u}
+	case "forced":
+		if slices.Contains(args, "sell") {
+			h.Flags |= tick.FlagSell
+		}
+		p := tradePacket(h, 0, s.level(h, args[0]))
+		p[0].Header().Kind = tick.KindLiquidation
+		return p
+	case "status":
+		var u tick.Unit
+		h.Kind = tick.KindStatus
+		*u.Status() = tick.Status{Header: h, State: s.state(args[0])}
+		return []tick.Unit{u}
 	case "rescale":
 		price, size, _ := strings.Cut(args[0], "/")
 		digits := [2]uint8{uint8(s.integer(price)), uint8(s.integer(size))}
@@ -239,11 +264,33 @@ func (s *story) catalog(h tick.Header, name string, options map[string]string) [
 		case "digits":
 			price, size, _ := strings.Cut(value, "/")
 			def.PriceDigits, def.SizeDigits = uint8(s.integer(price)), uint8(s.integer(size))
+		case "state":
+			def.State = s.state(value)
+		case "tick":
+			def.Tick = s.number(value)
+		case "lot":
+			def.Lot = s.number(value)
+		case "contract":
+			def.ContractSize = s.number(value)
+		case "expiry":
+			def.ExpiryNanos = s.nanos(value)
+		case "venue":
+			def.Venue = value
+		case "base":
+			def.Base, def.Underlying = value, value
+		case "quote":
+			def.Quote = value
+		case "type":
+			def.Type = map[string]tick.InstrumentType{"perpetual": tick.TypePerpetual, "inverse": tick.TypePerpetual, "future": tick.TypeFuture}[value]
+			def.Inverse = value == "inverse"
 		case "cut":
 			def.TradeResolution, _ = time.ParseDuration(value)
 		}
 	}
 	for line := range uint16(4) {
+		if known {
+			break // a later record changes no scale
+		}
 		s.scale[place{id, line}] = [2]uint8{def.PriceDigits, def.SizeDigits}
 	}
 	p, err := tick.AppendCatalog(nil, h, def)
@@ -253,11 +300,65 @@ func (s *story) catalog(h tick.Header, name string, options map[string]string) [
 	return p
 }
 
+func (s *story) mark(h tick.Header, options map[string]string) []tick.Unit {
+	var u tick.Unit
+	h.Kind = tick.KindMark
+	m := u.Mark()
+	*m = tick.Mark{Header: h, Mark: tick.Absent, Index: tick.Absent, FundingRate: tick.Absent}
+	// Both prices of a message have the digits of the finer one.
+	mark, index := s.number(options["mark"]), s.number(options["index"])
+	m.PriceDigits = max(mark.Digits, index.Digits)
+	if options["mark"] != "" {
+		m.Mark, _ = mark.Scaled(m.PriceDigits)
+	}
+	if options["index"] != "" {
+		m.Index, _ = index.Scaled(m.PriceDigits)
+	}
+	if text := options["rate"]; text != "" {
+		m.FundingRate, m.RateDigits = s.own(text)
+	}
+	if text := options["next"]; text != "" {
+		m.NextFundingSeconds = uint32(s.nanos(text) / 1e9)
+	}
+	return []tick.Unit{u}
+}
+
+// own reads a number with the digits that it is written with.
+func (s *story) own(text string) (int64, uint8) {
+	_, places, _ := strings.Cut(text, ".")
+	n, err := tick.ParseScaled([]byte(text), uint8(len(places)))
+	if err != nil {
+		s.t.Fatalf("number %q: %v", text, err)
+	}
+	return n, uint8(len(places))
+}
+
+func (s *story) number(text string) tick.Number {
+	if text == "" {
+		return tick.Number{}
+	}
+	v, digits := s.own(text)
+	return tick.Number{Mantissa: v, Digits: digits}
+}
+
+func (s *story) state(name string) tick.State {
+	for x := tick.StateUnknown; x <= tick.StateDelisted; x++ {
+		if x.String() == name {
+			return x
+		}
+	}
+	s.t.Fatalf("no state %q", name)
+	return 0
+}
+
 var rules = map[string]tick.SyncRule{
-	"spot":     {Sequence: tick.SequenceRange, Join: 1, QuoteIDs: true},
-	"futures":  {Sequence: tick.SequenceChain, QuoteIDs: true},
-	"streamed": {Snapshot: tick.SnapshotInBand, Sequence: tick.SequenceCounter},
-	"images":   {Snapshot: tick.SnapshotEvery},
+	"spot":        {Sequence: tick.SequenceRange, Join: 1, QuoteIDs: true},
+	"futures":     {Sequence: tick.SequenceChain, QuoteIDs: true},
+	"streamed":    {Snapshot: tick.SnapshotInBand, Sequence: tick.SequenceCounter},
+	"images":      {Snapshot: tick.SnapshotEvery},
+	"linked":      {Snapshot: tick.SnapshotInBand, Sequence: tick.SequenceChain},
+	"plain":       {Snapshot: tick.SnapshotInBand},
+	"tradequotes": {Snapshot: tick.SnapshotInBand, Sequence: tick.SequenceCounter, QuotesLag: true},
 }
 
 // define is an instrument with everything subscribed and no decimals.
@@ -347,9 +448,54 @@ func (s *story) sides(h tick.Header, texts []string) (bids, asks []tick.Level) {
 // text says a row in a line.
 func (s *story) text(row []tick.Unit) string {
 	if row[0].KindOf() == tick.KindCatalog {
-		return "catalog " + s.of[row[0].Header().Instrument]
+		def, text := row[0].Catalog().Definition(), "catalog "+s.of[row[0].Header().Instrument]
+		for _, x := range []struct {
+			name string
+			tick.Number
+		}{{"tick", def.Tick}, {"lot", def.Lot}, {"contract", def.ContractSize}} {
+			if x.Mantissa != 0 && x.Number != (tick.Number{Mantissa: 1}) {
+				text += " " + x.name + "=" + x.String()
+			}
+		}
+		if def.ExpiryNanos != 0 {
+			text += " expiry=" + clockText(def.ExpiryNanos)
+		}
+		if def.State != tick.StateUnknown {
+			text += " " + def.State.String()
+		}
+		return text
+	}
+	if row[0].KindOf() == tick.RowNbbo {
+		return s.nbboText(row[0].NbboRow())
 	}
 	return rowText(row, s.of[row[0].RowHeader().Instrument])
+}
+
+func (s *story) nbboText(x *tick.NbboRow) string {
+	def := s.shard.instruments[x.Instrument].def
+	text := fmt.Sprintf("nbbo %s-%s %s %s", def.Base, def.Quote, def.Type, clockText(x.TsNanos))
+	for i, l := range []tick.Level{{Price: x.Bid, Size: x.BidSize}, {Price: x.Ask, Size: x.AskSize}} {
+		digits, of := [2]uint8{x.BidDigits, x.BidSizeDigits}, x.BidInstrument
+		if i == 1 {
+			digits, of = [2]uint8{x.AskDigits, x.AskSizeDigits}, x.AskInstrument
+		}
+		if l.Size == 0 {
+			text += " none"
+		} else {
+			text += fmt.Sprintf(" %sx%s@%s", plain(l.Price, digits[0]), plain(l.Size, digits[1]), s.of[of])
+		}
+	}
+	text += fmt.Sprintf(" venues=%d", x.Venues)
+	if x.Flags&tick.RowCrossed != 0 {
+		text += " crossed"
+	}
+	if x.Flags&tick.RowValid == 0 {
+		text += " invalid"
+	}
+	if x.Ord != 0 {
+		text += fmt.Sprintf(" ord=%d", x.Ord)
+	}
+	return text
 }
 
 // rowText writes numbers as decimals without trailing zeros, so that rows of
@@ -414,9 +560,34 @@ func rowText(row []tick.Unit, name string) string {
 		fmt.Fprintf(&b, "gap %s %s %s..%s %s", x.Channel, name, clockText(r.TsNanos), end, x.Reason)
 		tag(x.Lost != lostUnknown, fmt.Sprintf("lost=%d", x.Lost))
 		tag(r.Flags&tick.RowRepaired != 0, "repaired")
+	case tick.RowFunding:
+		x := u.FundingRow()
+		fmt.Fprintf(&b, "funding %s %s", name, clockText(r.TsNanos))
+		for _, n := range []struct {
+			name   string
+			value  int64
+			digits uint8
+		}{{"mark", x.Mark, x.MarkDigits}, {"index", x.Index, x.IndexDigits}, {"rate", x.Rate, x.RateDigits}} {
+			tag(n.value != tick.Absent, n.name+"="+tick.FormatScaled(n.value, n.digits))
+		}
+		tag(x.NextFundingNanos != 0, "next="+clockText(x.NextFundingNanos))
+	case tick.RowOpenInterest:
+		x := u.OpenInterestRow()
+		fmt.Fprintf(&b, "interest %s %s %s", name, clockText(r.TsNanos), tick.FormatScaled(x.Size, r.SizeDigits))
+	case tick.RowLiquidation:
+		x := u.TradeRow()
+		side := "buy"
+		if r.Flags&tick.RowSell != 0 {
+			side = "sell"
+		}
+		fmt.Fprintf(&b, "forced %s %s %s %s", name, clockText(r.TsNanos), side, level(tick.Level{Price: x.Price, Size: x.Size}))
+	case tick.RowStatus:
+		x := u.StatusRow()
+		fmt.Fprintf(&b, "status %s %s %s before=%s", name, clockText(r.TsNanos), x.State, x.Before)
 	case tick.CmdResync:
 		x := u.Resync()
 		fmt.Fprintf(&b, "resync %s epoch=%d %s", name, x.Epoch, x.Reason)
+		tag(x.Line != 1, fmt.Sprintf("line=%d", x.Line))
 	default:
 		fmt.Fprintf(&b, "kind %d", r.Kind)
 	}

@@ -11,6 +11,8 @@ import (
 type Image struct {
 	Instrument              uint32
 	Valid                   bool
+	ChecksumAbsent          bool // the venue's rule has one, and the venue gives none
+	ChecksumConstant        bool // it stands still while the book moves, and is not believed
 	Reason                  tick.Reason
 	PriceDigits, SizeDigits uint8
 	ReceiveNanos            int64 // logical now
@@ -54,6 +56,7 @@ func (in *instrument) image(x *Image) {
 		Depth: in.sync.Counts.Applied, Quotes: in.counts.Quotes, Trades: in.counts.Trades,
 		LateTrades: in.counts.LateTrades, DuplicateTrades: in.counts.DuplicateTrades, Gaps: in.counts.Gaps, Resyncs: in.counts.Resyncs,
 		TopAgrees: in.sync.Quotes.Agreed, TopDiffers: in.sync.Quotes.Differed, TimesOutside: in.counts.TimesOutside}
+	x.ChecksumAbsent, x.ChecksumConstant = in.sync.ChecksumAbsent(), in.sync.ChecksumConstant()
 	for i := range in.channels {
 		x.LastTs[i] = in.channels[i].lastTs
 	}

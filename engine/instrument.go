@@ -25,10 +25,27 @@ type instrument struct {
 
 	offset   clockOffset
 	channels [tick.ChannelCount]channel
+	firsts   [tick.ChannelCount]firstArrival
 
-	sync   *book.Sync
+	sync      *book.Sync // the book that is shown
+	merges    bool       // lines share it, by the venue's ids
+	leader    uint16     // the line whose book it is, where each has its own
+	standbys  []*standby // the books of the others
+	depthLine uint16     // that delivered depth last, or lost some
+	answerBy  int64      // receive time at which a resync should be answered
+	lineDue   int64      // receive time at which fireLines is due
+
 	sample sampler
 	quote  quoteState
+
+	funding        fundingState
+	interest       interestState
+	liquidationOrd ordinal
+	statusOrd      ordinal
+	gone           tick.Channels // ended by a delisting, and not back
+
+	group        *consolidated // nil where it takes part in none
+	contribution contribution
 
 	ids          tradeIDs
 	coverage     indicators.Coverage
@@ -58,11 +75,15 @@ type Counts struct {
 	Gaps, Resyncs                       uint64
 	TimesOutside                        uint64 // exchange times outside the clock window
 	OutOfRange                          uint64 // numbers that no scale could hold
+	Copies                              uint64 // trades, quotes and whole books that another line had brought
 }
 
 func newInstrument(s *Shard, def tick.Instrument) *instrument {
 	in := &instrument{shard: s, def: def, priceDigits: def.PriceDigits, sizeDigits: def.SizeDigits,
-		sync: book.NewSync(def.Sync, def.PriceDigits, def.SizeDigits), indicatorDue: never, silenceAt: never, doubtUntil: never}
+		sync: book.NewSync(def.Sync, def.PriceDigits, def.SizeDigits), indicatorDue: never, silenceAt: never, doubtUntil: never,
+		answerBy: never, lineDue: never}
+	in.merges = def.Sync.Sequence != tick.SequenceNone && def.Sync.Snapshot != tick.SnapshotEvery
+	in.sync.Hold = int64(s.options.LineHold)
 	in.ids.contiguous = def.TradeIDs == tick.TradeIDContiguous
 	in.sample.init(&s.options)
 	in.indicators = in.newIndicators()
@@ -101,6 +122,9 @@ func (in *instrument) extend(channels tick.Channels) {
 		in.indicators = in.newIndicators()
 	}
 	in.begin(added)
+	if in.def.State == tick.StateDelisted {
+		in.leaveAll(added)
+	}
 }
 
 // apply takes one packet about the instrument.
@@ -111,6 +135,9 @@ func (in *instrument) apply(p []tick.Unit) {
 	}
 	if h.Kind == tick.KindRescale {
 		in.rescaleLine(p[0].Rescale())
+		return
+	}
+	if in.gone != 0 && !in.admit(p) {
 		return
 	}
 	if in.coarser {
@@ -129,10 +156,21 @@ func (in *instrument) apply(p []tick.Unit) {
 		in.onDepth(p)
 	case tick.KindSnapshot:
 		in.onSnapshot(p)
+	case tick.KindMark:
+		in.onMark(p[0].Mark())
+	case tick.KindOpenInterest:
+		in.onOpenInterest(p[0].OpenInterest())
+	case tick.KindLiquidation:
+		in.onLiquidation(p[0].Trade())
+	case tick.KindStatus:
+		in.onStatus(p[0].Status())
 	case tick.KindUp:
 		in.onUp(p[0].Event())
 	case tick.KindDown:
 		in.onDown(p[0].Event())
+		if in.def.State == tick.StateDelisted {
+			in.leave(p[0].Event().Channel)
+		}
 	case tick.KindGap:
 		in.onGap(p[0].Event())
 	}
@@ -159,66 +197,128 @@ func (in *instrument) eventTime(h *tick.Header) (int64, tick.TimeSource) {
 
 // onUp says that the venue delivers a channel from here on.
 func (in *instrument) onUp(e *tick.ChannelEvent) {
-	c := &in.channels[e.Channel.Index()]
-	c.up = true
-	if e.Channel == tick.ChannelDepth {
-		in.sync.Up()
-		in.silenceAt = in.shard.now + int64(in.shard.options.Silence)
+	f := &in.firsts[e.Channel.Index()]
+	news := f.up(e.Line, in.shard.now+int64(in.shard.options.LineHold))
+	switch e.Channel {
+	case tick.ChannelDepth:
+		if news {
+			in.beginDepthLine(e.Line)
+		}
+		if len(f.lines) == 1 {
+			in.silenceAt = in.shard.now + int64(in.shard.options.Silence)
+		}
+	case tick.ChannelLiquidations:
+		in.upLiquidations()
 	}
 }
 
-// onDown says that a channel ended.
+// onDown says that a channel ended on a line. While another line delivers it
+// nothing else does.
 func (in *instrument) onDown(e *tick.ChannelEvent) {
-	in.channels[e.Channel.Index()].up = false
+	f := &in.firsts[e.Channel.Index()]
+	ended := f.down(e.Line)
+	if len(f.lines) > 0 {
+		switch {
+		case !ended: // it had delivered nothing
+		case e.Channel == tick.ChannelDepth:
+			in.endDepthLine(e)
+		case !in.fills(e):
+			in.loseEvents(e)
+		}
+		return
+	}
 	if e.Channel != tick.ChannelDepth {
 		in.loseEvents(e)
 		return
 	}
 	in.sync.Down(e.Reason)
 	in.silenceAt = never
+	in.standbys = nil
 	in.announceBook()
 }
 
 // onGap says that the session knows of loss on a channel that is still up.
 func (in *instrument) onGap(e *tick.ChannelEvent) {
+	f := &in.firsts[e.Channel.Index()]
+	if i := f.place(e.Line); len(f.lines) > 1 {
+		if i < 0 {
+			return
+		}
+		filled := in.fills(e)
+		f.lines[i].soundAt = in.shard.now + int64(in.shard.options.LineHold)
+		if e.Channel == tick.ChannelDepth {
+			in.gapDepthLine(e, filled)
+		} else if !filled {
+			in.loseEvents(e)
+		}
+		return
+	}
 	if e.Channel != tick.ChannelDepth {
 		in.loseEvents(e)
 		return
 	}
+	in.depthLine = e.Line
 	in.sync.Invalidate(e.Reason)
 	in.announceBook()
 }
 
-// loseEvents says that trades or quotes are not seen from the last good one on.
+// loseEvents says that a channel's messages are not seen from the last good one on.
 func (in *instrument) loseEvents(e *tick.ChannelEvent) {
 	switch e.Channel {
 	case tick.ChannelTrades:
 		in.loseTrades(e.Reason)
 	case tick.ChannelQuotes:
 		in.loseQuotes(e.Reason)
+	case tick.ChannelFunding, tick.ChannelOpenInterest:
+		in.loseState(e.Channel, e.Reason)
+	case tick.ChannelLiquidations:
+		in.loseLiquidations(e.Reason)
 	}
 }
 
 // command asks the feed for a fresh book when the synchronisation owes it.
 func (in *instrument) command() {
-	epoch, owed := in.sync.TakeResync()
-	if !owed {
-		return
+	if epoch, owed := in.sync.TakeResync(); owed {
+		line := in.depthLine
+		if in.standsBy() {
+			line = in.leader
+		}
+		in.ask(in.sync, line, epoch)
+		if in.def.Sync.Snapshot != tick.SnapshotREST {
+			in.answerBy = in.shard.now + answerSpan
+			in.lineDue = 0
+		}
 	}
+	for _, x := range in.standbys {
+		if _, owed := x.sync.TakeResync(); owed {
+			in.ask(x.sync, x.line, in.sync.NextEpoch())
+			x.answerBy = in.shard.now + answerSpan
+		}
+	}
+	if in.lineDue != never || len(in.firsts[depthIndex].lines) > 1 {
+		in.scheduleLines()
+	}
+}
+
+// ask appends the command.
+func (in *instrument) ask(of *book.Sync, line uint16, epoch uint64) {
 	in.counts.Resyncs++
 	s := in.shard
 	var u *tick.Unit
 	s.commands, u = tick.NewRow(s.commands, tick.CmdResync)
 	r := u.Resync()
-	r.Instrument, r.TsNanos, r.Epoch = in.def.ID, s.now, epoch
-	_, r.Reason = in.sync.State()
+	r.Instrument, r.TsNanos, r.Epoch, r.Line = in.def.ID, s.now, epoch, line
+	_, r.Reason = of.State()
 }
 
 // deadline is the receive time at which the instrument next wants to act.
 func (in *instrument) deadline() int64 {
-	at := min(in.silenceAt, in.doubtUntil, in.quote.staleAt())
+	at := min(in.silenceAt, in.doubtUntil, in.quote.staleAt(), in.lineDue)
 	if venue := min(in.indicatorDue, in.sample.due()); venue != never {
 		at = min(at, saturatingSub(venue, in.offset.nanos()))
+	}
+	if in.leads() {
+		at = min(at, in.group.deadline())
 	}
 	return at
 }
@@ -243,6 +343,9 @@ func (in *instrument) fire() {
 	if now >= in.silenceAt {
 		in.silenceAt = now + int64(in.shard.options.Silence)
 		in.sync.Invalidate(tick.ReasonSilence)
+		for _, x := range in.standbys {
+			x.sync.Invalidate(tick.ReasonSilence)
+		}
 		in.announceBook()
 	}
 	if now >= in.quote.staleAt() {
@@ -252,6 +355,9 @@ func (in *instrument) fire() {
 	}
 	if now >= in.doubtUntil {
 		in.endDoubt()
+	}
+	if now >= in.lineDue {
+		in.fireLines(now)
 	}
 	in.command()
 }
@@ -265,6 +371,13 @@ func (in *instrument) stepClock(by int64) {
 	}
 	if in.quote.aheadSince != 0 {
 		in.quote.aheadSince += by
+	}
+	if in.quote.differs != 0 {
+		in.quote.differSince += by
+	}
+	in.stepLines(by)
+	if in.leads() {
+		in.group.stepClock(by)
 	}
 	in.offset.step(by)
 }

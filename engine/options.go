@@ -27,9 +27,23 @@ type Options struct {
 	Silence time.Duration
 	// Stale: nor is one whose venue's quotes ran ahead of its depth for this long; default 3 s.
 	Stale time.Duration
+	// LineHold is how long a depth message waits for another line to bring what
+	// lies before it, and how long a line must have been whole to vouch for what
+	// another loses; default 250 ms.
+	LineHold time.Duration
 	// ClockWindow: exchange times farther than this from the receive time are
 	// nonsense, and the receive time stands in; default 10 min.
 	ClockWindow time.Duration
+
+	// Nbbo consolidates the best bids and offers of instruments that trade the
+	// same base and quote asset, spot and perpetuals each for themselves.
+	Nbbo bool
+	// NbboStale: a venue whose quotes and depth are silent for this long does not
+	// count; default 10 s.
+	NbboStale time.Duration
+	// NbboEvery is the least time between two rows of a group; default 100 ms.
+	// That no venue counts any more is written at once.
+	NbboEvery time.Duration
 }
 
 // EnsureDefaults fills what is zero.
@@ -38,7 +52,8 @@ func (o *Options) EnsureDefaults() {
 		field *time.Duration
 		value time.Duration
 	}{{&o.Grace, 250 * time.Millisecond}, {&o.Lateness, 10 * time.Second}, {&o.BookEvery, time.Second},
-		{&o.Silence, 5 * time.Minute}, {&o.Stale, 3 * time.Second}, {&o.ClockWindow, 10 * time.Minute}} {
+		{&o.Silence, 5 * time.Minute}, {&o.Stale, 3 * time.Second}, {&o.LineHold, 250 * time.Millisecond},
+		{&o.ClockWindow, 10 * time.Minute}, {&o.NbboStale, 10 * time.Second}, {&o.NbboEvery, 100 * time.Millisecond}} {
 		if *d.field == 0 {
 			*d.field = d.value
 		}

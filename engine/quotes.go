@@ -14,6 +14,11 @@ type quoteState struct {
 	aheadSince int64
 	aheadID    uint64
 	staleNanos int64
+	// differs counts the quotes in a row, later than the book, whose prices are
+	// not its top, where quotes carry no ids to compare by.
+	differs     uint64
+	differSince int64 // receive time of the first of them
+	differTs    int64 // its exchange time
 }
 
 func (q *quoteState) staleAt() int64 {
@@ -32,8 +37,10 @@ func (in *instrument) onQuote(p []tick.Unit) {
 	if source == tick.TimeExchange {
 		in.offset.observe(d.ExchangeNanos, d.ReceiveNanos)
 	}
+	if !in.acceptQuote(d, source) {
+		return
+	}
 	c := &in.channels[tick.ChannelQuotes.Index()]
-	c.up = true
 	c.lastTs = max(c.lastTs, ts)
 	in.closeGap(c, tick.ChannelQuotes, ts, lostUnknown, true)
 	in.counts.Quotes++
@@ -41,12 +48,59 @@ func (in *instrument) onQuote(p []tick.Unit) {
 	if in.def.Sync.QuoteIDs {
 		in.sync.Quotes.Remember(d.LastID, levels[0], levels[1])
 		in.watchStale(d.LastID, d.ReceiveNanos)
+	} else if source == tick.TimeExchange && !in.def.Sync.QuotesLag && !in.def.Sync.MayCross {
+		in.watchTop(levels[0].Price, levels[1].Price, ts)
 	}
 	if q.written && q.bid == levels[0] && q.ask == levels[1] {
 		return
 	}
 	q.bid, q.ask, q.written = levels[0], levels[1], true
 	in.writeQuote(true, d.LastID, ts, d.ReceiveNanos, source)
+}
+
+// acceptQuote reports whether the quote is news: by the venue's id where it
+// has one, by its time elsewhere.
+func (in *instrument) acceptQuote(d *tick.Depth, source tick.TimeSource) bool {
+	key := int64(0)
+	switch {
+	case in.def.Sync.QuoteIDs:
+		key = int64(d.LastID)
+	case source == tick.TimeExchange:
+		key = d.ExchangeNanos
+	}
+	f := &in.firsts[tick.ChannelQuotes.Index()]
+	news := f.accept(d.Line, key)
+	if f.leads != nil {
+		in.compare(tick.ChannelQuotes, d.Line, leadKey(uint64(key), f.lines[f.place(d.Line)].newest.n), d.ReceiveNanos)
+	}
+	if !news {
+		in.counts.Copies++
+	}
+	return news
+}
+
+// topDiffersMin is how many quotes must contradict the book's top: depth and
+// quotes overtake each other, and one says nothing.
+const topDiffersMin = 3
+
+// watchTop finds depth that stands still where quotes carry no ids: for as
+// long as Stale, every quote has been later than the book and had other prices.
+func (in *instrument) watchTop(bid, ask, ts int64) {
+	q, b := &in.quote, &in.sync.Book
+	if !in.sync.IsValid() || in.depthSource != tick.TimeExchange || ts <= in.depthTs ||
+		b.Bids.Best().Price == bid && b.Asks.Best().Price == ask {
+		q.differs = 0
+		return
+	}
+	if q.differs == 0 {
+		q.differSince, q.differTs = in.shard.now, ts
+	}
+	q.differs++
+	if q.differs >= topDiffersMin && in.shard.now-q.differSince >= int64(in.shard.options.Stale) {
+		q.differs = 0
+		in.sync.Invalidate(tick.ReasonStale)
+		in.announceBook()
+	}
 }
 
 // watchStale starts the time in which depth must follow a quote that names an
@@ -67,7 +121,7 @@ func (in *instrument) loseQuotes(reason tick.Reason) {
 	}
 	in.openGap(c, tick.ChannelQuotes, reason)
 	q := &in.quote
-	q.aheadSince = 0
+	q.aheadSince, q.differs = 0, 0
 	if q.written {
 		q.written = false
 		in.writeQuote(false, 0, in.invalidTime(q.lastTs), in.shard.now, tick.TimeEstimate)

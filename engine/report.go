@@ -11,6 +11,8 @@ type Report struct {
 	Instrument              tick.Instrument
 	PriceDigits, SizeDigits uint8
 	Valid                   bool
+	ChecksumAbsent          bool // as in Image
+	ChecksumConstant        bool
 	Reason                  tick.Reason // why not
 	LastID                  uint64
 	Bids, Asks              []tick.Level // best first, at most as many as asked for
@@ -33,7 +35,8 @@ func (s *Shard) Reports(n int) []Report {
 		state, reason := in.sync.State()
 		b := &in.sync.Book
 		r := Report{Instrument: in.def, PriceDigits: in.priceDigits, SizeDigits: in.sizeDigits,
-			Valid: state == book.Valid, Reason: reason, LastID: in.sync.LastID(),
+			Valid: state == book.Valid, ChecksumAbsent: in.sync.ChecksumAbsent(), ChecksumConstant: in.sync.ChecksumConstant(),
+			Reason: reason, LastID: in.sync.LastID(),
 			Bids: make([]tick.Level, n), Asks: make([]tick.Level, n), BidLevels: b.Bids.Len(), AskLevels: b.Asks.Len(),
 			Depth: in.sync.Counts, Unsynced: in.sync.Unsynced(),
 			TopAgrees: in.sync.Quotes.Agreed, TopDiffers: in.sync.Quotes.Differed,

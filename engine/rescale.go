@@ -41,6 +41,11 @@ func (in *instrument) rescale(priceDigits, sizeDigits uint8) {
 	sizeFactor := tick.Pow10(sizeDigits - in.sizeDigits)
 	in.priceDigits, in.sizeDigits = priceDigits, sizeDigits
 	err := in.sync.Rescale(priceFactor, sizeFactor, priceDigits, sizeDigits)
+	for _, x := range in.standbys {
+		if e := x.sync.Rescale(priceFactor, sizeFactor, priceDigits, sizeDigits); e != nil {
+			err = e
+		}
+	}
 	for _, x := range in.indicators {
 		if e := x.Rescale(priceFactor, sizeFactor); e != nil {
 			err = e
@@ -79,7 +84,8 @@ func (in *instrument) disable() {
 	in.counts.OutOfRange++
 	// First, because some of them may be at the old scale.
 	in.indicators, in.indicatorDue = nil, never
-	for _, c := range tick.AllChannels {
+	for i, c := range tick.AllChannels {
+		in.firsts[i] = firstArrival{}
 		if in.def.Channels.Has(c) {
 			in.onDown(&tick.ChannelEvent{Channel: c, Reason: tick.ReasonRange})
 		}
@@ -102,7 +108,7 @@ func (in *instrument) scaleUp(p []tick.Unit) ([]tick.Unit, bool) {
 	s.scratch = append(s.scratch[:0], p...)
 	var err error
 	switch h.Kind {
-	case tick.KindTrade:
+	case tick.KindTrade, tick.KindLiquidation:
 		t := s.scratch[0].Trade()
 		l := [1]tick.Level{{Price: t.Price, Size: t.Size}}
 		err = scaleLevels(l[:], priceFactor, sizeFactor)

@@ -27,6 +27,9 @@ type Shard struct {
 	commands    []tick.Unit
 	dirty       []*instrument // changed since the last TakeImages
 	scratch     []tick.Unit   // a packet brought to a finer scale
+	lineStats   []LineStats   // by line; nil where lines are not compared
+	uncounted   LineStats     // of lines beyond
+	groups      map[groupKey]*consolidated
 }
 
 // NewShard returns an empty shard.
@@ -67,7 +70,7 @@ func (s *Shard) apply(p []tick.Unit) {
 	case tick.KindTick:
 		return
 	case tick.KindCatalog:
-		s.introduce(p[0].Catalog().Definition())
+		s.introduce(h, p[0].Catalog().Definition())
 		return
 	}
 	if int(h.Instrument) >= len(s.instruments) || s.instruments[h.Instrument] == nil {
@@ -75,18 +78,26 @@ func (s *Shard) apply(p []tick.Unit) {
 	}
 	in := s.instruments[h.Instrument]
 	in.apply(p)
+	if in.group != nil {
+		in.consolidate(h)
+	}
 	s.settle(in)
 }
 
 // settle carries out what an instrument owes after it changed.
 func (s *Shard) settle(in *instrument) {
-	if key := in.deadline(); key < in.key {
-		in.key = key
-		s.due.fix(in)
-	}
+	s.hasten(in)
 	if !in.dirty {
 		in.dirty = true
 		s.dirty = append(s.dirty, in)
+	}
+}
+
+// hasten brings an instrument's deadline forward where it must act earlier.
+func (s *Shard) hasten(in *instrument) {
+	if key := in.deadline(); key < in.key {
+		in.key = key
+		s.due.fix(in)
 	}
 }
 
@@ -102,6 +113,9 @@ func (s *Shard) advance(to int64) {
 		}
 		s.now = max(s.now, in.key)
 		in.fire()
+		if in.group != nil {
+			in.group.fire()
+		}
 		in.key = in.deadline()
 		s.due.fix(in)
 		s.settle(in)
@@ -120,12 +134,16 @@ func (s *Shard) NextDeadline() int64 {
 // Now is logical now: the largest receive time applied, in ns.
 func (s *Shard) Now() int64 { return s.now }
 
-func (s *Shard) introduce(def tick.Instrument) {
+func (s *Shard) introduce(h *tick.Header, def tick.Instrument) {
 	for int(def.ID) >= len(s.instruments) {
 		s.instruments = append(s.instruments, nil)
 	}
 	if in := s.instruments[def.ID]; in != nil {
+		in.redefine(h, &def)
 		in.extend(def.Channels)
+		if in.group != nil {
+			in.consolidate(h)
+		}
 		s.settle(in)
 		return
 	}
@@ -133,11 +151,12 @@ func (s *Shard) introduce(def tick.Instrument) {
 	s.instruments[def.ID] = in
 	in.key = math.MaxInt64
 	s.due.push(in)
-	var err error
-	if s.rows, err = tick.AppendCatalog(s.rows, tick.Header{ReceiveNanos: s.now}, def); err != nil {
-		panic("BUG: a catalog record did not fit its own size")
-	}
+	in.writeDefinition()
 	in.begin(def.Channels)
+	if def.State != tick.StateUnknown {
+		in.writeStatus(h, tick.StateUnknown)
+	}
+	s.join(in)
 	s.settle(in)
 }
 
@@ -160,6 +179,9 @@ func (s *Shard) Finish() {
 	for _, in := range s.instruments {
 		if in != nil {
 			in.finish()
+			if in.leads() {
+				in.group.finish()
+			}
 		}
 	}
 }

@@ -23,14 +23,19 @@ func fuzzShard(t *testing.T, story []byte) {
 	if len(story) > 4*500 {
 		t.Skip("long")
 	}
-	s := NewShard(Options{Intervals: full.Intervals[:2], Windows: []indicators.WindowSpec{{Span: 3 * time.Second}, {}}, Lateness: 3 * time.Second, Silence: 5 * time.Second})
+	s := NewShard(Options{Intervals: full.Intervals[:2], Windows: []indicators.WindowSpec{{Span: 3 * time.Second}, {}}, Lateness: 3 * time.Second, Silence: 5 * time.Second,
+		Nbbo: true, NbboStale: 2 * time.Second})
 	now := midnight
-	names := []string{"spot", "futures", "streamed", "images"}
+	names := []string{"spot", "futures", "streamed", "images", "linked", "plain"}
 	for id, name := range names {
 		def := define(uint32(id), name)
 		def.Sync = rules[name]
 		def.TradeIDs = tick.TradeIDKind(id % 3)
 		def.Inverse = id == 1
+		def.Base = names[id%2]
+		if id > 1 {
+			def.Channels |= tick.ChannelFunding | tick.ChannelOpenInterest | tick.ChannelLiquidations
+		}
 		p, _ := tick.AppendCatalog(nil, tick.Header{ReceiveNanos: now}, def)
 		s.Apply(p)
 	}
@@ -52,7 +57,7 @@ func checkRow(t *testing.T, row []tick.Unit) {
 	switch {
 	case k == tick.KindCatalog:
 		return
-	case (k < tick.RowTrade || k > tick.RowGap) && k != tick.CmdResync:
+	case k < tick.RowTrade || k > tick.RowNbbo || k == tick.RowHealth:
 		t.Fatalf("a row of kind %d", k)
 	case row[0].RowHeader().TsNanos == 0 || k != tick.CmdResync && row[0].RowHeader().ReceiveNanos == 0:
 		t.Fatalf("a row without a time: %s", rowText(row, ""))
@@ -86,7 +91,7 @@ func anyPacket(code []byte, now *int64, instruments int) []tick.Unit {
 	level := func(i uint64) tick.Level {
 		return tick.Level{Price: 100 + int64(n+i)%13, Size: int64(n+3*i) % 5}
 	}
-	switch what % 12 {
+	switch what % 16 {
 	case 0:
 		return tickPacket(*now)
 	case 1:
@@ -101,13 +106,13 @@ func anyPacket(code []byte, now *int64, instruments int) []tick.Unit {
 		return depthPacket(h, tick.KindQuote, n, n, 0, []tick.Level{level(0)}, []tick.Level{level(7)})
 	case 5:
 		h.Kind = tick.KindUp
-		return tick.AppendEvent(nil, h, tick.AllChannels[n%3], 0)
+		return tick.AppendEvent(nil, h, tick.AllChannels[n%uint64(tick.ChannelCount)], 0)
 	case 6:
 		h.Kind = tick.KindDown
-		return tick.AppendEvent(nil, h, tick.AllChannels[n%3], tick.ReasonDisconnect)
+		return tick.AppendEvent(nil, h, tick.AllChannels[n%uint64(tick.ChannelCount)], tick.ReasonDisconnect)
 	case 7:
 		h.Kind = tick.KindGap
-		return tick.AppendEvent(nil, h, tick.AllChannels[n%3], tick.ReasonOverload)
+		return tick.AppendEvent(nil, h, tick.AllChannels[n%uint64(tick.ChannelCount)], tick.ReasonOverload)
 	case 8:
 		return tick.AppendRescale(nil, h, uint8(n%(tick.MaxDigits+1)), uint8(n>>4%(tick.MaxDigits+1)))
 	case 9: // in pieces, of which the last may never come
@@ -119,6 +124,25 @@ func anyPacket(code []byte, now *int64, instruments int) []tick.Unit {
 		h.Kind, h.ReceiveNanos = tick.KindClockStep, *now-5e9
 		u.ClockStep().Header, u.ClockStep().FromNanos = h, *now
 		*now -= 5e9
+		return []tick.Unit{u}
+	case 11:
+		var u tick.Unit
+		h.Kind = tick.KindMark
+		*u.Mark() = tick.Mark{Header: h, Mark: int64(n) << (what & 48), Index: tick.Absent, FundingRate: -int64(n), PriceDigits: what % (tick.MaxDigits + 1)}
+		return []tick.Unit{u}
+	case 12:
+		var u tick.Unit
+		h.Kind = tick.KindOpenInterest
+		*u.OpenInterest() = tick.OpenInterest{Header: h, Size: int64(n), SizeDigits: what % (tick.MaxDigits + 1)}
+		return []tick.Unit{u}
+	case 13:
+		p := tradePacket(h, 0, level(2))
+		p[0].Header().Kind = tick.KindLiquidation
+		return p
+	case 14:
+		var u tick.Unit
+		h.Kind = tick.KindStatus
+		*u.Status() = tick.Status{Header: h, State: tick.State(n % 7)}
 		return []tick.Unit{u}
 	default: // much at once
 		l := tick.Level{Price: 100, Size: int64(n) << 54}

@@ -20,9 +20,21 @@ func (in *instrument) onTrade(t *tick.Trade) {
 	if source == tick.TimeExchange && !backfill {
 		in.offset.observe(t.ExchangeNanos, t.ReceiveNanos)
 	}
+	f := &in.firsts[tick.ChannelTrades.Index()]
+	behind := f.behind
+	if !backfill && !f.alone(t.Line) {
+		f.accept(t.Line, t.ExchangeNanos) // its id decides, but a copy is no fault of the venue
+		if f.leads != nil {
+			in.compare(tick.ChannelTrades, t.Line, leadKey(t.ID.Hi, t.ID.Lo), t.ReceiveNanos)
+		}
+	}
 	verdict, missed, hole := in.ids.see(t.ID)
 	if verdict == idDuplicate {
-		in.counts.DuplicateTrades++
+		if behind || len(f.lines) > 1 {
+			in.counts.Copies++
+		} else {
+			in.counts.DuplicateTrades++
+		}
 		return
 	}
 	late := !backfill && in.venueNow()-ts > int64(in.shard.options.Lateness)
@@ -84,7 +96,7 @@ func (in *instrument) tradeGaps(v verdict, missed uint64, hole int, t *tick.Trad
 		// The first trade after an interval without a stream proves, by its id, what
 		// was missed in it.
 		lost := int64(missed)
-		if c.gap.reason == tick.ReasonStart && c.lastTs == 0 || !in.ids.contiguous {
+		if c.lastTs == 0 || !in.ids.contiguous { // before the first trade nothing tells
 			lost = lostUnknown
 		}
 		end := max(ts, c.gap.ts)
@@ -104,7 +116,6 @@ func (in *instrument) tradeGaps(v verdict, missed uint64, hole int, t *tick.Trad
 		in.coverage.Lose(gap.ts, end)
 		in.reviseIndicators(gap.ts, end)
 	}
-	c.up = true
 	if nonsense := source == tick.TimeReceive && t.ExchangeNanos != 0; !nonsense || c.lastTs == 0 {
 		// The receive time that stands in may lie behind trades yet to be missed.
 		c.lastTs = max(c.lastTs, ts)
@@ -119,8 +130,14 @@ func (in *instrument) loseTrades(reason tick.Reason) {
 		return
 	}
 	in.openGap(c, tick.ChannelTrades, reason)
-	in.coverage.Lose(c.gap.ts, math.MaxInt64)
-	in.reviseIndicators(c.gap.ts, math.MaxInt64)
+	in.loseCoverage()
+}
+
+// loseCoverage: bars from the start of the open gap on are not complete.
+func (in *instrument) loseCoverage() {
+	from := in.channels[tick.ChannelTrades.Index()].gap.ts
+	in.coverage.Lose(from, math.MaxInt64)
+	in.reviseIndicators(from, math.MaxInt64)
 }
 
 func (in *instrument) newIndicators() []indicators.Indicator {

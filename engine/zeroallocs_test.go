@@ -23,6 +23,8 @@ type stream struct {
 	trade  []tick.Unit
 	quote  []tick.Unit
 	depth  []tick.Unit
+	single [1]tick.Unit
+	count  int64
 }
 
 // newStream warms up: minutes have passed, and windows are full.
@@ -87,6 +89,30 @@ func (s *stream) onDepth() {
 	s.give(s.depth)
 }
 
+// alone gives a packet of one unit, of a kind of which each is another number.
+func (s *stream) alone(kind tick.Kind, fill func(u *tick.Unit, n int64)) {
+	s.count++
+	s.single[0] = tick.Unit{}
+	*s.single[0].Header() = tick.Header{Kind: kind, Line: 1}
+	fill(&s.single[0], s.count)
+	s.give(s.single[:])
+}
+
+func (s *stream) onMark() {
+	s.alone(tick.KindMark, func(u *tick.Unit, n int64) {
+		m := u.Mark()
+		m.Mark, m.Index, m.FundingRate, m.PriceDigits = n, tick.Absent, n%3, uint8(n%9)
+	})
+}
+
+func (s *stream) onInterest() {
+	s.alone(tick.KindOpenInterest, func(u *tick.Unit, n int64) { u.OpenInterest().Size = n })
+}
+
+func (s *stream) onForced() {
+	s.alone(tick.KindLiquidation, func(u *tick.Unit, n int64) { u.Trade().Price, u.Trade().Size = n, n })
+}
+
 func TestShardZeroAllocs(t *testing.T) {
 	skipUnderRace(t)
 	f := func(name string, s *stream, packet func()) {
@@ -103,6 +129,9 @@ func TestShardZeroAllocs(t *testing.T) {
 	f("quote", s, s.onQuote)
 	f("depth", s, s.onDepth)
 	f("round", s, func() { s.onTrade(); s.onQuote(); s.onDepth() })
+	f("funding", s, s.onMark)
+	f("open interest", s, s.onInterest)
+	f("liquidation", s, s.onForced)
 	s = newStream(tick.TradeIDInteger)
 	f("trade without order", s, s.onTrade)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"slices"
 	"time"
 
@@ -50,6 +51,26 @@ type connection struct {
 	notices     chan Notice
 	requests    *requestLog // of the present socket
 	wishes      wishes      // books to be had anew; any goroutine adds
+	bridge      func() *bridge
+	covered     chan struct{} // the bridge delivers all of it; capacity 1
+	handover    *handover     // of a bridge: what it stands in for
+}
+
+// carry gives the line what it carries, before it runs or between two sockets.
+func (c *connection) carry(plan *Connection, url string) {
+	c.plan, c.url = plan, url
+	var streams []StreamStats
+	c.session, streams = newSession(plan)
+	if c.bridge != nil {
+		// A bridge carries now these and now those, while others read its numbers.
+		c.stats.Streams = streams
+	}
+}
+
+// carries reports whether the connection has a channel of an instrument. Any
+// goroutine may ask.
+func (c *connection) carries(instrument uint32, channel tick.Channels) bool {
+	return c.session.find(instrument, channel.Index()) != nil
 }
 
 // healthyAfter is the least time for which a socket must have delivered data
@@ -94,6 +115,7 @@ func (c *connection) runOnce(ctx context.Context) (wait time.Duration) {
 		if response != nil {
 			err = fmt.Errorf("%w: %s", err, response.Status)
 			wait = max(wait, retryAfter(response.Header, time.Now()))
+			c.suspectAddress(response.StatusCode)
 		}
 		c.trouble.warn(troubleDial, clock.Nanos(), "cannot connect", "retry_in", wait, "error", err)
 		return wait
@@ -120,6 +142,14 @@ func (c *connection) runOnce(ctx context.Context) (wait time.Duration) {
 	}
 	c.trouble.warn(troubleLost, clock.Nanos(), "connection ended", "reason", reason.String(), "retry_in", wait, "error", err)
 	return wait
+}
+
+// suspectAddress tells the canary of an answer that only a retired address gives.
+func (c *connection) suspectAddress(status int) {
+	switch status {
+	case http.StatusMovedPermanently, http.StatusPermanentRedirect, http.StatusNotFound, http.StatusGone:
+		c.options.Canary.Report(CanaryAddress, maskURL(c.url)+": "+http.StatusText(status))
+	}
 }
 
 func (c *connection) pause(ctx context.Context, d time.Duration) {
@@ -155,6 +185,10 @@ func (c *connection) serve(ctx context.Context, ws *websocket.Conn) (tick.Reason
 	c.notices = make(chan Notice, len(c.plan.Subscriptions)*tick.ChannelCount+noticeSpare)
 	c.requests = &requestLog{}
 	c.wishes.forget()
+	select {
+	case <-c.covered: // of the socket before
+	default:
+	}
 	c.changes = c.session.opened(c.changes[:0], c.stamp(now))
 	c.out.Write(c.changes)
 
@@ -173,7 +207,11 @@ func (c *connection) serve(ctx context.Context, ws *websocket.Conn) (tick.Reason
 	// which ends the reader.
 	ended, talked := make(chan struct{}), make(chan tick.Reason, 1)
 	go func() {
-		t := talker{ws: ws, dialogue: newDialogue(c.adapter, c.plan, &c.profile, c.requests, c.options.AckTimeout, now), c: c}
+		d := newDialogue(c.adapter, c.plan, &c.profile, c.requests, c.options.AckTimeout, now)
+		if c.bridge != nil && c.bridge() != nil {
+			d.coverWait = int64(c.options.CoverWait)
+		}
+		t := talker{ws: ws, dialogue: d, c: c}
 		talked <- t.run(ctx, ended)
 	}()
 	err := c.read(ws)
@@ -392,7 +430,21 @@ func (t *talker) run(ctx context.Context, ended <-chan struct{}) tick.Reason {
 		case doHangUp:
 			t.ws.Close()
 			return s.reason
+		case doCover:
+			if !t.c.bridge().ask(t.c) {
+				t.dialogue.uncoverable()
+			}
+			continue
 		case doWait:
+			if h := t.c.handover; h != nil {
+				if h.step(t.c.session, now, t.c.trouble.log.Info) {
+					t.part(ended)
+					return tick.ReasonReconnect
+				}
+				if s.wait == 0 || s.wait > handoverEvery {
+					s.wait = handoverEvery
+				}
+			}
 			if s.wait > 0 {
 				timer.Reset(s.wait)
 				event = timer.C
@@ -407,6 +459,8 @@ func (t *talker) run(ctx context.Context, ended <-chan struct{}) tick.Reason {
 		case n := <-t.c.notices:
 			t.dialogue.notice(n, clock.Nanos())
 		case <-t.c.wishes.arrived:
+		case <-t.c.covered:
+			t.dialogue.covered = true
 		case <-event:
 		}
 	}

@@ -23,7 +23,7 @@ import (
 
 // quick makes retries fast, for tests over real sockets.
 func quick(a *toy, symbols ...string) Options {
-	return Options{Adapter: a, Subscriptions: subscriptions(symbols...), BackoffMin: time.Millisecond, BackoffMax: 4 * time.Millisecond, FirstLine: 10}
+	return Options{Adapter: a, Subscriptions: subscriptions(symbols...), BackoffMin: time.Millisecond, BackoffMax: 4 * time.Millisecond}
 }
 
 func TestConnectionDeliversFromIntroductionToStop(t *testing.T) {
@@ -504,7 +504,7 @@ func TestOwedGapIsPaidOnAQuietSocket(t *testing.T) {
 
 func TestTakeZeroAllocs(t *testing.T) {
 	ring, routes := ringbuf.New(64), &Routes{}
-	o := Options{Adapter: &toy{inURL: true}, Subscriptions: subscriptions("A"), NewOutput: func(LineInfo) *Output {
+	o := Options{Adapter: &toy{inURL: true}, Subscriptions: subscriptions("A"), NextLine: lineNumbers(0), NewOutput: func(LineInfo) *Output {
 		routes.Set(0, 0)
 		return NewOutput([]*ringbuf.Ring{ring}, routes, OutputOptions{})
 	}}

@@ -30,6 +30,9 @@ type dialogue struct {
 	mayWriteAt int64
 	pingedAt   int64
 	leaving    bool  // the venue announced that it will close the socket
+	coverWait  int64 // how long a second connection may take to stand in; 0 = there is none
+	coverBy    int64 // when that time is over; 0 = it was not asked for
+	covered    bool  // it stands in
 	dataPause  int64 // how long market data may pause; 0 = for ever
 }
 
@@ -77,6 +80,7 @@ const (
 	doPing          // a websocket ping
 	doClose         // a planned end: close handshake, reading on until the venue closes
 	doHangUp        // the peer is thought dead: close at once
+	doCover         // ask for a second connection that stands in; the end waits for it
 )
 
 // newDialogue begins when the socket is open.
@@ -218,7 +222,17 @@ const never = int64(1<<63 - 1)
 // doing it, ask again.
 func (d *dialogue) step(now, heard, data int64) step {
 	if d.leaving || d.life != 0 && now >= d.life {
-		return step{do: doClose, reason: tick.ReasonReconnect}
+		switch {
+		case d.coverWait == 0 || d.covered || d.coverBy != 0 && now >= d.coverBy:
+			return step{do: doClose, reason: tick.ReasonReconnect}
+		case d.coverBy == 0:
+			d.coverBy = now + d.coverWait
+			if !d.leaving {
+				// We end it ahead of the venue, which leaves time.
+				d.coverBy = now + max(d.coverWait, int64(d.profile.Life)/100)
+			}
+			return step{do: doCover}
+		}
 	}
 	every := int64(d.profile.PingEvery)
 	if every > 0 && now-heard >= 2*every {
@@ -263,8 +277,11 @@ func (d *dialogue) step(now, heard, data int64) step {
 
 	until := min(d.resyncLate(), resyncAt, max(againAt, d.mayWriteAt))
 	at := func(t int64) { until = min(until, t) }
-	if d.life != 0 {
+	if d.life != 0 && now < d.life {
 		at(d.life)
+	}
+	if d.coverBy != 0 {
+		at(d.coverBy)
 	}
 	if every > 0 {
 		at(heard + 2*every)
@@ -286,6 +303,9 @@ func (d *dialogue) step(now, heard, data int64) step {
 	}
 	return step{do: doWait, wait: time.Duration(max(until-now, 1))}
 }
+
+// uncoverable notes that no second connection is to be had.
+func (d *dialogue) uncoverable() { d.coverWait = 0 }
 
 // hourly counts requests in an hour.
 type hourly struct {

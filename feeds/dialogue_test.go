@@ -31,7 +31,7 @@ func newTalk(t *testing.T, p Profile, requests int) *talk {
 func (k *talk) expect(want string) {
 	k.t.Helper()
 	s := k.d.step(k.now, k.heard, k.data)
-	got := [...]string{"wait", "send", "ping", "close", "hang up"}[s.do]
+	got := [...]string{"wait", "send", "ping", "close", "hang up", "cover"}[s.do]
 	switch {
 	case s.do == doSend:
 		got += " " + strings.NewReplacer(`{"`, "", `":"`, " ", `"}`, "").Replace(string(s.text))

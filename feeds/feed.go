@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"net"
 	"net/http"
+	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -22,6 +23,7 @@ const (
 	DefaultBackoffMax = 30 * time.Second
 	DefaultAckTimeout = 10 * time.Second
 	DefaultStopWait   = time.Second
+	DefaultCoverWait  = 30 * time.Second
 	DefaultFrameLimit = 16 << 20
 	DefaultBodyLimit  = 64 << 20
 )
@@ -35,13 +37,18 @@ type Options struct {
 	Subscriptions []Subscription
 	// WSURL and RESTURL override the venue's addresses, see OverrideURL; "" = not.
 	WSURL, RESTURL string
-	// FirstLine is the number of the first connection; connection i is line
-	// FirstLine+i, and the REST worker comes after the last connection.
-	FirstLine uint16
-	// NewOutput makes the output of a line, once a line, within New. The line
-	// closes it when it ends.
+	// Lines are the websocket addresses of redundant lines: every socket is opened
+	// once for each, and the first arrival of a message wins. "" = WSURL. Nil = one
+	// line.
+	Lines []string
+	// NextLine numbers a line, in the order of New and Add; required.
+	NextLine func() uint16
+	// NewOutput makes the output of a line, once a line, within New and Add. The
+	// line closes it when it ends.
 	NewOutput func(line LineInfo) *Output
-	Logger    *slog.Logger // nil = silent
+	// Canary is told of signs that the venue changes its protocol; nil = nobody is.
+	Canary *Canary
+	Logger *slog.Logger // nil = silent
 	// Recorder captures raw frames; nil = off. Run runs it.
 	Recorder *Recorder
 	// Compression offers permessage-deflate. Default off: it costs the reader
@@ -52,6 +59,8 @@ type Options struct {
 	BackoffMax time.Duration // longest; default DefaultBackoffMax
 	AckTimeout time.Duration // for a subscription without answer and data; default DefaultAckTimeout
 	StopWait   time.Duration // for the venue to close a socket that we part from; default DefaultStopWait
+	Life       time.Duration // of a socket before it is changed for a new one; default the venue's
+	CoverWait  time.Duration // for a second connection to take over before a planned end; default DefaultCoverWait
 
 	Dial DialFunc          // nil = the network; for sockets and, without HTTP, requests
 	HTTP http.RoundTripper // nil = one over Dial
@@ -60,8 +69,12 @@ type Options struct {
 // LineInfo describes a line before it starts.
 type LineInfo struct {
 	Line        uint16
-	Name        string // the connection's, or "rest"
+	Name        string // the connection's, "bridge" or "rest"
 	Instruments []*tick.Instrument
+	// Any: the line may carry every instrument of the feed, also those added later.
+	Any bool
+	// REST: it carries answers to requests, which come now and then.
+	REST bool
 }
 
 func (o *Options) ensureDefaults() {
@@ -74,6 +87,10 @@ func (o *Options) ensureDefaults() {
 	set(&o.BackoffMax, DefaultBackoffMax)
 	set(&o.AckTimeout, DefaultAckTimeout)
 	set(&o.StopWait, DefaultStopWait)
+	set(&o.CoverWait, DefaultCoverWait)
+	if len(o.Lines) == 0 {
+		o.Lines = []string{""}
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -94,15 +111,25 @@ func bodyLimitOf(p Profile) int64 {
 	return p.BodyLimit
 }
 
-// Feed runs one venue: its planned connections and its REST worker, each a
-// line with its own rings.
+// Feed runs one venue: its planned connections, the bridge that stands in for
+// one of them while it changes sockets, and its REST worker, each a line with
+// its own rings.
 type Feed struct {
+	options  Options
+	profile  Profile
+	rest     *restWorker
+	bridge   *bridge
+	client   *http.Client
+	connects *rate.Limiter
+	inBand   bool // snapshots come on the stream
+
+	mu          sync.Mutex // guards the rest: lines are added at run time, rarely
 	connections []*connection
-	rest        *restWorker
-	recorder    *Recorder
-	client      *http.Client
 	stats       []*LineStats
-	inBand      bool // snapshots come on the stream
+	introduced  map[uint32]bool
+	additions   int
+	lines       sync.WaitGroup
+	ctx         context.Context // of Run; nil before
 }
 
 // New plans a feed and starts nothing. It fails on addresses and names that
@@ -113,62 +140,16 @@ func New(o Options) (*Feed, error) {
 	if profile.FrameLimit == 0 {
 		profile.FrameLimit = DefaultFrameLimit
 	}
-	plan := o.Adapter.Plan(o.Subscriptions)
-	if last := int(o.FirstLine) + len(plan); last > math.MaxUint16 {
-		return nil, fmt.Errorf("%s: line number %d beyond %d: use fewer symbols", o.Adapter.Venue(), last, math.MaxUint16)
+	if o.Life > 0 {
+		profile.Life = o.Life
 	}
-	f := &Feed{recorder: o.Recorder, client: newHTTPClient(o.Dial, o.HTTP)}
-
-	all := map[uint32]*tick.Instrument{}
-	channels := map[uint32]tick.Channels{}
-	for _, s := range o.Subscriptions {
-		all[s.Instrument.ID] = s.Instrument
-		channels[s.Instrument.ID] |= s.Channels
-	}
-	connects := rate.NewLimiter(rate.Inf, 1)
+	f := &Feed{options: o, profile: profile, client: newHTTPClient(o.Dial, o.HTTP), introduced: map[uint32]bool{},
+		connects: rate.NewLimiter(rate.Inf, 1)}
 	if profile.ConnectInterval > 0 {
-		connects = rate.NewLimiter(rate.Every(profile.ConnectInterval), 1)
+		f.connects = rate.NewLimiter(rate.Every(profile.ConnectInterval), 1)
 	}
-	var faults []error
-	introduced := map[uint32]bool{}
-	for i := range plan {
-		p := &plan[i]
-		url, err := OverrideURL(p.URL, o.WSURL)
-		if err != nil {
-			faults = append(faults, fmt.Errorf("ws_url: %w", err))
-		}
-		number := o.FirstLine + uint16(i)
-		carried := carriedBy(p)
-		var catalog []tick.Unit
-		for _, in := range carried {
-			if introduced[in.ID] {
-				continue
-			}
-			introduced[in.ID] = true
-			definition := *in
-			definition.Channels = channels[in.ID]
-			if catalog, err = tick.AppendCatalog(catalog, tick.Header{Line: number}, definition); err != nil {
-				faults = append(faults, fmt.Errorf("%s %s: %w", o.Adapter.Venue(), in.Symbol, err))
-			}
-		}
-		c := &connection{
-			number: number, plan: p, url: url, profile: profile, adapter: o.Adapter, options: &o, connects: connects,
-			catalog: catalog, table: NewTable(carried),
-			out:     o.NewOutput(LineInfo{Line: number, Name: p.Name, Instruments: carried}),
-			trouble: trouble{log: lineLogger(&o, number, p.Name)},
-			backoff: backoff{min: o.BackoffMin, max: o.BackoffMax}, wishes: newWishes(),
-		}
-		c.stats = &LineStats{Line: number, Name: p.Name, Output: &c.out.Stats}
-		c.session, c.stats.Streams = newSession(p)
-		if o.Recorder != nil {
-			c.recorder = o.Recorder.Line(p.Name)
-			c.stats.Recorder = &c.recorder.Stats
-		}
-		f.connections = append(f.connections, c)
-		f.stats = append(f.stats, c.stats)
-	}
+	_, left, faults := f.plan(o.Subscriptions, "")
 
-	number := o.FirstLine + uint16(len(plan))
 	carried := carriedBy(&Connection{Streams: o.Subscriptions})
 	if len(carried) > 0 {
 		r, ok := o.Adapter.SnapshotRequest(carried[0])
@@ -179,24 +160,108 @@ func New(o Options) (*Feed, error) {
 			}
 		}
 	}
-	w := &restWorker{
-		number: number, adapter: o.Adapter, instruments: all, base: o.RESTURL, bodyLimit: bodyLimitOf(profile),
-		client: f.client, out: o.NewOutput(LineInfo{Line: number, Name: restLineName, Instruments: carried}),
-		table: NewTable(carried), trouble: trouble{log: lineLogger(&o, number, restLineName)},
-		queue: newResyncs(o.BackoffMin, o.BackoffMax), budget: budgetOf(profile.WeightPerMinute),
-		throttle: backoff{min: throttledMin, max: throttledMax}, arrived: make(chan struct{}, 1),
+	f.rest = f.newRESTWorker(carried)
+	f.rest.announce(left)
+	f.stats = append(f.stats, f.rest.stats)
+	if len(o.Lines) == 1 {
+		// Redundant lines cover for each other.
+		f.bridge = f.newBridge(carried)
+		f.stats = append(f.stats, f.bridge.line.stats)
 	}
-	w.stats = &LineStats{Line: number, Name: restLineName, Output: &w.out.Stats}
-	if o.Recorder != nil {
-		w.recorder = o.Recorder.Line(restLineName)
-		w.stats.Recorder = &w.recorder.Stats
-	}
-	f.rest = w
-	f.stats = append(f.stats, w.stats)
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
 	return f, nil
+}
+
+// plan makes the connections of subscriptions, of every line; suffix tells
+// their names from those of earlier ones. left introduces the instruments that
+// no socket carries, because all that is wanted of them is polled.
+func (f *Feed) plan(subscriptions []Subscription, suffix string) (added []*connection, left []tick.Unit, faults []error) {
+	channels := map[uint32]tick.Channels{}
+	for _, s := range subscriptions {
+		channels[s.Instrument.ID] |= s.Channels
+	}
+	introduce := func(dst *[]tick.Unit, instruments []*tick.Instrument) {
+		for _, in := range instruments {
+			if f.introduced[in.ID] {
+				continue
+			}
+			f.introduced[in.ID] = true
+			definition := *in
+			definition.Channels = channels[in.ID]
+			var err error
+			if *dst, err = tick.AppendCatalog(*dst, tick.Header{}, definition); err != nil {
+				faults = append(faults, fmt.Errorf("%s %s: %w", f.options.Adapter.Venue(), in.Symbol, err))
+			}
+		}
+	}
+	for i, address := range f.options.Lines {
+		if address == "" {
+			address = f.options.WSURL
+		}
+		plan := f.options.Adapter.Plan(subscriptions)
+		for j := range plan {
+			p := &plan[j]
+			p.Name += suffix
+			if i > 0 {
+				p.Name += "/" + strconv.Itoa(i+1)
+			}
+			url, err := OverrideURL(p.URL, address)
+			if err != nil {
+				faults = append(faults, fmt.Errorf("ws_url: %w", err))
+			}
+			c := f.newConnection(LineInfo{Name: p.Name, Instruments: carriedBy(p)})
+			c.bridge = func() *bridge { return f.bridge } // which comes after it
+			c.carry(p, url)
+			introduce(&c.catalog, carriedBy(p))
+			added = append(added, c)
+			f.stats = append(f.stats, c.stats)
+		}
+	}
+	f.connections = append(f.connections, added...)
+	introduce(&left, carriedBy(&Connection{Streams: subscriptions}))
+	return added, left, faults
+}
+
+// newConnection makes a line for sockets. What they carry is set by take.
+func (f *Feed) newConnection(line LineInfo) *connection {
+	line.Line = f.options.NextLine()
+	table := NewTable(line.Instruments)
+	table.Canary = f.options.Canary
+	c := &connection{
+		number: line.Line, profile: f.profile, adapter: f.options.Adapter, options: &f.options, connects: f.connects,
+		table: table, out: f.options.NewOutput(line), trouble: trouble{log: lineLogger(&f.options, line.Line, line.Name)},
+		backoff: backoff{min: f.options.BackoffMin, max: f.options.BackoffMax}, wishes: newWishes(), covered: make(chan struct{}, 1),
+	}
+	c.stats = &LineStats{Line: line.Line, Name: line.Name, Output: &c.out.Stats}
+	if f.options.Recorder != nil {
+		c.recorder = f.options.Recorder.Line(line.Name)
+		c.stats.Recorder = &c.recorder.Stats
+	}
+	return c
+}
+
+func (f *Feed) newRESTWorker(carried []*tick.Instrument) *restWorker {
+	o := &f.options
+	line := LineInfo{Line: o.NextLine(), Name: restLineName, Instruments: carried, Any: true, REST: true}
+	table := NewTable(carried)
+	table.Canary = o.Canary
+	w := &restWorker{
+		number: line.Line, adapter: o.Adapter, instruments: map[uint32]*tick.Instrument{}, base: o.RESTURL, bodyLimit: bodyLimitOf(f.profile),
+		client: f.client, out: o.NewOutput(line), table: table, trouble: trouble{log: lineLogger(o, line.Line, restLineName)},
+		queue: newResyncs(o.BackoffMin, o.BackoffMax), budget: budgetOf(f.profile.WeightPerMinute),
+		throttle: backoff{min: throttledMin, max: throttledMax}, arrived: make(chan struct{}, 1),
+	}
+	for _, s := range o.Subscriptions {
+		w.carry(s)
+	}
+	w.stats = &LineStats{Line: line.Line, Name: restLineName, Output: &w.out.Stats}
+	if o.Recorder != nil {
+		w.recorder = o.Recorder.Line(restLineName)
+		w.stats.Recorder = &w.recorder.Stats
+	}
+	return w
 }
 
 // carriedBy returns the instruments of a connection, each once, in the order
@@ -224,24 +289,66 @@ func carriedBy(c *Connection) []*tick.Instrument {
 // for the recorder; none outlives it.
 func (f *Feed) Run(ctx context.Context) {
 	defer f.client.CloseIdleConnections()
-	// All definitions go ahead of all sockets: an instrument whose channels
-	// come by several lines is introduced by one of them.
-	for _, c := range f.connections {
-		c.introduce()
-	}
-	var lines, recording sync.WaitGroup
+	var recording sync.WaitGroup
 	stopRecording := make(chan struct{})
-	if f.recorder != nil {
-		recording.Go(func() { f.recorder.run(stopRecording) })
+	if r := f.options.Recorder; r != nil {
+		recording.Go(func() { r.run(stopRecording) })
 	}
-	for _, c := range f.connections {
-		lines.Go(func() { c.run(ctx) })
+	f.mu.Lock()
+	f.ctx = ctx
+	f.lines.Go(func() { f.rest.run(ctx) }) // to the end of ctx, so that lines may be added until then
+	if f.bridge != nil {
+		f.lines.Go(func() { f.bridge.run(ctx) })
 	}
-	lines.Go(func() { f.rest.run(ctx) })
-	lines.Wait()
+	f.start(f.connections)
+	f.mu.Unlock()
+	<-ctx.Done()
+	f.mu.Lock() // whoever is adding has added
+	f.mu.Unlock()
+	f.lines.Wait()
 	close(stopRecording)
 	recording.Wait()
 }
+
+// start starts connections.
+func (f *Feed) start(connections []*connection) {
+	// All definitions go ahead of all sockets: an instrument whose channels
+	// come by several lines is introduced by one of them.
+	for _, c := range connections {
+		c.introduce()
+	}
+	for _, c := range connections {
+		f.lines.Go(func() { c.run(f.ctx) })
+	}
+}
+
+// ErrStopped says that a feed ended, or did not begin yet.
+var ErrStopped = errors.New("the feed is not running")
+
+// Add subscribes further instruments of a running feed on sockets of their
+// own; those that are open are not touched. The new lines' outputs are made on
+// the calling goroutine; any may call it.
+func (f *Feed) Add(subscriptions []Subscription) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ctx == nil || f.ctx.Err() != nil {
+		return ErrStopped
+	}
+	f.additions++
+	added, left, faults := f.plan(subscriptions, "+"+strconv.Itoa(f.additions))
+	if len(faults) > 0 {
+		panic("BUG: an address was good in New and is not in Add: " + errors.Join(faults...).Error())
+	}
+	f.rest.announce(left)
+	f.rest.add(subscriptions)
+	f.start(added)
+	return nil
+}
+
+// Announce writes catalog and status packets about instruments of the feed, in
+// order, by way of the REST worker's line, which stamps them. Any goroutine
+// may call it; it never blocks.
+func (f *Feed) Announce(packets []tick.Unit) { f.rest.announce(packets) }
 
 // Resync asks for a snapshot of an instrument's book that answers epoch.
 // Any goroutine may call it; it never blocks. At most one request an
@@ -265,9 +372,11 @@ func (f *Feed) Resync(instrument uint32, epoch uint64, line uint16) {
 // carrier returns the connection of an instrument's depth: that of the line,
 // else one that is up, else any; nil if there is none.
 func (f *Feed) carrier(instrument uint32, line uint16) *connection {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	var best *connection
 	for _, c := range f.connections {
-		if c.session.find(instrument, tick.ChannelDepth.Index()) == nil {
+		if !c.carries(instrument, tick.ChannelDepth) {
 			continue
 		}
 		if c.number == line {
@@ -280,6 +389,10 @@ func (f *Feed) carrier(instrument uint32, line uint16) *connection {
 	return best
 }
 
-// Stats returns the numbers of every line, the REST worker's last. The slice
-// and its elements stay the same; any goroutine may read them at any time.
-func (f *Feed) Stats() []*LineStats { return f.stats }
+// Stats returns the numbers of every line, in the order in which the lines
+// came. Elements stay the same; any goroutine may read them at any time.
+func (f *Feed) Stats() []*LineStats {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.stats)
+}

@@ -2,6 +2,8 @@ package feeds
 
 import (
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"tickproc/internal/clock"
@@ -10,25 +12,42 @@ import (
 	"tickproc/tick"
 )
 
-// Routes says which shard owns an instrument. Fill it before the lines that
-// share it start; afterwards only a single line that has it for itself (a
-// replay that discovers symbols) may add to it.
-type Routes struct{ shards []int32 } // by instrument id: shard + 1, 0 = no route
+// Routes says which shard owns an instrument. Any goroutine may add to it at
+// any time, before the instrument's first packet: readers see a whole table,
+// never a changing one.
+type Routes struct {
+	mu     sync.Mutex // one writer at a time
+	shards atomic.Pointer[[]int32]
+}
 
 // Set routes an instrument's packets to a shard.
 func (r *Routes) Set(instrument uint32, shard int) {
-	if need := int(instrument) + 1; need > len(r.shards) {
-		r.shards = append(r.shards, make([]int32, need-len(r.shards))...)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var table []int32 // by instrument id: shard + 1, 0 = no route
+	if now := r.shards.Load(); now != nil {
+		table = *now
 	}
-	r.shards[instrument] = int32(shard) + 1
+	if int(instrument) < len(table) {
+		table = slices.Clone(table)
+	} else {
+		// What is appended lies beyond the end of every table that a reader has.
+		table = append(table, make([]int32, int(instrument)+1-len(table))...)
+	}
+	table[instrument] = int32(shard) + 1
+	r.shards.Store(&table)
 }
 
 // Shard returns the shard of an instrument.
+//
+// hot: per packet, 0 allocs.
 func (r *Routes) Shard(instrument uint32) int {
-	if int(instrument) >= len(r.shards) || r.shards[instrument] == 0 {
-		panic("BUG: packet of an instrument without a route")
+	if table := r.shards.Load(); table != nil && int(instrument) < len(*table) {
+		if shard := (*table)[instrument]; shard != 0 {
+			return int(shard) - 1
+		}
 	}
-	return int(r.shards[instrument]) - 1
+	panic("BUG: packet of an instrument without a route")
 }
 
 // DefaultOverloadWait is how long depth and quotes wait for room.

@@ -2,7 +2,10 @@ package feeds
 
 import (
 	"math/rand/v2"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -242,4 +245,64 @@ func zeroAllocs(t *testing.T, f func()) {
 	if n := testing.AllocsPerRun(1000, f); n != 0 {
 		t.Errorf("%v allocations a call", n)
 	}
+}
+
+// Instruments are listed while lines run: who reads the routes meanwhile finds
+// every route that was set before, and the newest as soon as it is set.
+func TestRoutesGrowWhileTheyAreRead(t *testing.T) {
+	t.Parallel()
+	const instruments = 3000
+	var routes Routes
+	var set atomic.Int64 // how many are
+	var readers sync.WaitGroup
+	routes.Set(0, 0)
+	set.Store(1)
+	for range 2 {
+		readers.Go(func() {
+			for n := set.Load(); n < instruments; n = set.Load() {
+				for _, id := range []int64{0, n / 2, n - 1} {
+					if have := routes.Shard(uint32(id)); have != int(id%7) {
+						t.Errorf("instrument %d: shard %d, want %d", id, have, id%7)
+						return
+					}
+				}
+				runtime.Gosched()
+			}
+		})
+	}
+	for id := int64(1); id < instruments; id++ {
+		routes.Set(uint32(id), int(id%7))
+		set.Store(id + 1)
+	}
+	readers.Wait()
+	routes.Set(5, 3) // a replaced one, too
+	if routes.Shard(5) != 3 || routes.Shard(4) != 4 {
+		t.Errorf("replaced: %d, beside it: %d", routes.Shard(5), routes.Shard(4))
+	}
+}
+
+func TestRoutesZeroAllocs(t *testing.T) {
+	var routes Routes
+	routes.Set(9, 1)
+	if n := testing.AllocsPerRun(1000, func() { routes.Shard(9) }); n != 0 {
+		t.Errorf("%v allocations a look", n)
+	}
+}
+
+func TestRoutesOfAnUnknownInstrumentIsABug(t *testing.T) {
+	t.Parallel()
+	var routes Routes
+	panics := func(instrument uint32) {
+		t.Helper()
+		defer func() {
+			if recover() == nil {
+				t.Errorf("instrument %d has a route", instrument)
+			}
+		}()
+		routes.Shard(instrument)
+	}
+	panics(0) // nothing is routed
+	routes.Set(9, 1)
+	panics(7) // one behind it is
+	panics(10)
 }

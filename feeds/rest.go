@@ -53,6 +53,7 @@ type restWorker struct {
 	trouble     trouble
 	recorder    *LineRecorder // nil = off
 	queue       *resyncs
+	polls       polls
 	budget      *rate.Limiter // nil = no limit
 	pauseUntil  int64         // nothing is sent before: pacing, or the venue is throttling us
 	throttle    backoff
@@ -61,9 +62,11 @@ type restWorker struct {
 	units       []tick.Unit
 	spare       [][]byte // bodies for reuse
 
-	mu      sync.Mutex // guards asked: shards hand over rare, tiny wishes and must never wait
-	asked   []wish
-	arrived chan struct{} // asked is not empty; capacity 1
+	mu        sync.Mutex // guards what others hand over: rare, tiny, and they must never wait
+	asked     []wish
+	added     []Subscription
+	announced []tick.Unit
+	arrived   chan struct{} // there is something; capacity 1
 }
 
 type wish struct {
@@ -73,7 +76,8 @@ type wish struct {
 
 // answer is what came of a request.
 type answer struct {
-	resync *resync
+	resync *resync // nil: the request was a poll's
+	poll   *poll
 	url    string // the venue's own
 	status int    // 0 = none came
 	header http.Header
@@ -96,8 +100,22 @@ func budgetOf(weightPerMinute int) *rate.Limiter {
 
 // ask is called from any goroutine and never blocks.
 func (w *restWorker) ask(instrument uint32, epoch uint64) {
+	w.hand(func() { w.asked = append(w.asked, wish{instrument, epoch}) })
+}
+
+// add makes instruments known that were subscribed at run time, likewise.
+func (w *restWorker) add(subscriptions []Subscription) {
+	w.hand(func() { w.added = append(w.added, subscriptions...) })
+}
+
+// announce writes packets to the line, likewise.
+func (w *restWorker) announce(packets []tick.Unit) {
+	w.hand(func() { w.announced = append(w.announced, packets...) })
+}
+
+func (w *restWorker) hand(over func()) {
 	w.mu.Lock()
-	w.asked = append(w.asked, wish{instrument, epoch})
+	over()
 	w.mu.Unlock()
 	select {
 	case w.arrived <- struct{}{}:
@@ -105,13 +123,47 @@ func (w *restWorker) ask(instrument uint32, epoch uint64) {
 	}
 }
 
+// takeAsked takes what was handed over.
 func (w *restWorker) takeAsked() {
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	for _, s := range w.added {
+		w.carry(s)
+	}
 	for _, a := range w.asked {
 		w.queue.ask(a.instrument, a.epoch)
 	}
-	w.asked = w.asked[:0]
+	announced := w.announced
+	w.added, w.asked, w.announced = nil, w.asked[:0], nil
+	w.mu.Unlock()
+	w.stamp(announced) // may wait for room, which nobody else must
+}
+
+// carry makes an instrument known, and what of it must be polled.
+func (w *restWorker) carry(s Subscription) {
+	in := s.Instrument
+	w.instruments[in.ID] = in
+	if w.table.Known([]byte(in.Symbol)) == nil {
+		w.table.Add(&Entry{Symbol: in.Symbol, ID: in.ID, PriceDigits: in.PriceDigits, SizeDigits: in.SizeDigits})
+	}
+	for _, p := range w.adapter.Polls(in) {
+		if s.Channels.Has(p.Channel) {
+			w.polls.add(in, p)
+		}
+	}
+}
+
+// stamp writes packets to the shards, as of now.
+func (w *restWorker) stamp(packets []tick.Unit) {
+	if len(packets) == 0 {
+		return
+	}
+	w.stampedAt = max(w.stampedAt, clock.Nanos())
+	for rest := packets; len(rest) > 0; rest = rest[tick.PacketUnits(&rest[0]):] {
+		h := rest[0].Header()
+		h.Line, h.ReceiveNanos = w.number, w.stampedAt
+	}
+	w.out.Write(packets)
+	w.out.Flush()
 }
 
 // run serves until ctx ends, and then waits for the requests in flight.
@@ -127,13 +179,12 @@ func (w *restWorker) run(ctx context.Context) {
 		w.takeAsked()
 		wakeAt := int64(math.MaxInt64)
 		for inFlight < restParallel && ctx.Err() == nil {
-			var r *resync
-			if r, wakeAt = w.due(clock.Nanos()); r == nil {
+			var j job
+			if j, wakeAt = w.due(clock.Nanos()); j.request.URL == "" {
 				break
 			}
-			if w.send(ctx, r, answers) {
-				inFlight++
-			}
+			w.send(ctx, j, answers)
+			inFlight++
 		}
 		var event <-chan time.Time
 		if wakeAt != math.MaxInt64 {
@@ -158,63 +209,80 @@ func (w *restWorker) run(ctx context.Context) {
 	}
 }
 
-// due returns a resync that may be sent now, or nil and when to look again.
-func (w *restWorker) due(now int64) (*resync, int64) {
-	r, at := w.queue.next(now)
-	if r == nil {
-		return nil, at
-	}
-	if now < w.pauseUntil {
-		return nil, w.pauseUntil
-	}
-	if w.budget == nil {
-		return r, now
-	}
-	request, _ := w.request(r)
-	reservation := w.budget.ReserveN(time.Now(), min(max(request.Weight, 1), w.budget.Burst()))
-	if wait := reservation.Delay(); wait > 0 {
-		reservation.Cancel()
-		return nil, now + int64(wait)
-	}
-	return r, now
+// job is a request to be made, for a resync or a poll.
+type job struct {
+	request Request
+	resync  *resync
+	poll    *poll
 }
 
-func (w *restWorker) request(r *resync) (Request, bool) {
+// due returns a request that may be made now, or none and when to look again.
+// Books come before polls.
+func (w *restWorker) due(now int64) (job, int64) {
+	var j job
+	at := never
+	if r, resyncAt := w.queue.next(now); r != nil {
+		j = job{w.request(r), r, nil}
+	} else {
+		p, pollAt := w.polls.next(now)
+		if at = min(resyncAt, pollAt); p != nil {
+			j = job{p.Request, nil, p}
+		}
+	}
+	switch {
+	case j.request.URL == "":
+		return job{}, at
+	case now < w.pauseUntil:
+		return job{}, w.pauseUntil
+	case w.budget == nil:
+		return j, now
+	}
+	reservation := w.budget.ReserveN(time.Now(), min(max(j.request.Weight, 1), w.budget.Burst()))
+	if wait := reservation.Delay(); wait > 0 {
+		reservation.Cancel()
+		return job{}, now + int64(wait)
+	}
+	return j, now
+}
+
+func (w *restWorker) request(r *resync) Request {
 	in := w.instruments[r.instrument]
 	if in == nil {
 		panic("BUG: resync of an instrument that the feed does not carry")
 	}
-	return w.adapter.SnapshotRequest(in)
+	request, ok := w.adapter.SnapshotRequest(in)
+	if !ok {
+		panic("BUG: a snapshot is asked for of a venue that sends them on the stream")
+	}
+	return request
 }
 
-// send starts the request of r; false if the venue has no such request.
-func (w *restWorker) send(ctx context.Context, r *resync, answers chan<- answer) bool {
-	w.queue.sent(r)
-	request, ok := w.request(r)
-	if !ok {
-		w.queue.answered(r, true, 0)
-		w.trouble.warn(troubleREST, clock.Nanos(), "no snapshot can be asked for: the venue sends it on the stream", "symbol", w.instruments[r.instrument].Symbol)
-		return false
-	}
-	url, err := OverrideURL(request.URL, w.base)
+// send starts a request.
+func (w *restWorker) send(ctx context.Context, j job, answers chan<- answer) {
+	now := clock.Nanos()
+	url, err := OverrideURL(j.request.URL, w.base)
 	if err != nil {
 		panic("BUG: " + err.Error()) // New has tried it
 	}
 	w.stats.Requests.Add(1)
-	if r.retry {
-		w.stats.Retries.Add(1)
+	if j.poll != nil {
+		w.polls.sent(j.poll, now)
+	} else {
+		w.queue.sent(j.resync)
+		if j.resync.retry {
+			w.stats.Retries.Add(1)
+		}
 	}
-	w.pauseUntil = clock.Nanos() + int64(jitter(restInterval))
+	w.pauseUntil = now + int64(jitter(restInterval))
 	var body []byte
 	if n := len(w.spare); n > 0 {
 		body, w.spare = w.spare[n-1], w.spare[:n-1]
 	}
 	go func() {
 		a := get(ctx, w.client, url, body, w.bodyLimit)
-		a.resync, a.url = r, request.URL
+		a.resync, a.poll, a.url = j.resync, j.poll, j.request.URL
 		answers <- a
 	}()
-	return true
 }
 
 // take decodes an answer, passes its packets on, or sees to it that the
@@ -225,7 +293,7 @@ func (w *restWorker) take(a answer) {
 	// Decoders copy what they keep, and so does the recorder.
 	defer func() { w.spare = append(w.spare, a.body[:0]) }()
 	w.takeAsked()
-	if a.err == nil && a.status == http.StatusOK && r.waiting && r.epoch > r.sentEpoch {
+	if a.err == nil && a.status == http.StatusOK && r != nil && r.waiting && r.epoch > r.sentEpoch {
 		// The shard would refuse it, for what it was asked about has ended since. A
 		// capture must not offer it either: a replay knows no epochs.
 		w.stats.Frames.Add(1)
@@ -239,7 +307,11 @@ func (w *restWorker) take(a answer) {
 	if a.err == nil && a.status == http.StatusOK {
 		w.ordinal++
 		at := Stamp{Line: w.number, Ordinal: w.ordinal}
-		units, err := w.adapter.DecodeREST(w.units[:0], a.url, a.body, w.table, at, r.sentEpoch)
+		epoch := uint64(0)
+		if r != nil {
+			epoch = r.sentEpoch
+		}
+		units, err := w.adapter.DecodeREST(w.units[:0], a.url, a.body, w.table, at, epoch)
 		// Stamped not when it was complete but when it is handed on. Deltas that
 		// came in between were handed on before it, and a replay, which goes by
 		// stamps, must see the same order.
@@ -254,12 +326,14 @@ func (w *restWorker) take(a answer) {
 			w.recorder.rest(w.stampedAt, at.Ordinal, a.url, a.body)
 		}
 		if err == nil && len(units) == 0 {
-			err = fmt.Errorf("%w: no snapshot in it", ErrUnknownMessage)
+			err = fmt.Errorf("%w: no market data in it", ErrUnknownMessage)
 		}
 		if err == nil {
 			w.units = units
 			w.throttle.reset()
-			w.queue.answered(r, true, now)
+			if r != nil {
+				w.queue.answered(r, true, now)
+			}
 			w.out.Write(units)
 			w.out.Flush()
 			return
@@ -275,8 +349,13 @@ func (w *restWorker) take(a answer) {
 	if a.status != http.StatusOK && w.recorder != nil {
 		w.recorder.restStatus(a.at, a.status, a.url, a.failure())
 	}
-	w.queue.answered(r, false, now)
-	symbol := w.instruments[r.instrument].Symbol
+	what, symbol, retryIn := "snapshot", "", time.Duration(0)
+	if r != nil {
+		w.queue.answered(r, false, now)
+		symbol, retryIn = w.instruments[r.instrument].Symbol, time.Duration(r.notBefore-now)
+	} else {
+		what, symbol, retryIn = a.poll.Channel.String(), a.poll.instrument.Symbol, a.poll.Every
+	}
 	if a.status == http.StatusTooManyRequests || a.status == http.StatusTeapot {
 		wait := retryAfter(a.header, time.Now())
 		if wait == 0 {
@@ -290,7 +369,7 @@ func (w *restWorker) take(a answer) {
 		return
 	}
 	w.stats.Failures.Add(1)
-	w.trouble.warn(troubleREST, now, "no snapshot", "symbol", symbol, "status", a.status, "retry_in", time.Duration(r.notBefore-now), "body", excerpt(a.body), "error", a.err)
+	w.trouble.warn(troubleREST, now, "no "+what, "symbol", symbol, "status", a.status, "retry_in", retryIn, "body", excerpt(a.body), "error", a.err)
 }
 
 // failure is what a capture keeps of a failed request.

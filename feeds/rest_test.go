@@ -248,7 +248,7 @@ func TestStopEndsRequestsInFlight(t *testing.T) {
 
 func TestNewTellsAllFaultsOfTheAddresses(t *testing.T) {
 	_, err := New(Options{Adapter: &toy{}, Subscriptions: subscriptions("A", strings.Repeat("x", 65)), WSURL: "http://x", RESTURL: "ws://x",
-		NewOutput: func(LineInfo) *Output { return NewOutput(nil, nil, OutputOptions{}) }})
+		NextLine: lineNumbers(0), NewOutput: func(LineInfo) *Output { return NewOutput(nil, nil, OutputOptions{}) }})
 	for _, want := range []string{"ws_url", "rest_url", "longer than"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not tell of %s", err, want)

@@ -18,7 +18,42 @@ type stream struct {
 	channel    tick.Channels
 	inURL      bool // the URL itself subscribes it
 	up         bool
+	begun      bool // data came on the present socket
+	sequence   tick.SequenceKind
+	tradeIDs   tick.TradeIDKind
 	stats      *StreamStats
+}
+
+// hasIDs reports whether the stream's messages tell their place by ids that
+// are the same on every socket.
+func (st *stream) hasIDs() bool {
+	return st.channel == tick.ChannelDepth && st.sequence != tick.SequenceNone || st.channel == tick.ChannelTrades && st.tradeIDs == tick.TradeIDContiguous
+}
+
+// ids returns the last id of a message and the one that it follows; 0 where
+// there are none.
+func (st *stream) ids(packet *tick.Unit) (last, join uint64) {
+	if !st.hasIDs() {
+		return 0, 0
+	}
+	switch packet.KindOf() {
+	case tick.KindTrade:
+		id := packet.Trade().ID.Lo
+		return id, id - 1
+	case tick.KindSnapshot:
+		id := packet.Depth().LastID
+		return id, id
+	case tick.KindDepth:
+		d := packet.Depth()
+		switch st.sequence {
+		case tick.SequenceChain:
+			return d.LastID, d.PrevID
+		case tick.SequenceRange:
+			return d.LastID, d.FirstID - 1
+		}
+		return d.LastID, d.LastID - 1
+	}
+	return 0, 0
 }
 
 // newSession lays out the streams of a connection.
@@ -38,7 +73,8 @@ func newSession(c *Connection) (*session, []StreamStats) {
 				if s.slots[slot] != 0 {
 					continue
 				}
-				s.streams = append(s.streams, stream{instrument: sub.Instrument.ID, channel: channel, inURL: inURL})
+				s.streams = append(s.streams, stream{instrument: sub.Instrument.ID, channel: channel, inURL: inURL,
+					sequence: sub.Instrument.Sync.Sequence, tradeIDs: sub.Instrument.TradeIDs})
 				s.slots[slot] = int32(len(s.streams))
 				stats = append(stats, StreamStats{Instrument: sub.Instrument.ID, Symbol: sub.Instrument.Symbol, Channel: channel})
 			}
@@ -52,8 +88,15 @@ func newSession(c *Connection) (*session, []StreamStats) {
 	return s, stats
 }
 
-// opened appends the ups of the streams that the URL itself subscribes.
+// opened begins a socket, and appends the ups of the streams that the URL
+// itself subscribes.
 func (s *session) opened(dst []tick.Unit, at Stamp) []tick.Unit {
+	for i := range s.streams {
+		st := &s.streams[i]
+		st.begun = false
+		st.stats.FirstNanos.Set(0)
+		st.stats.LastID.Set(0)
+	}
 	for i := range s.streams {
 		if st := &s.streams[i]; st.inURL {
 			dst = s.raise(dst, st, at)
@@ -127,7 +170,14 @@ func (s *session) seen(dst []tick.Unit, packets []tick.Unit, at Stamp) []tick.Un
 		h := packets[0].Header()
 		if channel := h.Kind.Channel(); channel != 0 {
 			if st := s.find(h.Instrument, channel.Index()); st != nil {
+				last, join := st.ids(&packets[0])
 				st.stats.LastNanos.Set(at.ReceiveNanos)
+				st.stats.LastID.Set(int64(last))
+				if !st.begun {
+					st.begun = true
+					st.stats.JoinID.Set(int64(join))
+					st.stats.FirstNanos.Set(at.ReceiveNanos)
+				}
 				if !st.up {
 					dst = s.raise(dst, st, at)
 				}
@@ -143,6 +193,7 @@ func (s *session) raise(dst []tick.Unit, st *stream, at Stamp) []tick.Unit {
 		return dst
 	}
 	st.up = true
+	st.stats.UpNanos.Set(at.ReceiveNanos)
 	st.stats.Up.Set(1)
 	return appendChange(dst, tick.KindUp, st, tick.ReasonNone, at)
 }

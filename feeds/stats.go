@@ -13,10 +13,11 @@ const (
 	LineUp                          // connected
 	LineDown                        // lost; LineStats.Reason says why
 	LineStopped                     // Run has ended
+	LineIdle                        // the bridge, while nobody needs it
 )
 
 func (s LineState) String() string {
-	return [...]string{"connecting", "up", "down", "stopped"}[s]
+	return [...]string{"connecting", "up", "down", "stopped", "idle"}[s]
 }
 
 // LineStats are the numbers of one line. Any goroutine may read them.
@@ -57,6 +58,11 @@ type StreamStats struct {
 	Channel    tick.Channels // exactly one
 	LastNanos  stat.Gauge    // receive time of its last packet, 0 = none
 	Up         stat.Gauge    // 1 while the venue delivers it
+	UpNanos    stat.Gauge    // when it was last found to
+	// Of the present socket: receive time of its first packet (0 = none), and, where
+	// the venue numbers messages the same on every socket, the id that its first
+	// follows and that of its last.
+	FirstNanos, JoinID, LastID stat.Gauge
 }
 
 // State returns what the line does, and why if it is down.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -22,7 +23,8 @@ import (
 
 // toy is a small venue. Its frames are words:
 //
-//	trade SYMBOL ID · depth SYMBOL FIRST LAST · quote SYMBOL ID · ack N · refuse N · pong · leave
+//	trade SYMBOL ID · depth SYMBOL FIRST LAST · book SYMBOL LAST · quote SYMBOL ID
+//	ack N · refuse N · pong · leave · jump LOST
 //
 // its requests "sub SYMBOL", its REST snapshots "book LAST", its catalog a list of symbols.
 type toy struct {
@@ -32,6 +34,9 @@ type toy struct {
 	// perSocket > 0 spreads the subscriptions.
 	perSocket int
 	weight    int
+	inBand    bool          // snapshots come on the stream
+	polled    tick.Channels // asked for over REST each second
+	sync      tick.SyncRule
 }
 
 func (a *toy) Venue() string    { return "toy" }
@@ -74,7 +79,7 @@ func (a *toy) requests(verb string, streams []Subscription) (all []SubscribeRequ
 func (a *toy) NewDecoder(_ *Connection, table *Table) Decoder { return &toyDecoder{table} }
 
 func (a *toy) SnapshotRequest(in *tick.Instrument) (Request, bool) {
-	return Request{URL: "https://api.toy.example/depth?symbol=" + in.Symbol, Weight: a.weight}, true
+	return Request{URL: "https://api.toy.example/depth?symbol=" + in.Symbol, Weight: a.weight}, !a.inBand
 }
 func (a *toy) CatalogRequests() []Request {
 	return []Request{{URL: "https://api.toy.example/catalog"}}
@@ -93,6 +98,14 @@ func (a *toy) Instrument(symbol string) tick.Instrument {
 	return tick.Instrument{Venue: "toy", Symbol: symbol, Underlying: symbol}
 }
 func (a *toy) DecodeREST(dst []tick.Unit, url string, body []byte, table *Table, at Stamp, epoch uint64) ([]tick.Unit, error) {
+	if size, ok := strings.CutPrefix(string(body), "interest "); ok {
+		_, symbol, _ := strings.Cut(url, "symbol=")
+		dst, p := tick.AppendUnits(dst, 1)
+		o := p[0].OpenInterest()
+		o.Header = at.Header(tick.KindOpenInterest, table.Lookup([]byte(symbol)).ID, 0)
+		o.Size, _ = leadingInt([]byte(size))
+		return dst, nil
+	}
 	last, ok := strings.CutPrefix(string(body), "book ")
 	if !ok {
 		return dst, ErrMalformed
@@ -112,7 +125,12 @@ func (a *toy) Streams(string, []byte) ([]Stream, int) { return nil, -1 }
 func (a *toy) Channels() tick.Channels {
 	return tick.ChannelTrades | tick.ChannelQuotes | tick.ChannelDepth
 }
-func (a *toy) Polls(*tick.Instrument) []Poll                   { return nil }
+func (a *toy) Polls(in *tick.Instrument) []Poll {
+	if a.polled == 0 {
+		return nil
+	}
+	return []Poll{{Channel: a.polled, Every: time.Second, Request: Request{URL: "https://api.toy.example/poll?symbol=" + in.Symbol, Weight: 1}}}
+}
 func (a *toy) VolumeRequests() []Request                       { return nil }
 func (a *toy) ParseVolumes([]byte) (map[string]float64, error) { return nil, nil }
 
@@ -138,7 +156,9 @@ func (d *toyDecoder) Decode(dst []tick.Unit, frame []byte, at Stamp) ([]tick.Uni
 		return dst, Notice{}, ErrNumberRange
 	case "news":
 		return dst, Notice{}, ErrUnknownMessage
-	case "trade", "quote", "depth":
+	case "jump":
+		return dst, Notice{Kind: NoticeGap, Lost: number(words[1])}, nil
+	case "trade", "quote", "depth", "book":
 	default:
 		return dst, Notice{}, ErrMalformed
 	}
@@ -160,6 +180,10 @@ func (d *toyDecoder) Decode(dst []tick.Unit, frame []byte, at Stamp) ([]tick.Uni
 		q := p[0].Depth()
 		q.Header = at.Header(tick.KindDepth, e.ID, 0)
 		q.FirstID, q.LastID = number(words[2]), number(words[3])
+	case "book":
+		q := p[0].Depth()
+		q.Header = at.Header(tick.KindSnapshot, e.ID, 0)
+		q.LastID = number(words[2])
 	}
 	return dst, Notice{}, nil
 }
@@ -186,14 +210,20 @@ type rig struct {
 	stop   func() // ends the feed and waits for it
 }
 
+// lineNumbers numbers lines.
+func lineNumbers(next uint16) func() uint16 {
+	return func() uint16 { next++; return next - 1 }
+}
+
 // newRig starts a feed; every line has a ring of its own to the one shard.
 func newRig(t *testing.T, o Options) *rig {
 	t.Helper()
 	r := &rig{t: t, waker: ringbuf.NewWaker(ringbuf.Park)}
 	routes := &Routes{}
-	for _, s := range o.Subscriptions {
-		routes.Set(s.Instrument.ID, 0)
+	for id := range uint32(256) { // also for those that are added later
+		routes.Set(id, 0)
 	}
+	o.NextLine = lineNumbers(10)
 	o.NewOutput = func(line LineInfo) *Output {
 		ring := ringbuf.New(1 << 12)
 		ring.SetWaker(r.waker)
@@ -273,7 +303,14 @@ func packetText(p []tick.Unit) string {
 	case tick.KindDepth:
 		return s("depth", p[0].Depth().FirstID, p[0].Depth().LastID)
 	case tick.KindSnapshot:
+		if p[0].Depth().PrevID == 0 {
+			return s("book", p[0].Depth().LastID)
+		}
 		return s("snapshot", p[0].Depth().LastID, "epoch", p[0].Depth().PrevID)
+	case tick.KindOpenInterest:
+		return s("interest", p[0].OpenInterest().Size)
+	case tick.KindStatus:
+		return s("status", p[0].Status().State)
 	case tick.KindCatalog:
 		return s("catalog", p[0].Catalog().Definition().Channels)
 	case tick.KindUp:
@@ -398,6 +435,8 @@ type logs struct {
 	mu sync.Mutex
 	b  bytes.Buffer
 }
+
+func newTextLogger(l *logs) *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
 func (l *logs) Write(p []byte) (int, error) {
 	l.mu.Lock()

@@ -115,6 +115,14 @@ func NewBars(spec BarsSpec, coverage *Coverage) *Bars {
 	return b
 }
 
+// SetContract says what a contract of an inverse instrument is worth from here
+// on, at the scale of the moment. Trades that came before keep their value.
+func (b *Bars) SetContract(size tick.Number, priceDigits, sizeDigits uint8) {
+	if b.spec.Inverse && size.Mantissa > 0 {
+		b.inverse = newInverse(size, priceDigits, sizeDigits)
+	}
+}
+
 // Trade implements Indicator.
 //
 // hot: per trade, 0 allocs.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"strconv"
 	"time"
 
 	"tickproc/feeds/sim"
@@ -148,11 +147,10 @@ func (c *comparison) trades(ctx context.Context, t *sim.Truth, gaps []interval) 
 	}
 	stored = len(rows)
 	for _, want := range t.Trades {
-		id := strconv.FormatInt(want.ID, 10)
-		at := want.TimeMs * int64(time.Millisecond)
+		id, at := t.TradeID(&want), want.TimeNanos
 		i := rows[id] - 1
 		delete(rows, id)
-		since := t.SubscribedMs[0] != 0 && want.TimeMs >= t.SubscribedMs[0]
+		since := t.SubscribedNanos[0] != 0 && at >= t.SubscribedNanos[0]
 		if since || i >= 0 {
 			asked++
 		}
@@ -164,7 +162,7 @@ func (c *comparison) trades(ctx context.Context, t *sim.Truth, gaps []interval) 
 			case within(gaps, at):
 				inGaps++
 			default:
-				c.differ(t, "trade", "id %s at %d is neither stored nor inside a gap", id, want.TimeMs)
+				c.differ(t, "trade", "id %s at %d is neither stored nor inside a gap", id, at)
 			}
 			continue
 		}
@@ -208,7 +206,7 @@ func (c *comparison) bars(ctx context.Context, t *sim.Truth) (compared int, err 
 	type bar struct{ open, high, low, close, volume, trades int64 }
 	truth := map[int64]*bar{}
 	for _, x := range t.Trades { // by id, which is by time
-		start := x.TimeMs / 1000 * 1000
+		start := x.TimeNanos / int64(time.Second) * int64(time.Second)
 		b := truth[start]
 		if b == nil {
 			b = &bar{open: x.Price, high: x.Price, low: x.Price}
@@ -219,8 +217,8 @@ func (c *comparison) bars(ctx context.Context, t *sim.Truth) (compared int, err 
 		b.trades++
 	}
 	for i := range r.Rows {
-		start := r.Int(i, 0) / int64(time.Millisecond)
-		if t.Forgotten > 0 && start <= t.Trades[0].TimeMs {
+		start := r.Int(i, 0)
+		if t.Forgotten > 0 && start <= t.Trades[0].TimeNanos {
 			continue
 		}
 		compared++
@@ -254,7 +252,7 @@ func (c *comparison) books(ctx context.Context, t *sim.Truth) (compared int, err
 		id := uint64(r.Int(i, 0))
 		bids, asks, ok := t.BookAt(id)
 		if !ok {
-			if id >= t.Oldest() {
+			if oldest, _ := t.Oldest(); id >= oldest {
 				c.differ(t, "book", "id %d is not one of the venue's", id)
 			}
 			continue

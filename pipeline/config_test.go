@@ -199,7 +199,7 @@ func TestFaults(t *testing.T) {
 		`t.yaml:1:56: feeds[0].channels[0]: unknown channel "trade"; did you mean "trades"?`,
 		`t.yaml:1:70: feeds[0].channels[2]: "depth" is listed twice; remove one`)
 	f("feeds: [{venue: binance-spot, symbols: [A], channels: []}]",
-		`t.yaml:1:55: feeds[0].channels: a feed needs channels; known: trades, quotes, depth`)
+		`t.yaml:1:55: feeds[0].channels: a feed needs channels; known: trades, quotes, depth, funding, open_interest, liquidations`)
 
 	// Addresses.
 	address := func(key, value, want string) {

@@ -94,7 +94,7 @@ func Demo(ctx context.Context, o DemoOptions) error {
 func startExchange(ctx context.Context, seed uint64, faults bool) (*sim.Exchange, error) {
 	options := sim.Options{Seed: seed, PingEvery: time.Second}
 	for _, venue := range Venues() {
-		options.Venues = append(options.Venues, sim.Venue{Name: venue})
+		options.Venues = append(options.Venues, simVenue(venue))
 	}
 	if faults {
 		options.Faults = demoFaults
@@ -111,7 +111,7 @@ func simFeeds(exchange *sim.Exchange) []Feed {
 	var all []Feed
 	for _, venue := range Venues() {
 		f := Feed{Venue: venue, WSURL: exchange.WSURL(venue), RESTURL: exchange.RESTURL(venue)}
-		for _, s := range sim.DefaultSymbols(venue) {
+		for _, s := range simVenue(venue).Dialect.DefaultSymbols() {
 			f.Symbols = append(f.Symbols, s.Name)
 		}
 		all = append(all, f)

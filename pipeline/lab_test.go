@@ -66,6 +66,11 @@ func newExchange(t *testing.T, o sim.Options) *sim.Exchange {
 	if o.PingEvery == 0 {
 		o.PingEvery = 100 * time.Millisecond // the truth soon knows what was read
 	}
+	if len(o.Venues) == 0 {
+		for _, venue := range Venues() {
+			o.Venues = append(o.Venues, simVenue(venue))
+		}
+	}
 	exchange, err := sim.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -261,15 +266,15 @@ func checkTruth(t *testing.T, l *ledger, truth *sim.Truth) (n checked) {
 	n.stored = len(stored)
 	for _, want := range truth.Trades {
 		e := stored[want.ID]
-		at := want.TimeMs * int64(time.Millisecond)
+		at := want.TimeNanos
 		if e == nil {
 			switch {
 			case want.Delivered > 0:
 				wrong("trade %d reached a socket and is not stored", want.ID)
 			case within(gaps, at):
 				n.inGaps++
-			case truth.SubscribedMs[0] != 0 && want.TimeMs >= truth.SubscribedMs[0]:
-				wrong("trade %+v is neither stored nor in a gap: %v, subscribed at %d", want, gaps, truth.SubscribedMs[0])
+			case truth.SubscribedNanos[0] != 0 && at >= truth.SubscribedNanos[0]:
+				wrong("trade %+v is neither stored nor in a gap: %v, subscribed at %d", want, gaps, truth.SubscribedNanos[0])
 			}
 			continue
 		}
@@ -372,7 +377,7 @@ type tradeSums struct {
 // sumTrades sums the trades with from <= time < to, the slow way.
 func sumTrades(truth *sim.Truth, from, to int64) (s tradeSums) {
 	for _, x := range truth.Trades { // by id, which is by time
-		if at := x.TimeMs * int64(time.Millisecond); at < from || at >= to {
+		if at := x.TimeNanos; at < from || at >= to {
 			continue
 		}
 		price, size := exact(x.Price, truth.PriceDigits), exact(x.Size, truth.SizeDigits)

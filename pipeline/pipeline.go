@@ -90,17 +90,37 @@ func (s *system) addInstrument(in tick.Instrument) *tick.Instrument {
 	return &in
 }
 
-// newOutput makes the rings of a line to every shard.
-func (s *system) newOutput(f *venueFeed, line feeds.LineInfo, units int, options feeds.OutputOptions) *feeds.Output {
+// nextLine numbers the lines of all feeds.
+func (s *system) nextLine() uint16 {
+	if s.lines > math.MaxUint16 {
+		panic("BUG: more lines than packets can name")
+	}
+	s.lines++
+	return uint16(s.lines - 1)
+}
+
+// newOutput makes the rings of a line to the shards of its instruments.
+func (s *system) newOutput(f *venueFeed, line feeds.LineInfo, options feeds.OutputOptions) *feeds.Output {
 	rings := make([]*ringbuf.Ring, len(s.drivers))
-	for _, in := range line.Instruments {
-		shard := s.routes.Shard(in.ID)
+	units := s.config.Rings.Units
+	if line.REST {
+		units = restRingUnits
+	}
+	open := func(shard int) {
 		if rings[shard] != nil {
-			continue
+			return
 		}
 		rings[shard] = ringbuf.New(units)
 		rings[shard].SetWaker(s.drivers[shard].Waker)
-		s.drivers[shard].Inputs = append(s.drivers[shard].Inputs, rings[shard])
+		s.drivers[shard].Attach(rings[shard])
+	}
+	for _, in := range line.Instruments {
+		open(s.routes.Shard(in.ID))
+	}
+	for shard := range rings {
+		if line.Any {
+			open(shard)
+		}
 	}
 	f.inputs = append(f.inputs, lineRings{line: line.Line, name: line.Name, rings: rings})
 	return feeds.NewOutput(rings, &s.routes, options)
@@ -116,25 +136,17 @@ func (s *system) addFeed(c *Feed, adapter feeds.Adapter, definitions []tick.Inst
 		s.feedOf = append(s.feedOf, f)
 		subscriptions = append(subscriptions, feeds.Subscription{Instrument: added, Channels: in.Channels})
 	}
-	if s.lines > math.MaxUint16 {
-		return fmt.Errorf("%w: more than %d connections", ErrInput, math.MaxUint16)
-	}
 	var err error
 	f.feed, err = feeds.New(feeds.Options{
-		Adapter: adapter, Subscriptions: subscriptions, WSURL: c.WSURL, RESTURL: c.RESTURL, FirstLine: uint16(s.lines),
+		Adapter: adapter, Subscriptions: subscriptions, WSURL: c.WSURL, RESTURL: c.RESTURL, NextLine: s.nextLine,
 		Logger: s.logger, Recorder: recorder,
 		NewOutput: func(line feeds.LineInfo) *feeds.Output {
-			units := s.config.Rings.Units
-			if int(line.Line) >= s.lines+len(adapter.Plan(subscriptions)) {
-				units = restRingUnits
-			}
-			return s.newOutput(f, line, units, feeds.OutputOptions{})
+			return s.newOutput(f, line, feeds.OutputOptions{})
 		},
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrInput, c.Venue, err)
 	}
-	s.lines += len(f.feed.Stats())
 	s.feeds = append(s.feeds, f)
 	return nil
 }

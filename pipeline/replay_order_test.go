@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"tickproc/feeds/binance"
 	"tickproc/feeds/sim"
 )
 
@@ -23,8 +24,8 @@ func TestOneCaptureOneResult(t *testing.T) {
 	l := newLab(t, exchange, func(c *Config) { c.Record.Dir = t.TempDir() })
 	l.awaitValid()
 	for _, kind := range []sim.FaultKind{sim.FaultDrop, sim.FaultDuplicate, sim.FaultReorder, sim.FaultGarbage, sim.FaultDisconnect} {
-		l.inject(sim.Fault{Kind: kind, Venue: sim.BinanceUSDM})
-		l.inject(sim.Fault{Kind: kind, Venue: sim.BinanceCOINM})
+		l.inject(sim.Fault{Kind: kind, Venue: binance.USDM})
+		l.inject(sim.Fault{Kind: kind, Venue: binance.COINM})
 		l.awaitEvents(200)
 	}
 	l.awaitValid()
@@ -61,7 +62,7 @@ func TestOneCaptureOneResult(t *testing.T) {
 	f("paced", ReplayOptions{Config: &c, Files: files, Speed: 20})
 
 	var byVenue []string
-	for _, venue := range sim.VenueNames() {
+	for _, venue := range Venues() {
 		path := filepath.Join(t.TempDir(), venue)
 		write(t, path, "# venue "+venue+"\n# line all\n"+combined(t, ofVenue(files, venue)))
 		byVenue = append(byVenue, path)
@@ -72,12 +73,12 @@ func TestOneCaptureOneResult(t *testing.T) {
 
 	// What the files do not say, --venue or their own addresses do.
 	bare := filepath.Join(t.TempDir(), "bare")
-	write(t, bare, combined(t, ofVenue(files, sim.BinanceCOINM)))
-	coinm := replayed(t, config, ofVenue(files, sim.BinanceCOINM)...)
+	write(t, bare, combined(t, ofVenue(files, binance.COINM)))
+	coinm := replayed(t, config, ofVenue(files, binance.COINM)...)
 	byAddress, byFlag := newLedger(), newLedger()
 	replayInto(t, ReplayOptions{Config: config, Files: []string{bare}}, byAddress)
 	agree(t, "venue by its address", coinm, byAddress)
-	replayInto(t, ReplayOptions{Config: config, Files: []string{bare}, Venue: sim.BinanceCOINM}, byFlag)
+	replayInto(t, ReplayOptions{Config: config, Files: []string{bare}, Venue: binance.COINM}, byFlag)
 	agree(t, "venue by --venue", coinm, byFlag)
 }
 

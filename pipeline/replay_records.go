@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"tickproc/feeds"
+	"tickproc/feeds/venues"
 	"tickproc/tick"
 )
 
@@ -91,7 +92,7 @@ func (r *replay) record(f *replayFile, record *feeds.Record) error {
 	if l.venue == nil {
 		name, ok := "", false
 		if record.Tag == feeds.TagOpen || record.Tag == feeds.TagREST {
-			name, ok = venueOfURL(string(record.URL))
+			name, ok = venues.OfURL(string(record.URL))
 		}
 		switch {
 		case ok:

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"tickproc/feeds/binance"
 	"tickproc/feeds/sim"
 	"tickproc/tick"
 )
@@ -75,7 +76,7 @@ func TestStartWithASlowCatalog(t *testing.T) {
 	f := func(patience time.Duration, known bool) {
 		t.Helper()
 		exchange := newExchange(t, sim.Options{Seed: 6, Levels: 60, Rate: 400, Venues: stormVenues[1:2]})
-		if err := exchange.Inject(sim.Fault{Kind: sim.FaultRESTSlow, Venue: sim.BinanceUSDM, For: 600 * time.Millisecond}); err != nil {
+		if err := exchange.Inject(sim.Fault{Kind: sim.FaultRESTSlow, Venue: binance.USDM, For: 600 * time.Millisecond}); err != nil {
 			t.Fatal(err)
 		}
 		l := newLab(t, exchange, func(c *Config) { c.Feeds[0].CatalogTimeout = Duration(patience) })
@@ -109,7 +110,7 @@ func TestStartWithAnUnknownSymbol(t *testing.T) {
 	l.finish()
 	for _, truth := range exchange.Truth() {
 		rows := len(l.ledger.of(truth.Venue, truth.Symbol, tick.RowTrade))
-		if (rows > 0) != (truth.Venue == sim.BinanceUSDM) {
+		if (rows > 0) != (truth.Venue == binance.USDM) {
 			t.Errorf("%s %s: %d trades", truth.Venue, truth.Symbol, rows)
 		}
 		checkTruth(t, l.ledger, &truth)
@@ -126,7 +127,7 @@ func TestStartWithSymbolsInLowerCase(t *testing.T) {
 				c.Feeds[0].Symbols[i] = strings.ToLower(symbol)
 			}
 			c.Feeds[0].CatalogTimeout = Duration(200 * time.Millisecond)
-			c.Feeds[0].RESTURL = gate(t, exchange, sim.BinanceUSDM, func(w http.ResponseWriter, r *http.Request) bool {
+			c.Feeds[0].RESTURL = gate(t, exchange, binance.USDM, func(w http.ResponseWriter, r *http.Request) bool {
 				if down && isCatalog(r) {
 					w.WriteHeader(http.StatusServiceUnavailable)
 				}

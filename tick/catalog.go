@@ -18,7 +18,7 @@ type Catalog struct {
 	TickDigits, LotDigits, ContractDigits   uint8
 	Channels                                Channels
 	State                                   State
-	_                                       [6]byte
+	_                                       [5]byte
 	Tick, Lot, ContractSize                 int64
 	TradeResolution                         int64
 	VenueText, BaseText, QuoteText, KeyText [24]byte

@@ -72,6 +72,8 @@ type SyncRule struct {
 	Truncate uint16
 	// MayCross: the venue's book crosses for moments by design.
 	MayCross bool
+	// QuotesLag: quotes are told at trades only, so they say nothing about depth.
+	QuotesLag bool
 }
 
 // TradeIDKind says what a venue's trade ids are.

@@ -33,7 +33,7 @@ const (
 	RowComplete                      // bars, windows
 	RowRepaired                      // gaps
 	RowFromBook                      // quotes: from our book, not the venue's channel
-	RowCrossed                       // nbbo: one venue's best bid is at or above another's best ask
+	RowCrossed                       // nbbo: the best bid is at or above the best ask
 )
 
 // TimeSource says what clock a row's ts is of.
@@ -158,13 +158,16 @@ type StatusRow struct {
 
 // NbboRow is the best bid and offer over all venues that trade the same base,
 // quote and type, of which Instrument is one. Sizes are in the base asset.
+// Every number has digits of its own: those of the venue that it is of.
 // BidInstrument and AskInstrument say whose they are where the size is not 0.
 type NbboRow struct {
 	RowHeader
 	Bid, BidSize, Ask, AskSize   int64
 	BidInstrument, AskInstrument uint32
 	Venues                       uint16 // whose quotes counted
-	_                            [54]byte
+	BidDigits, BidSizeDigits     uint8
+	AskDigits, AskSizeDigits     uint8
+	_                            [50]byte
 }
 
 // HealthRow is the state of one line over the interval that ends at TsNanos.
@@ -178,8 +181,12 @@ type HealthRow struct {
 	Reconnects    uint64
 	AgeNanos      int64 // since the last frame
 	OffsetNanos   int64 // the venue's clock minus ours, estimated
-	Up            bool
-	_             [47]byte
+	// Of a line that shares its streams with another: messages that it brought
+	// first, that it brought after the other, and that only the other brought.
+	First, Second, Missed uint64
+	LeadNanos             int64 // how far ahead of the other it is; negative = behind
+	Up                    bool
+	_                     [15]byte
 }
 
 func (u *Unit) TradeRow() *TradeRow               { return (*TradeRow)(unsafe.Pointer(u)) }

@@ -6,7 +6,8 @@
 //	frame ─► members ─► what it is ─► trade, quote, depth    decode.go
 //	         by fields.go             values.go, depth.go
 //	                              └─► answers, warnings      notice.go
-//	REST body ─► the same decoder ─► snapshot                rest.go
+//	                     └─► mark price, liquidation       reference.go
+//	REST body ─► the same decoder ─► snapshot, open interest rest.go
 //
 // What differs between the markets stands in one table below. Decoders own
 // their scratch memory; frames stay the caller's.
@@ -50,8 +51,11 @@ type channel struct {
 	suffix  string // of the stream's name, behind the symbol in lower case
 }
 
-// books are the channels of every market.
-const books = tick.ChannelTrades | tick.ChannelQuotes | tick.ChannelDepth
+// books are the channels of every market, references those of futures.
+const (
+	books      = tick.ChannelTrades | tick.ChannelQuotes | tick.ChannelDepth
+	references = tick.ChannelFunding | tick.ChannelLiquidations
+)
 
 var (
 	spotSync = tick.SyncRule{Snapshot: tick.SnapshotREST, Sequence: tick.SequenceRange, Join: 1, QuoteIDs: true}
@@ -79,11 +83,16 @@ var markets = [...]market{
 		messageInterval: 125 * time.Millisecond, // ten a second, two left
 		// USD-M splits its sockets since 2026: mark prices, aggregates and
 		// liquidations are on /market.
-		endpoints: []feeds.Endpoint{{Name: "public", URL: "wss://fstream.binance.com/public/stream", Channels: books}},
+		endpoints: []feeds.Endpoint{
+			{Name: "public", URL: "wss://fstream.binance.com/public/stream", Channels: books},
+			{Name: "market", URL: "wss://fstream.binance.com/market/stream", Channels: references},
+		},
 		channels: []channel{
 			{tick.ChannelTrades, "@trade"},
 			{tick.ChannelQuotes, "@bookTicker"},
 			{tick.ChannelDepth, "@depth@0ms"},
+			{tick.ChannelFunding, "@markPrice@1s"},
+			{tick.ChannelLiquidations, "@forceOrder"},
 		},
 		sync: futuresSync, futures: true,
 	},
@@ -91,11 +100,13 @@ var markets = [...]market{
 		venue: "binance-coinm", restBase: "https://dapi.binance.com", restPath: "/dapi/v1",
 		catalogWeight: 1, volumeWeight: 40, snapshotLimit: 1000, snapshotWeight: 20, weightPerMinute: 2400,
 		messageInterval: 125 * time.Millisecond,
-		endpoints:       []feeds.Endpoint{{Name: "public", URL: "wss://dstream.binance.com/stream", Channels: books}},
+		endpoints:       []feeds.Endpoint{{Name: "public", URL: "wss://dstream.binance.com/stream", Channels: books | references}},
 		channels: []channel{
 			{tick.ChannelTrades, "@trade"},
 			{tick.ChannelQuotes, "@bookTicker"},
 			{tick.ChannelDepth, "@depth@0ms"},
+			{tick.ChannelFunding, "@markPrice@1s"},
+			{tick.ChannelLiquidations, "@forceOrder"},
 		},
 		sync: futuresSync, futures: true, inverse: true,
 	},
@@ -147,7 +158,8 @@ func (m *market) Channels() tick.Channels {
 	for _, e := range m.endpoints {
 		all |= e.Channels
 	}
+	if m.futures {
+		all |= tick.ChannelOpenInterest // over REST alone
+	}
 	return all
 }
-
-func (m *market) Polls(*tick.Instrument) []feeds.Poll { return nil }

@@ -20,6 +20,7 @@ type decoder struct {
 	snapshot *snapshot // the REST answer that is read instead of a frame
 
 	seen      fields
+	strange   []byte // a key that is not documented, if there was one
 	values    [fieldCount]jsonscan.Value
 	sidesRead int
 }
@@ -33,7 +34,7 @@ func (d *decoder) Decode(dst []tick.Unit, frame []byte, at feeds.Stamp) ([]tick.
 
 // Read implements wire.Reader.
 func (d *decoder) Read() {
-	d.seen, d.sidesRead = 0, 0
+	d.seen, d.sidesRead, d.strange = 0, 0, nil
 	s := &d.Scan
 	switch {
 	case s.Peek() != jsonscan.Object:
@@ -52,9 +53,13 @@ func (d *decoder) Read() {
 func (d *decoder) members(count fields) {
 	s := &d.Scan
 	for more := s.Object(); more; more = s.Next('}') {
-		f := fieldOf(s.Key())
+		key := s.Key()
+		f := fieldOf(key)
 		bit := fields(1) << f
 		if count&bit == 0 {
+			if f == fieldNone {
+				d.strange = key
+			}
 			s.Skip()
 			continue
 		}
@@ -82,6 +87,9 @@ func (d *decoder) members(count fields) {
 		case f == fieldError && s.Peek() == jsonscan.Object:
 			d.members(errorFields)
 			continue
+		case f == fieldOrder && s.Peek() == jsonscan.Object:
+			d.members(orderFields)
+			continue
 		}
 		d.values[f] = s.Value()
 	}
@@ -90,6 +98,8 @@ func (d *decoder) members(count fields) {
 // dispatch says what a well-formed message is.
 func (d *decoder) dispatch() {
 	switch {
+	case d.snapshot != nil && d.snapshot.interest:
+		d.interest()
 	case d.snapshot != nil:
 		d.book()
 	case d.has(fieldEvent):
@@ -124,17 +134,30 @@ func (d *decoder) event() {
 		} else {
 			d.Notify(feeds.NoticeIgnored)
 		}
+	case "markPriceUpdate":
+		d.mark()
+	case "forceOrder":
+		d.liquidation()
 	case "serverShutdown":
 		d.Notify(feeds.NoticeReconnect)
 	case "aggTrade", "kline", "continuous_kline", "indexPrice_kline", "markPrice_kline", "24hrTicker", "24hrMiniTicker", "1hTicker", "4hTicker", "1dTicker",
-		"avgPrice", "markPriceUpdate", "indexPriceUpdate", "forceOrder", "contractInfo", "compositeIndex", "assetIndexUpdate", "referencePrice", "tradingSession":
+		"avgPrice", "indexPriceUpdate", "contractInfo", "compositeIndex", "assetIndexUpdate", "referencePrice", "tradingSession":
 		d.Notify(feeds.NoticeIgnored)
 	default:
 		d.Fault(feeds.ErrUnknownMessage, "event", event)
+		d.Table().Canary.Report(feeds.CanaryMessage, string(event[:min(len(event), 40)]))
+	}
+}
+
+// undocumented tells of a key that the documents of a message do not have.
+func (d *decoder) undocumented(message string) {
+	if d.strange != nil && !unused[string(d.strange)] {
+		d.Strange(message, d.strange)
 	}
 }
 
 func (d *decoder) trade() {
+	d.undocumented("trade")
 	if !d.complete(tradeFields, "trade") {
 		return
 	}
@@ -157,6 +180,7 @@ func (d *decoder) trade() {
 }
 
 func (d *decoder) quote() {
+	d.undocumented("bookTicker")
 	if !d.complete(quoteFields, "quote") {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 )
 
 func (d *decoder) delta() {
+	d.undocumented("depthUpdate")
 	need := depthFields
 	if d.market.futures {
 		need |= set(fieldPrevID)

@@ -21,6 +21,12 @@ const (
 	fieldSize
 	fieldMaker
 	fieldOrderType
+	fieldOrder // of a liquidation
+	fieldSide
+	fieldIndex // mark prices
+	fieldRate
+	fieldInterest // REST
+	fieldInterestTime
 	fieldBookID // a whole book, over REST or in a partial-depth stream
 	fieldBookBids
 	fieldBookAsks
@@ -36,7 +42,7 @@ const (
 )
 
 // fields is a set of fields.
-type fields uint32
+type fields uint64
 
 func set(of ...field) (s fields) {
 	for _, f := range of {
@@ -48,24 +54,33 @@ func set(of ...field) (s fields) {
 // Which keys count depends on where they stand.
 var (
 	dataFields = set(fieldEvent, fieldEventTime, fieldTime, fieldSymbol, fieldFirstID, fieldLastID, fieldPrevID, fieldBids, fieldAsks,
-		fieldBidSize, fieldAskSize, fieldTradeID, fieldPrice, fieldSize, fieldMaker, fieldOrderType, fieldBookID)
+		fieldBidSize, fieldAskSize, fieldTradeID, fieldPrice, fieldSize, fieldMaker, fieldOrderType, fieldBookID, fieldOrder, fieldIndex, fieldRate)
+	orderFields = set(fieldSymbol, fieldSide, fieldPrice, fieldSize, fieldTime)
 	errorFields = set(fieldCode, fieldMessage)
 	frameFields = dataFields | errorFields | set(fieldStream, fieldData, fieldResult, fieldRequest, fieldError)
-	bookFields  = errorFields | set(fieldEventTime, fieldTime, fieldBookID, fieldBookBids, fieldBookAsks, fieldBookSymbol)
+	bookFields  = errorFields | set(fieldEventTime, fieldTime, fieldBookID, fieldBookBids, fieldBookAsks, fieldBookSymbol, fieldInterest, fieldInterestTime)
 
-	nestedFields = set(fieldBids, fieldAsks, fieldBookBids, fieldBookAsks, fieldData, fieldError)
+	nestedFields = set(fieldBids, fieldAsks, fieldBookBids, fieldBookAsks, fieldData, fieldError, fieldOrder)
 
-	quoteFields    = set(fieldSymbol, fieldLastID, fieldBids, fieldBidSize, fieldAsks, fieldAskSize)
-	tradeFields    = set(fieldSymbol, fieldTradeID, fieldPrice, fieldSize, fieldMaker)
-	depthFields    = set(fieldSymbol, fieldFirstID, fieldLastID, fieldBids, fieldAsks)
-	snapshotFields = set(fieldBookID, fieldBookBids, fieldBookAsks)
+	quoteFields       = set(fieldSymbol, fieldLastID, fieldBids, fieldBidSize, fieldAsks, fieldAskSize)
+	tradeFields       = set(fieldSymbol, fieldTradeID, fieldPrice, fieldSize, fieldMaker)
+	depthFields       = set(fieldSymbol, fieldFirstID, fieldLastID, fieldBids, fieldAsks)
+	liquidationFields = set(fieldOrder, fieldSymbol, fieldSide, fieldPrice, fieldSize)
+	markFields        = set(fieldSymbol, fieldPrice)
+	interestFields    = set(fieldBookSymbol, fieldInterest)
+	snapshotFields    = set(fieldBookID, fieldBookBids, fieldBookAsks)
 )
 
 var letterFields = [256]field{
 	'e': fieldEvent, 'E': fieldEventTime, 'T': fieldTime, 's': fieldSymbol, 'U': fieldFirstID, 'u': fieldLastID,
 	'b': fieldBids, 'a': fieldAsks, 'B': fieldBidSize, 'A': fieldAskSize, 't': fieldTradeID, 'p': fieldPrice, 'q': fieldSize,
-	'm': fieldMaker, 'X': fieldOrderType,
+	'm': fieldMaker, 'X': fieldOrderType, 'o': fieldOrder, 'S': fieldSide, 'i': fieldIndex, 'r': fieldRate,
 }
+
+// unused are keys of the messages that are read which tell nothing that is
+// needed: M is ignored by the venue itself, P an estimated settlement price, st
+// a state, ap and the others an order's execution.
+var unused = map[string]bool{"M": true, "P": true, "ps": true, "ap": true, "st": true, "f": true, "l": true, "z": true, "o": true, "X": true, "nq": true}
 
 func fieldOf(key []byte) field {
 	if len(key) == 1 {
@@ -96,6 +111,10 @@ func fieldOf(key []byte) field {
 		return fieldCode
 	case "msg":
 		return fieldMessage
+	case "openInterest":
+		return fieldInterest
+	case "time":
+		return fieldInterestTime
 	}
 	return fieldNone
 }

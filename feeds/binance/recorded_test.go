@@ -325,7 +325,12 @@ func fault(units []tick.Unit) error {
 			if data > 0 || u.Rescale().PriceDigits > tick.MaxDigits || u.Rescale().SizeDigits > tick.MaxDigits {
 				return fmt.Errorf("rescale to %d, %d behind %d packets", u.Rescale().PriceDigits, u.Rescale().SizeDigits, data)
 			}
-		case tick.KindTrade:
+		case tick.KindMark, tick.KindOpenInterest:
+			if data > 0 {
+				return errors.New("a reference price beside other packets")
+			}
+			data++
+		case tick.KindTrade, tick.KindLiquidation:
 			if tr := u.Trade(); tr.Price < 0 || tr.Size < 0 || data > 0 {
 				return fmt.Errorf("trade %+v", tr)
 			}

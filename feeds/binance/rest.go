@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"tickproc/feeds"
 	"tickproc/tick"
@@ -12,8 +13,21 @@ import (
 
 // snapshot is what the URL and the asker know of a REST answer.
 type snapshot struct {
-	symbol []byte
-	epoch  uint64
+	symbol   []byte
+	epoch    uint64
+	interest bool // it is none, but an open interest
+}
+
+// interestEvery is how often an open interest is asked for. The venue computes
+// it every few seconds.
+const interestEvery = 10 * time.Second
+
+func (m *market) Polls(in *tick.Instrument) []feeds.Poll {
+	if !m.futures {
+		return nil
+	}
+	return []feeds.Poll{{Channel: tick.ChannelOpenInterest, Every: interestEvery,
+		Request: feeds.Request{URL: m.restBase + m.restPath + "/openInterest?symbol=" + url.QueryEscape(in.Symbol), Weight: 1}}}
 }
 
 // invalidSymbol is the venue's code for a symbol it does not know.
@@ -29,10 +43,14 @@ func (m *market) SnapshotRequest(in *tick.Instrument) (feeds.Request, bool) {
 func (m *market) DecodeREST(dst []tick.Unit, address string, body []byte, table *feeds.Table, at feeds.Stamp, epoch uint64) ([]tick.Unit, error) {
 	// The host, and a path before the venue's own, may be anything.
 	u, err := url.Parse(address)
-	if err != nil || !strings.HasSuffix(u.Path, m.restPath+"/depth") {
+	if err != nil {
 		return dst, nil
 	}
-	d := &decoder{market: m, snapshot: &snapshot{symbol: []byte(u.Query().Get("symbol")), epoch: epoch}}
+	interest := strings.HasSuffix(u.Path, m.restPath+"/openInterest")
+	if !interest && !strings.HasSuffix(u.Path, m.restPath+"/depth") {
+		return dst, nil
+	}
+	d := &decoder{market: m, snapshot: &snapshot{symbol: []byte(u.Query().Get("symbol")), epoch: epoch, interest: interest}}
 	d.Init(m.venue, table)
 	dst, _, err = d.Decode(dst, body, at)
 	return dst, err
@@ -41,13 +59,7 @@ func (m *market) DecodeREST(dst []tick.Unit, address string, body []byte, table 
 // book makes the snapshot's packets: {"lastUpdateId":…,"bids":[…],"asks":[…]}
 // with the times E and T on futures.
 func (d *decoder) book() {
-	if d.has(fieldCode) {
-		code, text := d.fault()
-		kind := feeds.ErrUnknownMessage
-		if code == invalidSymbol {
-			kind = feeds.ErrUnknownSymbol
-		}
-		d.Fault(kind, fmt.Sprintf("depth refused: code %d: %s:", code, text), d.snapshot.symbol)
+	if d.refused("depth") {
 		return
 	}
 	if !d.complete(snapshotFields, "depth answer") {
@@ -61,4 +73,18 @@ func (d *decoder) book() {
 	head := tick.Depth{FirstID: id, LastID: id, PrevID: d.snapshot.epoch}
 	head.Header = d.At.Header(tick.KindSnapshot, 0, d.time(false))
 	d.levels(head, d.snapshot.symbol, fieldBookBids, fieldBookAsks)
+}
+
+// refused reads an error in place of an answer.
+func (d *decoder) refused(what string) bool {
+	if !d.has(fieldCode) {
+		return false
+	}
+	code, text := d.fault()
+	kind := feeds.ErrUnknownMessage
+	if code == invalidSymbol {
+		kind = feeds.ErrUnknownSymbol
+	}
+	d.Fault(kind, fmt.Sprintf("%s refused: code %d: %s:", what, code, text), d.snapshot.symbol)
+	return true
 }

@@ -2,18 +2,19 @@
 // wire formats over real websockets and HTTP, with faults on demand, and that
 // knows the truth.
 //
-//	            ┌ symbol: book, order arrivals, trades ┐
-//	Step(now) ─►│ symbol                               ├─► event ─► truth (every trade, images of the book)
-//	            └ symbol: quiet ───────────────────────┘     │
-//	                                                          ▼ dialect renders once
-//	   client ◄─ writer goroutine ◄─ queue ◄─ faults ◄─ stream's frame
-//	   client ─► reader goroutine ─► dialect: SUBSCRIBE …, pongs
+//	            ┌ instrument: book, orders, trades, mark price ┐
+//	Step(now) ─►│ instrument                                   ├─► event ─► truth (every trade, images of the book)
+//	            └ instrument: quiet ───────────────────────────┘     │
+//	                                     stream: window, counter ◄───┘
+//	                                          ▼ dialect renders once
+//	   client ◄─ writer goroutine ◄─ queue ◄─ faults ◄─ dialect wraps, numbers
+//	   client ─► reader goroutine ─► dialect: subscribe …, pings; pongs
 //	   client ─► HTTP ─► dialect: depth snapshot, catalog
 //
 // The market is a function of the seed and of the times of the steps: no clock,
 // and nothing that clients or faults of delivery do, changes it (the faults
-// that are the market's, quiet and stale-depth, do). A
-// venue's dialect is one type (binance.go); the market knows none of them.
+// that are the market's do: quiet, stale-depth, halt). It knows no venue: a
+// Dialect, which stands in the venue's own folder, says how one speaks.
 package sim
 
 import (
@@ -36,7 +37,7 @@ import (
 type Options struct {
 	// Seed of the markets and of the faults.
 	Seed uint64
-	// Venues to simulate; default all, each with its default symbols.
+	// Venues to simulate.
 	Venues []Venue
 	// Rate of market events (orders that arrive, leave, or trade) a second and
 	// symbol; default 50. About four of five become a message.
@@ -67,29 +68,26 @@ type Options struct {
 // Venue is one simulated exchange.
 type Venue struct {
 	Name    string   // "binance-spot"
+	Dialect Dialect  // how it speaks
 	Address string   // "127.0.0.1:7001"; default a free port of 127.0.0.1
-	Symbols []Symbol // default DefaultSymbols(Name)
-	// DepthEvery is the distance of depth messages; default the venue's usual
-	// (100 ms on spot, 50 ms and 10 ms on its futures), whatever speed a
-	// stream's name asks for.
+	Symbols []Symbol // default Dialect.DefaultSymbols
+	// DepthEvery is the distance of depth messages; default the venue's usual,
+	// whatever speed a stream's name asks for.
 	DepthEvery time.Duration
+	// AgeMax is when connections are ended in any case; default the venue's rule.
+	AgeMax time.Duration
 }
 
 // EnsureDefaults fills what is zero.
 func (o *Options) EnsureDefaults() {
-	if len(o.Venues) == 0 {
-		for _, name := range VenueNames() {
-			o.Venues = append(o.Venues, Venue{Name: name})
-		}
-	}
 	o.Venues = slices.Clone(o.Venues)
 	for i := range o.Venues {
 		v := &o.Venues[i]
 		if v.Address == "" {
 			v.Address = "127.0.0.1:0"
 		}
-		if len(v.Symbols) == 0 {
-			v.Symbols = DefaultSymbols(v.Name)
+		if len(v.Symbols) == 0 && v.Dialect != nil {
+			v.Symbols = v.Dialect.DefaultSymbols()
 		}
 	}
 	set := func(x *int, value int) {
@@ -123,11 +121,13 @@ func (o *Options) Validate() error {
 	check(o.PingEvery >= 0, "ping interval %v: want none or more than 0", o.PingEvery)
 	check(o.PathPrefix == "" || strings.HasPrefix(o.PathPrefix, "/") && !strings.HasSuffix(o.PathPrefix, "/"),
 		"path prefix %q: want a form like /lab", o.PathPrefix)
+	check(len(o.Venues) > 0, "no venues: name at least one")
 	seen := map[string]bool{}
 	for _, v := range o.Venues {
 		check(!seen[v.Name], "venue %s is named twice", v.Name)
 		seen[v.Name] = true
-		check(v.DepthEvery >= 0, "%s: depth interval %v: want more than 0", v.Name, v.DepthEvery)
+		check(v.Dialect != nil, "%s: no dialect: nothing says how the venue speaks", v.Name)
+		check(v.DepthEvery >= 0 && v.AgeMax >= 0, "%s: depth interval %v, age %v: want more than 0", v.Name, v.DepthEvery, v.AgeMax)
 		for _, s := range v.Symbols {
 			check(s.Rate >= 0, "%s %s: rate %v: want a factor, not negative", v.Name, s.Name, s.Rate)
 		}
@@ -142,7 +142,7 @@ func (o *Options) Validate() error {
 // Exchange is all simulated venues. Its methods may be called from anywhere.
 type Exchange struct {
 	options   Options
-	venues    []*venue
+	markets   []*Market
 	listeners []net.Listener
 	servers   []*http.Server
 	stopOnce  sync.Once
@@ -160,12 +160,12 @@ func New(o Options) (*Exchange, error) {
 	e := &Exchange{options: o, stopped: make(chan struct{})}
 	var errs []error
 	for _, vo := range e.options.Venues {
-		v, err := newVenue(&e.options, vo)
+		v, err := newMarket(&e.options, vo)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("simulated exchange: %w", err))
 			continue
 		}
-		e.venues = append(e.venues, v)
+		e.markets = append(e.markets, v)
 	}
 	return e, errors.Join(errs...)
 }
@@ -173,7 +173,7 @@ func New(o Options) (*Exchange, error) {
 // Listen opens the venues' addresses and serves clients; time stands still
 // until Step, or Start, moves it.
 func (e *Exchange) Listen() error {
-	for i, v := range e.venues {
+	for i, v := range e.markets {
 		l, err := net.Listen("tcp", e.options.Venues[i].Address)
 		if err != nil {
 			e.Close()
@@ -198,7 +198,7 @@ func (e *Exchange) Start(ctx context.Context) error {
 	if err := e.Listen(); err != nil {
 		return err
 	}
-	for _, v := range e.venues {
+	for _, v := range e.markets {
 		v.step(clock.Nanos())
 		e.tickers.Add(1)
 		go func() {
@@ -234,7 +234,7 @@ func (e *Exchange) Run(ctx context.Context) error {
 // of time within a venue. The first step only sets the clock. What lasts
 // (faults, pings) begins and ends at steps: step often.
 func (e *Exchange) Step(now time.Time) {
-	for _, v := range e.venues {
+	for _, v := range e.markets {
 		v.step(now.UnixNano())
 	}
 }
@@ -251,21 +251,21 @@ func (e *Exchange) Stop() {
 // Clients that do not answer within ctx are named in the error.
 func (e *Exchange) Drain(ctx context.Context) error {
 	e.Stop()
-	for _, v := range e.venues {
+	for _, v := range e.markets {
 		v.finish()
 	}
 	var errs []error
-	for _, v := range e.venues {
+	for _, v := range e.markets {
 		errs = append(errs, v.confirm(ctx))
 	}
 	return errors.Join(errs...)
 }
 
 // confirm pings every client and waits for the pongs.
-func (v *venue) confirm(ctx context.Context) error {
+func (v *Market) confirm(ctx context.Context) error {
 	v.mu.Lock()
-	asked := map[*client]uint64{}
-	for _, c := range slices.Clone(v.clients) {
+	asked := map[*Conn]uint64{}
+	for _, c := range slices.Clone(v.conns) {
 		if c.sink == nil && !c.halfOpen {
 			v.ping(c)
 			asked[c] = c.pings
@@ -299,17 +299,17 @@ func (e *Exchange) Close() {
 		s.Close() // listeners and plain HTTP; websockets are ours
 	}
 	e.serving.Wait()
-	for _, v := range e.venues {
+	for _, v := range e.markets {
 		v.close()
 	}
 }
 
 // close ends all clients and waits for their goroutines; those that take too
 // long to read their last frames are cut off.
-func (v *venue) close() {
+func (v *Market) close() {
 	v.mu.Lock()
 	v.closed = true
-	clients := slices.Clone(v.clients)
+	clients := slices.Clone(v.conns)
 	for _, c := range clients {
 		v.end(c, frameClose)
 	}
@@ -333,7 +333,7 @@ func (e *Exchange) WSURL(venue string) string { return e.url("ws://", venue) }
 func (e *Exchange) RESTURL(venue string) string { return e.url("http://", venue) }
 
 func (e *Exchange) url(scheme, venue string) string {
-	for i, v := range e.venues {
+	for i, v := range e.markets {
 		if v.name == venue && i < len(e.listeners) {
 			return scheme + e.listeners[i].Addr().String() + e.options.PathPrefix
 		}
@@ -341,8 +341,8 @@ func (e *Exchange) url(scheme, venue string) string {
 	return ""
 }
 
-func (e *Exchange) venue(name string) (*venue, error) {
-	for _, v := range e.venues {
+func (e *Exchange) market(name string) (*Market, error) {
+	for _, v := range e.markets {
 		if v.name == name {
 			return v, nil
 		}
@@ -353,7 +353,7 @@ func (e *Exchange) venue(name string) (*venue, error) {
 // Inject makes something go wrong: faults of messages and of REST wait for
 // the next that match, all others strike now.
 func (e *Exchange) Inject(f Fault) error {
-	v, err := e.venue(f.Venue)
+	v, err := e.market(f.Venue)
 	if err != nil {
 		return err
 	}
@@ -366,27 +366,25 @@ func (e *Exchange) Inject(f Fault) error {
 // venue's lock and valid until it returns, and nil when a fault ends the
 // connection. Message and connection faults befall it like any client.
 func (e *Exchange) Tap(venue string, streams []string, sink func(frame []byte)) error {
-	v, err := e.venue(venue)
+	v, err := e.market(venue)
 	if err != nil {
 		return err
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	c := &client{mode: socketMode{combined: true, tier: anyTier}, sink: sink}
+	c := &Conn{Mode: v.profile.TapMode, sink: sink}
 	v.join(c)
-	for _, name := range streams {
-		v.subscribe(c, name)
-	}
+	c.begin(streams)
 	return nil
 }
 
 // Truth returns what happened to every instrument, in the order of Options.
 func (e *Exchange) Truth() []Truth {
 	var out []Truth
-	for _, v := range e.venues {
+	for _, v := range e.markets {
 		v.mu.Lock()
-		for _, s := range v.market.symbols {
-			out = append(out, s.truthNow())
+		for _, in := range v.instruments {
+			out = append(out, in.truthNow())
 		}
 		v.mu.Unlock()
 	}
@@ -396,7 +394,7 @@ func (e *Exchange) Truth() []Truth {
 // FaultLog returns the faults that struck, venue by venue in the order of time.
 func (e *Exchange) FaultLog() []FaultRecord {
 	var out []FaultRecord
-	for _, v := range e.venues {
+	for _, v := range e.markets {
 		v.mu.Lock()
 		out = append(out, v.faults.records...)
 		v.mu.Unlock()
@@ -413,18 +411,20 @@ type Stats struct {
 	Requests    uint64 // REST
 	Connections uint64 // websockets accepted
 	SlowClients uint64 // cut off because their queue was full
-	FastClients uint64 // cut off because they sent too much
-	Faults      uint64 // that struck
-	Clients     int    // connected now
+	FastClients uint64 // messages beyond the venue's limit
+	// RefusedClients counts handshakes beyond the venue's limit.
+	RefusedClients uint64
+	Faults         uint64 // that struck
+	Clients        int    // connected now
 }
 
 // Stats returns the venues' counts, in the order of Options.
 func (e *Exchange) Stats() []Stats {
 	var out []Stats
-	for _, v := range e.venues {
+	for _, v := range e.markets {
 		v.mu.Lock()
 		s := v.stats
-		s.Venue, s.Clients = v.name, len(v.clients)
+		s.Venue, s.Clients = v.name, len(v.conns)
 		for _, n := range v.faults.counts {
 			s.Faults += n
 		}

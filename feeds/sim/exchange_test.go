@@ -1,4 +1,4 @@
-package sim
+package sim_test
 
 import (
 	"context"
@@ -8,13 +8,15 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	. "tickproc/feeds/sim"
 )
 
 // Started by the wall clock, all venues talk; after Drain the truth stands
 // still and every trade since the subscription was delivered.
 func TestStartDrainClose(t *testing.T) {
 	t.Parallel()
-	e, err := New(Options{Seed: 1, Rate: 300, PingEvery: 50 * time.Millisecond})
+	e, err := newExchange(Options{Seed: 1, Rate: 300, PingEvery: 50 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,13 +71,7 @@ func TestClientThatLeaves(t *testing.T) {
 	t.Parallel()
 	l, c := spotLab(t, Options{PingEvery: time.Second})
 	l.run(3 * time.Second)
-	confirmed := func() bool {
-		v := l.venues[0]
-		v.mu.Lock()
-		defer v.mu.Unlock()
-		return len(v.clients) == 1 && v.clients[0].pings > 0 && v.clients[0].pings == v.clients[0].pongs
-	}
-	l.await("the client answers a ping", confirmed)
+	l.await("the client answers a ping", func() bool { return l.FirstAnswered(BinanceSpot) })
 	l.run(900 * time.Millisecond) // not confirmed
 	l.await("the last trade is written", func() bool {
 		trades := l.truth(BinanceSpot, "BTCUSDT").Trades
@@ -90,25 +86,11 @@ func TestClientThatLeaves(t *testing.T) {
 	}
 }
 
-func TestHistoryForgets(t *testing.T) {
-	t.Parallel()
-	h := history[int]{limit: 4}
-	for i := range 11 {
-		h.add(i)
-		if *h.last() != i {
-			t.Fatalf("last %d, want %d", *h.last(), i)
-		}
-	}
-	if got := h.all(); !slices.Equal(got, []int{7, 8, 9, 10}) || h.forgotten != 7 || h.back(4) != nil || *h.back(3) != 7 {
-		t.Fatalf("%v, forgot %d", got, h.forgotten)
-	}
-}
-
 func TestOptionsRefused(t *testing.T) {
 	t.Parallel()
 	f := func(o Options, want ...string) {
 		t.Helper()
-		_, err := New(o)
+		_, err := newExchange(o)
 		if err == nil {
 			t.Fatalf("%+v was taken", o)
 		}
@@ -119,7 +101,7 @@ func TestOptionsRefused(t *testing.T) {
 		}
 	}
 	f(Options{Rate: -1, PathPrefix: "lab/"}, "rate -1", "lab/")
-	f(Options{Venues: []Venue{{Name: "nowhere"}}}, "nowhere", BinanceSpot)
+	f(Options{Venues: []Venue{{Name: "nowhere"}}}, "nowhere", "dialect")
 	f(Options{Venues: []Venue{{Name: BinanceSpot}, {Name: BinanceSpot}}}, "twice")
 	f(Options{Venues: []Venue{{Name: BinanceSpot, Symbols: []Symbol{{Name: "BTCUSDT"}, {Name: "BTCUSDT"}}}}}, "twice")
 	f(Options{Venues: []Venue{{Name: BinanceCOINM, Symbols: []Symbol{{Name: "BTCUSDT"}}}}}, "BTCUSD_PERP")
@@ -134,7 +116,7 @@ func TestUnknownSymbolsGetAMarket(t *testing.T) {
 		{Name: BinanceUSDM, Symbols: []Symbol{{Name: "1000SHIBUSDT"}}},
 		{Name: BinanceCOINM, Symbols: []Symbol{{Name: "ADAUSD_PERP"}}},
 	}}
-	e, err := New(o)
+	e, err := newExchange(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,8 +124,9 @@ func TestUnknownSymbolsGetAMarket(t *testing.T) {
 		e.Step(labStart.Add(at))
 	}
 	for _, tr := range e.Truth() {
-		if _, _, ok := tr.BookAt(tr.Oldest()); !ok {
-			t.Fatalf("%s %s: the oldest image %d is not there", tr.Venue, tr.Symbol, tr.Oldest())
+		oldest, _ := tr.Oldest()
+		if _, _, ok := tr.BookAt(oldest); !ok {
+			t.Fatalf("%s %s: the oldest image %d is not there", tr.Venue, tr.Symbol, oldest)
 		}
 		if len(tr.Trades) < 50 || len(tr.Quotes) < 50 {
 			t.Fatalf("%s %s: %d trades, %d quotes", tr.Venue, tr.Symbol, len(tr.Trades), len(tr.Quotes))
@@ -161,15 +144,10 @@ func TestPings(t *testing.T) {
 	silent := l.dial(BinanceSpot, "/ws/btcusdt@trade", dialer, func(ws *websocket.Conn) {
 		ws.SetPingHandler(func(payload string) error { pings <- payload; return nil })
 	})
-	for range 100 {
+	for i := range 100 {
 		l.run(time.Second)
 		// Time must not outrun the client that does answer.
-		l.await("the other client answers", func() bool {
-			v := l.venues[0]
-			v.mu.Lock()
-			defer v.mu.Unlock()
-			return v.clients[0].pings == v.clients[0].pongs
-		})
+		l.await("the other client answers", func() bool { return i < 20 || l.FirstAnswered(BinanceSpot) })
 	}
 	silent.all()
 	if n := len(pings); n != 4 {
@@ -183,7 +161,7 @@ func TestPings(t *testing.T) {
 // Run ends with its context and frees the addresses.
 func TestRun(t *testing.T) {
 	t.Parallel()
-	e, err := New(Options{Venues: []Venue{{Name: BinanceSpot}}})
+	e, err := newExchange(Options{Venues: []Venue{{Name: BinanceSpot}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +173,7 @@ func TestRun(t *testing.T) {
 	if err := e.Run(ctx); err != nil {
 		t.Fatal(err)
 	}
-	other, err := New(Options{Venues: []Venue{{Name: BinanceSpot, Address: e.listeners[0].Addr().String()}}})
+	other, err := newExchange(Options{Venues: []Venue{{Name: BinanceSpot, Address: strings.TrimPrefix(e.WSURL(BinanceSpot), "ws://")}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +181,7 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	third, _ := New(Options{Venues: []Venue{{Name: BinanceSpot, Address: other.listeners[0].Addr().String()}}})
+	third, _ := newExchange(Options{Venues: []Venue{{Name: BinanceSpot, Address: strings.TrimPrefix(other.WSURL(BinanceSpot), "ws://")}}})
 	if err := third.Listen(); err == nil || !strings.Contains(err.Error(), "choose a free address") {
 		t.Fatalf("two on one address: %v", err)
 	}

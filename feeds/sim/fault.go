@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"tickproc/tick"
@@ -22,15 +23,31 @@ const (
 	FaultBomb                                // the same (default 64 MiB), compressed where the client offers it
 	FaultLateTrade                           // trades: it is sent after For (default 2 s)
 	FaultDuplicateTrade                      // trades: it is sent, and again after For (default 2 s)
+	FaultAlter                               // depth: a size in it is not the book's; a checksum in it is
+	FaultExtraField                          // it has a field that nobody knows
+	// Faults of subscriptions befall Count of them (default 1).
+	FaultRefuse    // it is refused
+	FaultUnknown   // it is answered as one of a symbol that does not exist
+	FaultRateLimit // it is answered as one too many for now
+	FaultSilent    // it is acknowledged, and nothing ever comes
+	// FaultHandshakeLimit answers Count handshakes (default 1) with 429.
+	FaultHandshakeLimit
 	// Faults of connections befall those that carry a matching stream.
 	FaultDisconnect // the socket ends without a close frame
 	FaultClose      // the socket ends with a close frame
 	FaultHalfOpen   // it stays open, nothing is sent, pings go unanswered; For > 0 ends it by FaultDisconnect
 	FaultSlow       // nothing is sent for For (default 1 s), then all of it
 	FaultShutdown   // the venue announces its shutdown and closes after For (default 1 s)
+	FaultDropFrame  // the next Count frames of any kind, answers and heartbeats too, are not sent
+	FaultResnapshot // streams with a snapshot send it again
+	// Faults of the venue befall all its connections.
+	FaultRestart          // the service begins anew: counters do, or, where the venue does so, all sockets close
+	FaultMaintenance      // all are told and closed, new ones refused for For (default 5 s)
+	FaultConstantChecksum // checksums do not follow the book for For (default 5 s)
 	// Faults of the market last For (default 5 s).
 	FaultQuiet      // nothing happens to the symbol
 	FaultStaleDepth // its depth messages wait, everything else goes on; then they come as one
+	FaultHalt       // it is halted, as the venue says, and then resumed
 	// Faults of REST befall Count requests (default 1).
 	FaultRESTLimit   // 429 with Retry-After of For (default 1 s)
 	FaultRESTError   // 500
@@ -42,8 +59,12 @@ const (
 var faultNames = [faultKindEnd]string{
 	FaultDrop: "drop", FaultDuplicate: "duplicate", FaultReorder: "reorder", FaultGarbage: "garbage", FaultTruncate: "truncate",
 	FaultHuge: "huge", FaultBomb: "bomb", FaultLateTrade: "late-trade", FaultDuplicateTrade: "duplicate-trade",
+	FaultAlter: "alter", FaultExtraField: "extra-field",
+	FaultRefuse: "refuse", FaultUnknown: "unknown-symbol", FaultRateLimit: "rate-limit", FaultSilent: "silent", FaultHandshakeLimit: "handshake-429",
 	FaultDisconnect: "disconnect", FaultClose: "close", FaultHalfOpen: "half-open", FaultSlow: "slow", FaultShutdown: "shutdown",
-	FaultQuiet: "quiet", FaultStaleDepth: "stale-depth",
+	FaultDropFrame: "drop-frame", FaultResnapshot: "resnapshot", FaultRestart: "restart", FaultMaintenance: "maintenance",
+	FaultConstantChecksum: "constant-checksum",
+	FaultQuiet:            "quiet", FaultStaleDepth: "stale-depth", FaultHalt: "halt",
 	FaultRESTLimit: "rest-429", FaultRESTError: "rest-500", FaultRESTSlow: "rest-slow", FaultRESTGarbage: "rest-garbage",
 }
 
@@ -81,19 +102,36 @@ type Fault struct {
 
 // FaultRecord is a fault that struck.
 type FaultRecord struct {
-	TimeMs  int64 // the venue's clock, ms since the epoch
-	Kind    FaultKind
-	Venue   string
-	Symbol  string
-	Channel tick.Channels
-	Client  int // number of the connection, from 1; 0 = none
-	For     time.Duration
+	TimeNanos int64 // the venue's clock, ns since the epoch
+	Kind      FaultKind
+	Venue     string
+	Symbol    string
+	Channel   tick.Channels
+	Client    int // number of the connection, from 1; 0 = none
+	For       time.Duration
 }
 
-func (k FaultKind) ofMessages() bool { return k <= FaultDuplicateTrade }
-func (k FaultKind) ofMarket() bool   { return k == FaultQuiet || k == FaultStaleDepth }
-func (k FaultKind) ofREST() bool     { return k >= FaultRESTLimit }
-func (k FaultKind) tradesOnly() bool { return k == FaultLateTrade || k == FaultDuplicateTrade }
+func (k FaultKind) ofMessages() bool      { return k <= FaultExtraField }
+func (k FaultKind) ofSubscriptions() bool { return k >= FaultRefuse && k <= FaultSilent }
+func (k FaultKind) ofVenue() bool         { return k >= FaultRestart && k <= FaultConstantChecksum }
+func (k FaultKind) ofMarket() bool        { return k >= FaultQuiet && k <= FaultHalt }
+func (k FaultKind) ofREST() bool          { return k >= FaultRESTLimit }
+
+// armed faults wait for what they meet; the others strike at once.
+func (k FaultKind) armed() bool {
+	return k.ofMessages() || k.ofSubscriptions() || k == FaultHandshakeLimit || k.ofREST()
+}
+
+// meets says whether messages of a channel can suffer the kind.
+func (k FaultKind) meets(channel tick.Channels) bool {
+	switch k {
+	case FaultLateTrade, FaultDuplicateTrade:
+		return channel == tick.ChannelTrades
+	case FaultAlter:
+		return channel == tick.ChannelDepth
+	}
+	return true
+}
 
 // withDefaults fills what the asker left open.
 func (f Fault) withDefaults() Fault {
@@ -107,7 +145,7 @@ func (f Fault) withDefaults() Fault {
 		set(2 * time.Second)
 	case FaultSlow, FaultShutdown, FaultRESTLimit:
 		set(time.Second)
-	case FaultQuiet, FaultStaleDepth:
+	case FaultQuiet, FaultStaleDepth, FaultHalt, FaultMaintenance, FaultConstantChecksum:
 		set(5 * time.Second)
 	}
 	if f.Count == 0 {
@@ -134,25 +172,72 @@ type faults struct {
 	counts  [faultKindEnd]uint64
 }
 
-// pick returns the fault that meets a message (or, of REST, a request). A
-// message that comes while its neighbour is held back is not held back too.
-func (f *faults) pick(rest bool, symbol string, channel tick.Channels, holding bool) (Fault, bool) {
-	for i, a := range f.armed {
-		if a.Kind == FaultReorder && holding || a.Kind.ofREST() != rest || a.Symbol != "" && a.Symbol != symbol || a.Channel != 0 && !a.Channel.Has(channel) ||
-			a.Kind.tradesOnly() && channel != tick.ChannelTrades {
-			continue
-		}
-		if f.armed[i].Count--; f.armed[i].Count == 0 {
-			f.armed = append(f.armed[:i], f.armed[i+1:]...)
-		}
-		return a, true
+// matches says whether an armed fault is meant for a symbol and channel; those
+// with none are matched by faults of any.
+func (f *Fault) matches(symbol string, channel tick.Channels) bool {
+	return (f.Symbol == "" || f.Symbol == symbol) && (f.Channel == 0 || channel != 0 && f.Channel.Has(channel))
+}
+
+// use takes one from the i-th armed fault.
+func (f *faults) use(i int) Fault {
+	a := f.armed[i]
+	if f.armed[i].Count--; f.armed[i].Count == 0 {
+		f.armed = append(f.armed[:i], f.armed[i+1:]...)
 	}
-	from, to := FaultDrop, FaultDuplicateTrade
-	if rest {
-		from, to = FaultRESTLimit, FaultRESTGarbage
+	return a
+}
+
+// pickOf returns a fault of one kind that strikes.
+func (f *faults) pickOf(k FaultKind, symbol string, channel tick.Channels) (Fault, bool) {
+	for i := range f.armed {
+		if f.armed[i].Kind == k && f.armed[i].matches(symbol, channel) {
+			return f.use(i), true
+		}
+	}
+	if f.rates[k] > 0 && f.random.Float64() < f.rates[k] {
+		return Fault{Kind: k}.withDefaults(), true
+	}
+	return Fault{}, false
+}
+
+// pickMessage returns the fault that meets a message. One that comes while its
+// neighbour is held back is not held back too.
+func (f *faults) pickMessage(symbol string, channel tick.Channels, holding bool) (Fault, bool) {
+	meets := func(k FaultKind) bool {
+		return k.ofMessages() && k != FaultAlter && k.meets(channel) && !(k == FaultReorder && holding)
+	}
+	for i := range f.armed {
+		if meets(f.armed[i].Kind) && f.armed[i].matches(symbol, channel) {
+			return f.use(i), true
+		}
+	}
+	for k := FaultDrop; k <= FaultExtraField; k++ {
+		if f.rates[k] > 0 && meets(k) && f.random.Float64() < f.rates[k] {
+			return Fault{Kind: k}.withDefaults(), true
+		}
+	}
+	return Fault{}, false
+}
+
+// pickSubscription returns the fault that meets a subscription.
+func (f *faults) pickSubscription(symbol string, channel tick.Channels) (Fault, bool) {
+	return f.first(FaultRefuse, FaultSilent, symbol, channel)
+}
+
+// pickREST returns the fault that meets a request.
+func (f *faults) pickREST(symbol string) (Fault, bool) {
+	return f.first(FaultRESTLimit, FaultRESTGarbage, symbol, 0)
+}
+
+// first returns the fault of a range of kinds that was armed first, or strikes.
+func (f *faults) first(from, to FaultKind, symbol string, channel tick.Channels) (Fault, bool) {
+	for i := range f.armed {
+		if k := f.armed[i].Kind; k >= from && k <= to && f.armed[i].matches(symbol, channel) {
+			return f.use(i), true
+		}
 	}
 	for k := from; k <= to; k++ {
-		if f.rates[k] > 0 && f.random.Float64() < f.rates[k] && (!k.tradesOnly() || channel == tick.ChannelTrades) && !(k == FaultReorder && holding) {
+		if f.rates[k] > 0 && f.random.Float64() < f.rates[k] {
 			return Fault{Kind: k}.withDefaults(), true
 		}
 	}
@@ -160,40 +245,43 @@ func (f *faults) pick(rest bool, symbol string, channel tick.Channels, holding b
 }
 
 // note records that a fault struck.
-func (v *venue) note(f Fault, symbol string, channel tick.Channels, c *client) {
+func (v *Market) note(f Fault, symbol string, channel tick.Channels, c *Conn) {
 	v.faults.counts[f.Kind]++
 	if len(v.faults.records) == faultRecordsMax {
 		return
 	}
-	r := FaultRecord{TimeMs: v.ms(v.now), Kind: f.Kind, Venue: v.name, Symbol: symbol, Channel: channel, For: f.For}
+	r := FaultRecord{TimeNanos: v.cut(v.now), Kind: f.Kind, Venue: v.name, Symbol: symbol, Channel: channel, For: f.For}
 	if c != nil {
 		r.Client = c.number
 	}
 	v.faults.records = append(v.faults.records, r)
 }
 
-// inject arms a fault of messages or REST, or lets any other strike now.
-func (v *venue) inject(f Fault) error {
+// inject arms a fault of messages, subscriptions or REST, or lets any other
+// strike now.
+func (v *Market) inject(f Fault) error {
 	if f.Kind == 0 || f.Kind >= faultKindEnd {
 		return fmt.Errorf("%s: unknown fault kind %d", v.name, f.Kind)
 	}
-	if f.Symbol != "" && v.bySymbol[f.Symbol] == nil {
+	if f.Symbol != "" && v.byName[f.Symbol] == nil {
 		return fmt.Errorf("%s: fault %s: the venue has no symbol %q", v.name, f.Kind, f.Symbol)
 	}
 	f = f.withDefaults()
 	switch {
-	case f.Kind.ofMessages() || f.Kind.ofREST():
+	case f.Kind.armed():
 		v.faults.armed = append(v.faults.armed, f)
 	case f.Kind.ofMarket():
-		for _, s := range v.market.symbols {
-			if f.Symbol == "" || f.Symbol == s.name {
-				v.strikeMarket(f, s)
+		for _, in := range v.Instruments() {
+			if f.Symbol == "" || f.Symbol == in.Name {
+				v.strikeMarket(f, in)
 			}
 		}
+	case f.Kind.ofVenue():
+		v.strikeVenue(f)
 	default:
 		struck := 0
-		for _, c := range append([]*client(nil), v.clients...) {
-			if v.carries(c, f.Symbol, f.Channel) {
+		for _, c := range append([]*Conn(nil), v.conns...) {
+			if c.carries(f.Symbol, f.Channel) {
 				v.strikeConnection(f, c)
 				struck++
 			}
@@ -205,17 +293,63 @@ func (v *venue) inject(f Fault) error {
 	return nil
 }
 
-func (v *venue) strikeMarket(f Fault, s *symbol) {
-	v.note(f, s.name, f.Channel, nil)
+func (v *Market) strikeMarket(f Fault, in *Instrument) {
+	v.note(f, in.Name, f.Channel, nil)
 	until := v.now + int64(f.For)
-	if f.Kind == FaultQuiet {
-		s.quietUntil = until
-	} else {
-		s.staleUntil = until
+	switch f.Kind {
+	case FaultQuiet:
+		in.quietUntil = until
+	case FaultStaleDepth:
+		in.staleUntil = until
+	case FaultHalt:
+		if in.haltedUntil == 0 {
+			v.halted = append(v.halted, in)
+		}
+		in.haltedUntil = until
+		v.setState(in, tick.StateHalted)
 	}
 }
 
-func (v *venue) strikeConnection(f Fault, c *client) {
+func (v *Market) strikeVenue(f Fault) {
+	v.note(f, "", 0, nil)
+	until := v.now + int64(f.For)
+	switch f.Kind {
+	case FaultConstantChecksum:
+		v.constantUntil = until
+	case FaultMaintenance:
+		v.maintenanceUntil = until
+		for _, c := range append([]*Conn(nil), v.conns...) {
+			v.notice(c, NoticeMaintenance)
+			v.end(c, frameClose)
+		}
+	case FaultRestart:
+		v.restart()
+	}
+}
+
+// restart begins the venue's service anew.
+func (v *Market) restart() {
+	if !v.profile.RestartKeeps {
+		for _, c := range append([]*Conn(nil), v.conns...) {
+			v.end(c, frameAbort)
+		}
+		return
+	}
+	names := make([]string, 0, len(v.streams))
+	for name := range v.streams {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		s := v.streams[name]
+		v.reset(s)
+		if body := v.dialect.Restart(nil, s); len(body) > 0 {
+			v.publish(s, s.Instrument, frame{kind: frameText}, body, nil)
+		}
+	}
+}
+
+func (v *Market) strikeConnection(f Fault, c *Conn) {
 	v.note(f, f.Symbol, f.Channel, c)
 	until := v.now + int64(f.For)
 	switch f.Kind {
@@ -231,33 +365,68 @@ func (v *venue) strikeConnection(f Fault, c *client) {
 	case FaultSlow:
 		c.slowUntil = until
 	case FaultShutdown:
-		v.send(c, frame{kind: frameText, text: v.dialect.shutdown(v.ms(v.now))})
+		v.notice(c, NoticeShutdown)
 		c.endAt, c.endBy = until, frameClose
+	case FaultDropFrame:
+		c.dropNext = f.Count
+	case FaultResnapshot:
+		for _, a := range c.streams {
+			if s := a.stream; s != nil && f.matches(s.Symbol, s.Channel) {
+				c.SendSnapshot(s)
+			}
+		}
 	}
 }
 
 // strike lets the faults that come by the minute happen in a step of ns.
-func (v *venue) strike(step int64) {
-	for k := FaultDisconnect; k <= FaultStaleDepth; k++ {
+func (v *Market) strike(step int64) {
+	for k := FaultDisconnect; k <= FaultHalt; k++ {
 		rate := v.faults.rates[k]
 		if rate == 0 || v.faults.random.Float64() >= rate*float64(step)/float64(time.Minute) {
 			continue
 		}
 		f := Fault{Kind: k}.withDefaults()
-		if k.ofMarket() {
-			s := v.market.symbols[v.faults.random.IntN(len(v.market.symbols))]
-			v.strikeMarket(f, s)
-		} else if len(v.clients) > 0 {
-			v.strikeConnection(f, v.clients[v.faults.random.IntN(len(v.clients))])
+		switch {
+		case k.ofVenue():
+			v.strikeVenue(f)
+		case k.ofMarket():
+			all := v.Instruments()
+			v.strikeMarket(f, all[v.faults.random.IntN(len(all))])
+		case len(v.conns) > 0:
+			v.strikeConnection(f, v.conns[v.faults.random.IntN(len(v.conns))])
 		}
 	}
 }
 
-// post sends an event's frame to a client, through what may befall it.
-func (v *venue) post(c *client, e *event, m frame) {
-	f, struck := v.faults.pick(false, e.symbol.name, e.channel, c.holds(e))
+// alteration renders an event with a size that is not the book's, nil where no
+// fault asks for it. The stream is as before.
+func (v *Market) alteration(s *Stream, e *Event) []byte {
+	if e.Channel != tick.ChannelDepth || len(s.subscribers) == 0 || v.faults.rates[FaultAlter] == 0 && len(v.faults.armed) == 0 {
+		return nil
+	}
+	side := &e.Bids
+	if len(e.Bids) == 0 {
+		side = &e.Asks
+	}
+	f, struck := v.faults.pickOf(FaultAlter, s.Symbol, s.Channel)
+	if !struck {
+		return nil
+	}
+	v.note(f, s.Symbol, s.Channel, s.subscribers[0].conn)
+	before, right := *s, *side
+	wrong := append([]tick.Level(nil), right...)
+	wrong[0].Size += e.Instrument.Lot
+	*side = wrong
+	body := v.dialect.Render(nil, s, e)
+	*s, *side = before, right
+	return body
+}
+
+// post sends a stream's frame to a client, through what may befall it.
+func (v *Market) post(c *Conn, symbol string, channel tick.Channels, m frame) {
+	f, struck := v.faults.pickMessage(symbol, channel, c.holds(symbol, channel))
 	if struck {
-		v.note(f, e.symbol.name, e.channel, c)
+		v.note(f, symbol, channel, c)
 	}
 	switch f.Kind {
 	case FaultDrop:
@@ -265,13 +434,15 @@ func (v *venue) post(c *client, e *event, m frame) {
 	case FaultDuplicate:
 		v.send(c, m)
 	case FaultReorder:
-		c.held = append(c.held, held{e.symbol, e.channel, m})
+		c.held = append(c.held, held{symbol, channel, m})
 		return
 	case FaultGarbage:
 		v.send(c, frame{kind: frameText, text: v.garbage(m.text)})
 	case FaultTruncate:
 		// Cut inside the last tenth or earlier: never a whole frame, never empty.
 		m = frame{kind: frameText, text: m.text[:1+v.faults.random.IntN(len(m.text)-2)]}
+	case FaultExtraField:
+		m.text = v.extraField(m.text)
 	case FaultHuge, FaultBomb:
 		kind := frameHuge
 		if f.Kind == FaultBomb {
@@ -286,7 +457,7 @@ func (v *venue) post(c *client, e *event, m frame) {
 	}
 	v.send(c, m)
 	for i, h := range c.held {
-		if h.symbol == e.symbol && h.channel == e.channel {
+		if h.symbol == symbol && h.channel == channel {
 			c.held = append(c.held[:i], c.held[i+1:]...)
 			v.send(c, h.frame)
 			break
@@ -294,8 +465,23 @@ func (v *venue) post(c *client, e *event, m frame) {
 	}
 }
 
+// extraField is the frame with a field more in one of its objects.
+func (v *Market) extraField(text []byte) []byte {
+	var opens []int
+	for i, b := range text {
+		if b == '{' && i+1 < len(text) && text[i+1] == '"' {
+			opens = append(opens, i+1)
+		}
+	}
+	if opens == nil {
+		return text
+	}
+	at := opens[v.faults.random.IntN(len(opens))]
+	return slices.Concat(text[:at], []byte(`"addedField":"new",`), text[at:])
+}
+
 // garbage is the frame with a few bytes overwritten so that it is no JSON.
-func (v *venue) garbage(text []byte) []byte {
+func (v *Market) garbage(text []byte) []byte {
 	out := append([]byte(nil), text...)
 	for range 1 + len(out)/16 {
 		out[v.faults.random.IntN(len(out))] = byte('#' + v.faults.random.IntN(64))

@@ -1,4 +1,4 @@
-package sim
+package sim_test
 
 import (
 	"encoding/json"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	. "tickproc/feeds/sim"
 	"tickproc/tick"
 )
 
@@ -219,12 +220,12 @@ func TestMarketFaults(t *testing.T) {
 		l.run(6 * time.Second)
 		// Spot quotes carry no time: the truth has it.
 		for _, q := range l.truth(BinanceSpot, "BTCUSDT").Quotes {
-			if q.TimeMs > from && q.TimeMs < until {
+			if q.TimeNanos > from*1e6 && q.TimeNanos < until*1e6 {
 				quotes++
 			}
 		}
 		for _, q := range l.truth(BinanceSpot, "ETHUSDT").Quotes {
-			if q.TimeMs > from && q.TimeMs < until {
+			if q.TimeNanos > from*1e6 && q.TimeNanos < until*1e6 {
 				other++
 			}
 		}
@@ -370,10 +371,10 @@ func TestRandomFaultsKeepTheTruth(t *testing.T) {
 	rates := Faults{}
 	for _, k := range FaultKinds() {
 		switch {
-		case k == FaultHuge || k == FaultBomb || k == FaultHalfOpen:
-		case k.ofMessages():
+		case k == FaultHuge || k == FaultBomb || k == FaultHalfOpen || k == FaultAlter:
+		case OfMessages(k):
 			rates[k] = 0.01
-		case !k.ofREST():
+		case OfClients(k):
 			rates[k] = 6
 		}
 	}
@@ -390,8 +391,8 @@ func TestRandomFaultsKeepTheTruth(t *testing.T) {
 		c := l.dial(venue, combinedPath(venue, streamsOf(venue, symbol)), dialer)
 		for range 300 {
 			l.run(100 * time.Millisecond)
-			for i, v := range l.venues {
-				if v.name == venue && l.Stats()[i].Clients == 0 {
+			for _, s := range l.Stats() {
+				if s.Venue == venue && s.Clients == 0 {
 					all = append(all, c)
 					c = l.dial(venue, combinedPath(venue, streamsOf(venue, symbol)), dialer)
 				}

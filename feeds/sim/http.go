@@ -12,14 +12,14 @@ import (
 // Handler serves a venue's websockets and REST without Listen, nil for a
 // venue that is not simulated.
 func (e *Exchange) Handler(venue string) http.Handler {
-	v, err := e.venue(venue)
+	v, err := e.market(venue)
 	if err != nil {
 		return nil
 	}
 	return e.handler(v)
 }
 
-func (e *Exchange) handler(v *venue) http.Handler {
+func (e *Exchange) handler(v *Market) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path, ok := strings.CutPrefix(r.URL.Path, e.options.PathPrefix)
 		if !ok {
@@ -30,48 +30,66 @@ func (e *Exchange) handler(v *venue) http.Handler {
 			v.serveREST(w, r, path)
 			return
 		}
-		mode, streams, ok := v.dialect.open(path, r.URL.Query())
-		if !ok {
+		v.mu.Lock()
+		status := v.admit()
+		o, ok := v.dialect.Open(path, r.URL.Query())
+		body := v.dialect.RESTError(status)
+		v.mu.Unlock()
+		switch {
+		case status != 0:
+			w.Header().Set("Content-Type", "application/json;charset=UTF-8")
+			w.WriteHeader(status)
+			w.Write(body)
+		case !ok:
 			http.NotFound(w, r)
-			return
+		default:
+			v.serveSocket(w, r, o)
 		}
-		v.serveSocket(w, r, mode, streams)
 	})
 }
 
 // serveREST answers a request, within the budget of weights and through what
 // may befall it.
-func (v *venue) serveREST(w http.ResponseWriter, r *http.Request, path string) {
+func (v *Market) serveREST(w http.ResponseWriter, r *http.Request, path string) {
 	query := r.URL.Query()
 	v.mu.Lock()
 	v.stats.Requests++
-	symbol := query.Get("symbol")
-	f, struck := v.faults.pick(true, symbol, 0, false)
+	a := v.dialect.REST(v, path, query)
+	f, struck := v.faults.pickREST(a.Symbol)
 	if struck {
-		v.note(f, symbol, 0, nil)
+		v.note(f, a.Symbol, 0, nil)
 	}
-	var a answer
 	retryAfter := time.Duration(0)
+	fail := func(status int) { a = Answer{Status: status, Body: v.dialect.RESTError(status)} }
 	switch f.Kind {
 	case FaultRESTLimit:
-		a = answer{status: http.StatusTooManyRequests, body: v.dialect.restError(http.StatusTooManyRequests)}
+		fail(http.StatusTooManyRequests)
 		retryAfter = f.For
 	case FaultRESTError:
-		a = answer{status: http.StatusInternalServerError, body: v.dialect.restError(http.StatusInternalServerError)}
+		fail(http.StatusInternalServerError)
 	case FaultRESTGarbage:
-		a = v.dialect.rest(v, path, query)
-		a.body = append([]byte("<html>"), a.body[:len(a.body)/2]...)
-	default:
-		a = v.dialect.rest(v, path, query)
+		a.Body, a.Trades = append([]byte("<html>"), a.Body[:len(a.Body)/2]...), nil
 	}
-	if minute := v.now / int64(time.Minute); minute != v.weight.minute {
-		v.weight.minute, v.weight.used = minute, 0
+	if v.now < v.maintenanceUntil {
+		fail(http.StatusServiceUnavailable)
 	}
-	v.weight.used += int64(a.weight)
-	used := v.weight.used
-	if used > int64(v.dialect.weightPerMinute()) {
-		a = answer{status: http.StatusTooManyRequests, body: v.dialect.restError(http.StatusTooManyRequests)}
-		retryAfter = time.Minute - time.Duration(v.now%int64(time.Minute))
+	budget := v.profile.Weight
+	if budget.N > 0 {
+		// Venues' periods begin with the minute, not with a client's first request.
+		v.weight.from = v.weight.period(budget, v.now)
+		if !v.weight.take(budget, a.Weight, v.now) {
+			fail(http.StatusTooManyRequests)
+			retryAfter = budget.Per - time.Duration(v.now%int64(budget.Per))
+		}
+	}
+	used := v.weight.n
+	// What a client makes of an answer is not to be seen: it may have read them.
+	if in := v.byName[a.Symbol]; in != nil {
+		for _, t := range a.Trades {
+			if known := in.truth.trade(t.ID); known != nil {
+				known.Doubtful++
+			}
+		}
 	}
 	v.mu.Unlock()
 
@@ -86,10 +104,12 @@ func (v *venue) serveREST(w http.ResponseWriter, r *http.Request, path string) {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/json;charset=UTF-8")
-	h.Set(v.dialect.weightHeader(), strconv.FormatInt(used, 10))
+	if name := v.profile.WeightHeader; name != "" {
+		h.Set(name, strconv.Itoa(used))
+	}
 	if retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int((retryAfter+time.Second-1)/time.Second)))
 	}
-	w.WriteHeader(a.status)
-	w.Write(a.body)
+	w.WriteHeader(a.Status)
+	w.Write(a.Body)
 }

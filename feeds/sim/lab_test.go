@@ -1,4 +1,4 @@
-package sim
+package sim_test
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"tickproc/feeds/binance"
+	. "tickproc/feeds/sim"
 	"tickproc/tick"
 )
 
@@ -23,12 +26,40 @@ type lab struct {
 	now time.Time
 }
 
+// The market speaks Binance in these tests: its frames are read by
+// encoding/json, not by the product's decoder.
+const (
+	BinanceSpot  = binance.Spot
+	BinanceUSDM  = binance.USDM
+	BinanceCOINM = binance.COINM
+)
+
+func VenueNames() []string { return []string{BinanceSpot, BinanceUSDM, BinanceCOINM} }
+
+func DefaultSymbols(venue string) []Symbol { return binance.Dialect(venue).DefaultSymbols() }
+
+// newExchange simulates all venues unless some are named.
+func newExchange(o Options) (*Exchange, error) {
+	if len(o.Venues) == 0 {
+		for _, name := range VenueNames() {
+			o.Venues = append(o.Venues, Venue{Name: name})
+		}
+	}
+	o.Venues = slices.Clone(o.Venues)
+	for i := range o.Venues {
+		if d := binance.Dialect(o.Venues[i].Name); d != nil {
+			o.Venues[i].Dialect = d
+		}
+	}
+	return New(o)
+}
+
 var labStart = time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)
 
 func newLab(t *testing.T, o Options) *lab {
 	t.Helper()
 	o.Seed = 7
-	e, err := New(o)
+	e, err := newExchange(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -359,6 +390,10 @@ func combinedPath(venue string, streams []string) string {
 
 var firstSymbol = map[string]string{BinanceSpot: "BTCUSDT", BinanceUSDM: "BTCUSDT", BinanceCOINM: "BTCUSD_PERP"}
 
+func restRoot(venue string) string {
+	return map[string]string{BinanceSpot: "/api/v3/", BinanceUSDM: "/fapi/v1/", BinanceCOINM: "/dapi/v1/"}[venue]
+}
+
 func depthPath(venue, symbol string, limit int) string {
-	return (&binance{venue: venue}).root() + "depth?symbol=" + symbol + "&limit=" + strconv.Itoa(limit)
+	return restRoot(venue) + "depth?symbol=" + symbol + "&limit=" + strconv.Itoa(limit)
 }

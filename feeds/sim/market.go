@@ -1,309 +1,299 @@
 package sim
 
 import (
-	"hash/fnv"
-	"math"
-	"math/rand/v2"
+	"fmt"
+	"sync"
 	"time"
 
+	"tickproc/internal/clock"
 	"tickproc/tick"
 )
 
-// event is one thing that a venue tells about an instrument. It and its
-// levels belong to the symbol and live until its next event.
-type event struct {
-	symbol  *symbol
-	channel tick.Channels // exactly one
-	timeMs  int64         // matching time
-	sendMs  int64         // when the venue wrote it
+// Market is one simulated exchange: instruments, connections, and what goes
+// wrong between them. Everything in it is under mu: steps, dialogues, REST
+// answers and the truth see each other whole. Dialects see its methods.
+type Market struct {
+	name       string
+	options    *Options
+	dialect    Dialect
+	profile    Profile
+	depthEvery time.Duration
+	pingEvery  time.Duration
+	ageMax     time.Duration
 
-	firstID, lastID, prevID uint64 // quotes: lastID alone
-	bids, asks              []tick.Level
+	mu          sync.Mutex
+	now         int64 // of the last step, ns since the epoch
+	schedule    schedule
+	instruments []*Instrument // that ever were, by order of listing
+	byName      map[string]*Instrument
+	streams     map[string]*Stream
+	wide        [channelBits][]*Stream // about all instruments, with subscribers
+	quiet       []*Stream              // that have something to say when silent
+	halted      []*Instrument          // by a fault, for a time
+	conns       []*Conn                // in the order in which they came
+	faults      faults
+	stats       Stats
+	body        []byte         // scratch of tellStream
+	closed      bool           // takes no more clients
+	serving     sync.WaitGroup // one goroutine a websocket
+	changed     chan struct{}  // closed, and replaced, when a pong or an end comes
+	weight      usage
+	connects    []usage // one a budget
 
-	tradeID     int64
-	price, size int64
-	sell        bool
+	constantUntil    int64 // checksums stand still
+	maintenanceUntil int64 // handshakes are refused
 }
 
-// source is a symbol's random numbers: one each, so that adding a symbol, or
-// silencing one, leaves the others' markets as they were.
-type source struct{ *rand.Rand }
+// Name of the venue.
+func (v *Market) Name() string { return v.name }
 
-func newSource(seed uint64, name string) *source {
-	h := fnv.New64a()
-	h.Write([]byte(name))
-	return &source{rand.New(rand.NewPCG(seed, h.Sum64()))}
-}
+// NowNanos is the time in the venue's clock, ns since the epoch, uncut.
+func (v *Market) NowNanos() int64 { return v.now + int64(v.options.ClockOffset) }
 
-// distance returns a number below 2^bits; each halving is equally likely, so
-// that most are small and some far.
-func (r *source) distance(bits int) int64 {
-	return r.Int64N(2 << r.IntN(bits))
-}
+// CutNanos is NowNanos cut to the venue's resolution.
+func (v *Market) CutNanos() int64 { return v.cut(v.now) }
 
-// quantity returns a size in lots around the typical one.
-func (r *source) quantity(lots int64) int64 {
-	return 1 + r.Int64N(2*lots>>r.IntN(6)+1)
-}
-
-const (
-	levelsDeep = 40 // cold levels a side, far from the market
-	levelsLeft = 8  // market orders leave at least so many levels
-)
-
-// newSymbol builds the opening book, levels a side around the first price.
-func newSymbol(v *venue, sp spec, rate float64, levels int) *symbol {
-	s := &symbol{spec: sp, venue: v, random: newSource(v.options.Seed, v.name+" "+sp.name), meanGap: 1e9 / rate, holes: v.dialect.idHoles()}
-	s.asks.asks = true
-	s.updateID = 50_000_000_000 + s.random.Uint64N(1_000_000_000)
-	s.tradeID = 3_000_000_000 + s.random.Int64N(1_000_000_000)
-	for range levels {
-		s.bids.set(s.tick*(s.start-1-s.random.distance(s.reachBits)), s.lot*s.random.quantity(s.orderLots))
-		s.asks.set(s.tick*(s.start+1+s.random.distance(s.reachBits)), s.lot*s.random.quantity(s.orderLots))
-	}
-	for i := range int64(levelsDeep) {
-		s.bids.set(s.coldPrice(false, i), s.lot*s.random.quantity(s.orderLots))
-		s.asks.set(s.coldPrice(true, i), s.lot*s.random.quantity(s.orderLots))
-	}
-	s.sentID = s.updateID
-	s.quotedBid, s.quotedAsk = s.bids.best(), s.asks.best()
-	return s
-}
-
-// coldPrice is the i-th price that hardly ever trades: 6 % away and further.
-func (s *symbol) coldPrice(ask bool, i int64) int64 {
-	away := s.start * (6 + 2*i) / 100
-	if ask {
-		return s.tick * (s.start + away)
-	}
-	return s.tick * (s.start - away)
-}
-
-// begin sets the first times.
-func (s *symbol) begin(now int64) {
-	interval := int64(s.venue.depthEvery)
-	s.nextNanos = now + s.gap()
-	s.flushNanos = now + interval + s.random.Int64N(interval)
-}
-
-func (s *symbol) gap() int64 { return 1 + int64(s.random.ExpFloat64()*s.meanGap) }
-
-// due returns when the symbol next does something.
-func (s *symbol) due() int64 { return min(s.nextNanos, s.flushNanos) }
-
-// run does what is due first and hands its events out.
-func (s *symbol) run(emit func(*event)) {
-	if s.flushNanos <= s.nextNanos {
-		at := s.flushNanos
-		s.flushNanos += int64(s.venue.depthEvery)
-		if at >= s.staleUntil {
-			s.flush(at, emit)
+// Instruments are those that the venue lists, in the order of listing.
+func (v *Market) Instruments() []*Instrument {
+	var out []*Instrument
+	for _, in := range v.instruments {
+		if in.State != tick.StateDelisted {
+			out = append(out, in)
 		}
+	}
+	return out
+}
+
+// Instrument returns a listed instrument by name, nil if there is none.
+func (v *Market) Instrument(name string) *Instrument { return v.byName[name] }
+
+func newMarket(o *Options, vo Venue) (*Market, error) {
+	v := &Market{name: vo.Name, options: o, dialect: vo.Dialect, profile: vo.Dialect.Profile(), depthEvery: vo.DepthEvery,
+		pingEvery: o.PingEvery, ageMax: vo.AgeMax, byName: map[string]*Instrument{}, streams: map[string]*Stream{}, changed: make(chan struct{})}
+	p := &v.profile
+	if p.Resolution == 0 {
+		p.Resolution = time.Millisecond
+	}
+	if p.RequestMax == 0 {
+		p.RequestMax = 64 << 10
+	}
+	if v.depthEvery == 0 {
+		v.depthEvery = p.DepthEvery
+	}
+	if v.pingEvery == 0 {
+		v.pingEvery = p.PingEvery
+	}
+	if v.ageMax == 0 {
+		v.ageMax = p.AgeMax
+	}
+	if v.depthEvery <= 0 {
+		panic("BUG: dialect of " + vo.Name + " without DepthEvery")
+	}
+	v.connects = make([]usage, len(p.Connects))
+	v.faults.random = newSource(o.Seed, "faults "+v.name).Rand
+	for k, rate := range o.Faults {
+		v.faults.rates[k] = rate
+	}
+	for _, want := range vo.Symbols {
+		if v.byName[want.Name] != nil {
+			return nil, fmt.Errorf("%s: symbol %q is named twice", v.name, want.Name)
+		}
+		if _, err := v.list(want); err != nil {
+			return nil, err
+		}
+	}
+	return v, nil
+}
+
+// list adds an instrument that has not begun.
+func (v *Market) list(want Symbol) (*Instrument, error) {
+	sp, err := v.dialect.Spec(want.Name)
+	if err != nil {
+		return nil, err
+	}
+	rate := want.Rate
+	if rate == 0 {
+		rate = 1
+	}
+	in := newInstrument(v, sp, rate*v.options.Rate)
+	in.order = len(v.instruments)
+	v.instruments = append(v.instruments, in)
+	v.byName[sp.Name] = in
+	return in, nil
+}
+
+// step moves the venue to now.
+func (v *Market) step(now int64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	passed := now - v.now
+	first := v.now == 0
+	if passed < 0 {
+		return // a clock that was set back: wait for it
+	}
+	v.now = now
+	if !first {
+		v.strike(passed)
+	}
+	for _, c := range append([]*Conn(nil), v.conns...) {
+		v.tend(c)
+	}
+	v.resume()
+	v.schedule.step(now, v.instruments)
+	v.keepAlive()
+}
+
+// tend does what is due for a connection.
+func (v *Market) tend(c *Conn) {
+	if c.endAt != 0 && c.endAt <= v.now {
+		v.end(c, c.endBy)
 		return
 	}
-	at := s.nextNanos
-	s.nextNanos += s.gap()
-	if at >= s.quietUntil {
-		s.act(at, emit)
+	kept := c.delayed[:0]
+	for _, d := range c.delayed {
+		if d.due > v.now {
+			kept = append(kept, d)
+		} else {
+			v.send(c, d.frame)
+		}
+	}
+	c.delayed = kept
+	if c.slowUntil != 0 && c.slowUntil <= v.now {
+		v.release(c)
+	}
+	if c.sink == nil && !c.halfOpen {
+		v.tendSocket(c)
+	}
+	if every := int64(c.BeatEvery); every > 0 && !c.ended {
+		since := c.beatNanos
+		if c.BeatIdle {
+			since = max(since, c.sentNanos)
+		}
+		if v.now-since >= every {
+			// Whole intervals, so that steps of any size give the same number of beats.
+			c.beatNanos = since + (v.now-since)/every*every
+			v.dialect.Beat(c)
+		}
 	}
 }
 
-// act is one event of the market: an order arrives, leaves, or trades.
-func (s *symbol) act(now int64, emit func(*event)) {
-	r := s.random
-	mine, other := &s.bids, &s.asks
-	if r.IntN(2) == 1 {
-		mine, other = other, mine
+// tendSocket pings, and ends what the venue's rules say.
+func (v *Market) tendSocket(c *Conn) {
+	p := &v.profile
+	over := func(since int64, limit time.Duration) bool { return limit > 0 && v.now-since >= int64(limit) }
+	switch {
+	case c.bornNanos == 0:
+		c.bornNanos, c.pingedAt, c.heardNanos, c.sentNanos = v.now, v.now, v.now, max(c.sentNanos, v.now)
+	case c.unansweredFrom != 0 && p.PongWithin > 0 && v.now-c.unansweredFrom > int64(p.PongWithin),
+		len(c.streams) == 0 && over(c.bornNanos, p.FirstWithin),
+		over(max(c.heardNanos, c.sentNanos), p.IdleMax),
+		over(c.bornNanos, v.ageMax):
+		v.end(c, frameClose)
+		return
+	case over(c.pingedAt, v.pingEvery):
+		v.ping(c)
 	}
-	add := 55 // of 100 orders that arrive or leave
-	switch levels := s.venue.options.Levels; {
-	case len(mine.levels) > levels+levelsDeep:
-		add = 35
-	case len(mine.levels) < levels/2:
-		add = 85
-	}
-	switch what := r.IntN(100); {
-	case what < 12:
-		s.lean()
-		taken := &s.asks
-		if r.IntN(100) < 50-s.trend {
-			taken = &s.bids
-		}
-		s.marketOrder(now, taken, s.lot*r.quantity(s.orderLots), emit)
-	case what < 14:
-		i := r.Int64N(levelsDeep)
-		// A cold price inside the market would cross it: the market has walked that far.
-		if p := s.coldPrice(mine.asks, i); mine.key(p) < mine.key(other.best().Price) {
-			s.change(now, mine, p, s.lot*(r.quantity(s.orderLots)-1))
-		}
-	case r.IntN(100) < add || len(mine.levels) <= levelsLeft:
-		ticks := s.tick * (1 + r.distance(s.reachBits))
-		price := other.best().Price - ticks
-		if mine.asks {
-			price = other.best().Price + ticks
-		}
-		if price > 0 {
-			s.change(now, mine, price, mine.size(price)+s.lot*r.quantity(s.orderLots))
-		}
-	default:
-		n := len(mine.levels)
-		rank := r.IntN(n)
-		if r.IntN(2) == 0 {
-			rank = int(min(r.distance(6), int64(n-1)))
-		}
-		l := mine.rank(rank)
-		left := int64(0)
-		if r.IntN(3) == 0 {
-			left = l.Size / s.lot / 2 * s.lot
-		}
-		s.change(now, mine, l.Price, left)
-	}
-	s.quote(now, emit)
-}
-
-// lean lets the market wander, and pulls it back when it is far from its start.
-func (s *symbol) lean() {
-	if s.random.IntN(50) == 0 {
-		s.trend = s.random.IntN(31) - 15
-	}
-	switch mid := (s.bids.best().Price + s.asks.best().Price) / 2 / s.tick; {
-	case mid > s.start+s.start/25:
-		s.trend = -20
-	case mid < s.start-s.start/25:
-		s.trend = 20
+	if p.AgeNotice > 0 && v.ageMax > 0 && !c.noticed && over(c.bornNanos, v.ageMax-p.AgeNotice) {
+		c.noticed = true
+		v.notice(c, NoticeShutdown)
 	}
 }
 
-// marketOrder takes size from a side, a trade for each resting order.
-func (s *symbol) marketOrder(now int64, from *side, size int64, emit func(*event)) {
-	for size > 0 && len(from.levels) > levelsLeft {
-		l := from.best()
-		fill := min(size, l.Size)
-		for left := fill; left > 0; {
-			part := left
-			if lots := left / s.lot; lots > 1 && s.random.IntN(3) == 0 {
-				part = s.lot * (1 + s.random.Int64N(lots-1))
-			}
-			left -= part
-			s.trade(now, l.Price, part, !from.asks, emit)
+// notice says something of the venue's own.
+func (v *Market) notice(c *Conn, n Notice) {
+	if text := v.dialect.Notice(c, n); text != nil {
+		v.send(c, frame{kind: frameText, text: text})
+	}
+}
+
+// release sends what a slow connection held back.
+func (v *Market) release(c *Conn) {
+	c.slowUntil = 0
+	backlog := c.backlog
+	c.backlog = nil
+	for _, m := range backlog {
+		v.send(c, m)
+	}
+}
+
+// finish ends all faults, sends what they hold back, and closes the market's
+// books with a last message of each kind.
+func (v *Market) finish() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.faults.rates, v.faults.armed = [faultKindEnd]float64{}, nil
+	v.constantUntil, v.maintenanceUntil = 0, 0
+	for _, in := range v.instruments {
+		in.quietUntil, in.staleUntil, in.haltedUntil = 0, 0, min(in.haltedUntil, v.now)
+	}
+	v.resume()
+	for _, c := range append([]*Conn(nil), v.conns...) {
+		c.dropNext = 0
+		v.release(c)
+		for _, d := range c.delayed {
+			v.send(c, d.frame)
 		}
-		size -= fill
-		s.change(now, from, l.Price, l.Size-fill)
+		for _, h := range c.held {
+			v.send(c, h.frame)
+		}
+		c.delayed, c.held = nil, nil
 	}
-}
-
-func (s *symbol) trade(now int64, price, size int64, sell bool, emit func(*event)) {
-	s.stamp(now)
-	s.tradeID++
-	s.event = event{symbol: s, channel: tick.ChannelTrades, timeMs: s.timeMs, sendMs: max(s.venue.ms(now), s.timeMs),
-		tradeID: s.tradeID, price: price, size: size, sell: sell}
-	emit(&s.event)
-}
-
-// change sets a level under a new update id.
-func (s *symbol) change(now int64, of *side, price, size int64) {
-	s.stamp(now)
-	s.updateID++
-	if s.holes > 0 {
-		s.updateID += s.random.Uint64N(uint64(s.holes))
-	}
-	if s.pendingFirst == 0 {
-		s.pendingFirst = s.updateID
-	}
-	of.set(price, size)
-	i := 0
-	if of.asks {
-		i = 1
-	}
-	s.touched[i] = append(s.touched[i], price)
-}
-
-// stamp moves the matching time, which lies a little before the send time.
-func (s *symbol) stamp(now int64) {
-	s.timeMs = max(s.timeMs, s.venue.ms(now)-s.random.Int64N(s.venue.dialect.lagMs()))
-}
-
-// quote tells the best bid and offer if they changed.
-func (s *symbol) quote(now int64, emit func(*event)) {
-	bid, ask := s.bids.best(), s.asks.best()
-	if bid.Price >= ask.Price {
-		panic("BUG: simulated book crossed")
-	}
-	if bid == s.quotedBid && ask == s.quotedAsk {
+	if !v.schedule.begun {
 		return
 	}
-	s.quotedBid, s.quotedAsk = bid, ask
-	s.changedBids = append(s.changedBids[:0], bid)
-	s.changedAsk = append(s.changedAsk[:0], ask)
-	s.event = event{symbol: s, channel: tick.ChannelQuotes, timeMs: s.timeMs, sendMs: max(s.venue.ms(now), s.timeMs),
-		lastID: s.updateID, bids: s.changedBids, asks: s.changedAsk}
-	emit(&s.event)
-}
-
-// flush tells all changes since the last depth message, best prices first.
-func (s *symbol) flush(now int64, emit func(*event)) {
-	if s.pendingFirst == 0 {
-		return
-	}
-	s.changedBids = s.bids.appendChanged(s.changedBids[:0], s.touched[0])
-	s.changedAsk = s.asks.appendChanged(s.changedAsk[:0], s.touched[1])
-	s.event = event{symbol: s, channel: tick.ChannelDepth, timeMs: s.timeMs, sendMs: max(s.venue.ms(now), s.timeMs),
-		firstID: s.pendingFirst, lastID: s.updateID, prevID: s.sentID, bids: s.changedBids, asks: s.changedAsk}
-	s.sentID, s.pendingFirst = s.updateID, 0
-	s.touched[0], s.touched[1] = s.touched[0][:0], s.touched[1][:0]
-	emit(&s.event)
-}
-
-// market is the instruments of one venue, run in the order of time.
-type market struct {
-	symbols []*symbol
-	begun   bool
-}
-
-// step runs everything that is due until now, in ns since the epoch. The first
-// step only starts the clock.
-func (m *market) step(now int64, emit func(*event)) {
-	if !m.begun {
-		m.begun = true
-		for _, s := range m.symbols {
-			s.begin(now)
+	for _, in := range v.instruments {
+		if in.State == tick.StateTrading {
+			in.last(v.now)
 		}
-		return
-	}
-	for {
-		var next *symbol
-		due := int64(math.MaxInt64)
-		for _, s := range m.symbols {
-			if d := s.due(); d < due {
-				next, due = s, d
-			}
-		}
-		if due > now || next == nil {
-			return
-		}
-		next.run(emit)
 	}
 }
 
-// finish gives every instrument a last trade and empties its depth batch, so
-// that a loss just before the end shows to who watches ids.
-func (m *market) finish(now int64, emit func(*event)) {
-	if !m.begun {
-		return
-	}
-	for _, s := range m.symbols {
-		l := s.asks.best()
-		s.trade(now, l.Price, s.lot, false, emit)
-		s.change(now, &s.asks, l.Price, l.Size-s.lot)
-		if len(s.asks.levels) == 0 {
-			panic("BUG: simulated side ran empty")
-		}
-		s.quote(now, emit)
-		s.flush(now, emit)
-	}
+// wake tells waiters that a client answered or went.
+func (v *Market) wake() {
+	close(v.changed)
+	v.changed = make(chan struct{})
 }
 
-// ms is a time of the market in the venue's clock, ms since the epoch.
-func (v *venue) ms(now int64) int64 {
-	return (now + int64(v.options.ClockOffset)) / int64(time.Millisecond)
+// usage is what was used of a budget in the period that began at from.
+type usage struct {
+	from int64
+	n    int
+}
+
+// take uses n of a budget at a time in ns, and says whether it was there.
+func (u *usage) take(b Budget, n int, at int64) bool {
+	if at-u.from >= int64(b.Per) {
+		u.from, u.n = at, 0
+	}
+	u.n += n
+	return u.n <= b.N
+}
+
+// period is the start of the period of a budget at a time; a new one begins
+// with nothing used.
+func (u *usage) period(b Budget, at int64) int64 {
+	from := at / int64(b.Per) * int64(b.Per)
+	if from != u.from {
+		u.n = 0
+	}
+	return from
+}
+
+// admit says whether a handshake is taken, or the HTTP status of the refusal.
+func (v *Market) admit() (status int) {
+	if v.now < v.maintenanceUntil {
+		return 503
+	}
+	if f, struck := v.faults.pickOf(FaultHandshakeLimit, "", 0); struck {
+		v.note(f, "", 0, nil)
+		return 429
+	}
+	now := clock.Nanos()
+	for i, b := range v.profile.Connects {
+		if !v.connects[i].take(b, 1, now) {
+			v.stats.RefusedClients++
+			return 429
+		}
+	}
+	return 0
 }

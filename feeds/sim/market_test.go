@@ -1,4 +1,4 @@
-package sim
+package sim_test
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	. "tickproc/feeds/sim"
 	"tickproc/tick"
 )
 
@@ -18,7 +19,7 @@ import (
 // the venue's default symbols got.
 func tapped(t testing.TB, o Options, venue string, run time.Duration) (*Exchange, []string) {
 	t.Helper()
-	e, err := New(o)
+	e, err := newExchange(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +47,7 @@ func TestMarketMatchesSlowModel(t *testing.T) {
 			t.Parallel()
 			const seed = 3
 			e, frames := tapped(t, Options{Seed: seed, Rate: 200, Levels: 100}, venue, 5*time.Second)
-			opening, err := New(Options{Seed: seed, Rate: 200, Levels: 100})
+			opening, err := newExchange(Options{Seed: seed, Rate: 200, Levels: 100})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -71,13 +72,13 @@ func TestMarketMatchesSlowModel(t *testing.T) {
 				case "trade":
 					want := tr.Trades[trades[m.Symbol]]
 					trades[m.Symbol]++
-					got := Trade{ID: m.ID, TimeMs: m.Time, Sell: m.Sell, Delivered: 1}
+					got := Trade{ID: m.ID, TimeNanos: m.Time * 1e6, Sell: m.Sell, Delivered: 1}
 					got.Price, _ = tick.ParseScaled([]byte(m.Price), tr.PriceDigits)
 					got.Size, _ = tick.ParseScaled([]byte(m.Size), tr.SizeDigits)
 					if got != want {
 						t.Fatalf("trade %+v, truth %+v", got, want)
 					}
-					if n := trades[m.Symbol]; n > 1 && (tr.Trades[n-2].ID+1 != got.ID || tr.Trades[n-2].TimeMs > got.TimeMs) {
+					if n := trades[m.Symbol]; n > 1 && (tr.Trades[n-2].ID+1 != got.ID || tr.Trades[n-2].TimeNanos > got.TimeNanos) {
 						t.Fatalf("trades %+v, %+v out of order", tr.Trades[n-2], got)
 					}
 				case "bookTicker":
@@ -167,7 +168,7 @@ func TestMarketSameSeedSameBytes(t *testing.T) {
 func TestMarketStepSizeDoesNotMatter(t *testing.T) {
 	t.Parallel()
 	run := func(step time.Duration) []Truth {
-		e, err := New(Options{Seed: 5, Rate: 20})
+		e, err := newExchange(Options{Seed: 5, Rate: 20})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,7 +179,7 @@ func TestMarketStepSizeDoesNotMatter(t *testing.T) {
 	}
 	small, large := run(time.Millisecond), run(10*time.Second)
 	for i := range small {
-		if !slices.Equal(small[i].Trades, large[i].Trades) || !slices.Equal(small[i].Quotes, large[i].Quotes) || !slices.Equal(small[i].images, large[i].images) {
+		if !slices.Equal(small[i].Trades, large[i].Trades) || !slices.Equal(small[i].Quotes, large[i].Quotes) || !SameImages(&small[i], &large[i]) {
 			t.Fatalf("%s %s differs", small[i].Venue, small[i].Symbol)
 		}
 	}
@@ -188,56 +189,27 @@ func TestMarketStepSizeDoesNotMatter(t *testing.T) {
 // price stays near where it began.
 func TestMarketStaysHealthy(t *testing.T) {
 	t.Parallel()
-	e, err := New(Options{Seed: 9, Rate: 2000, History: 10, Levels: 100})
+	e, err := newExchange(Options{Seed: 9, Rate: 2000, History: 10, Levels: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
 	e.Step(labStart)
 	for at := time.Second; at <= 20*time.Second; at += time.Second {
 		e.Step(labStart.Add(at))
-		for _, v := range e.venues {
-			for _, s := range v.market.symbols {
-				for _, side := range []*side{&s.bids, &s.asks} {
-					if n := len(side.levels); n < 20 || n > 400 {
-						t.Fatalf("%s %s: %d levels at %v", v.name, s.name, n, at)
-					}
-				}
-				if mid := s.bids.best().Price / s.tick; mid < s.start*9/10 || mid > s.start*11/10 {
-					t.Fatalf("%s %s: price walked from %d to %d", v.name, s.name, s.start, mid)
-				}
+		e.EachBook(func(venue string, in *Instrument, bids, asks int, mid int64) {
+			if bids < 20 || bids > 400 || asks < 20 || asks > 400 {
+				t.Fatalf("%s %s: %d bids, %d asks at %v", venue, in.Name, bids, asks, at)
 			}
-		}
-	}
-}
-
-func TestSideAgainstMap(t *testing.T) {
-	t.Parallel()
-	r := newSource(1, "side")
-	for _, asks := range []bool{false, true} {
-		fast, slow := side{asks: asks}, map[int64]int64{}
-		for range 3_000 {
-			price, size := 1+r.Int64N(200), r.Int64N(4)
-			fast.set(price, size)
-			if slow[price] = size; size == 0 {
-				delete(slow, price)
+			if mid /= in.Tick; mid < in.Start*9/10 || mid > in.Start*11/10 {
+				t.Fatalf("%s %s: price walked from %d to %d", venue, in.Name, in.Start, mid)
 			}
-			if fast.size(price) != size || len(fast.levels) != len(slow) {
-				t.Fatalf("size %d of %d, %d levels of %d", fast.size(price), size, len(fast.levels), len(slow))
-			}
-			m := sideModel{asks: asks}
-			for p, q := range slow {
-				m.insert(tick.Level{Price: p, Size: q}, 5)
-			}
-			if top := fast.appendTop(nil, 5); !slices.Equal(top, m.levels) {
-				t.Fatalf("top %v, want %v", top, m.levels)
-			}
-		}
+		})
 	}
 }
 
 // BenchmarkStep makes frames of all three venues for a tap on every stream.
 func BenchmarkStep(b *testing.B) {
-	e, err := New(Options{Seed: 1, Rate: 1000})
+	e, err := newExchange(Options{Seed: 1, Rate: 1000})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -263,7 +235,7 @@ func BenchmarkStep(b *testing.B) {
 // BenchmarkSocket sends all streams of a busy market over one loopback socket
 // to a reader in the same process, who only counts.
 func BenchmarkSocket(b *testing.B) {
-	e, err := New(Options{Seed: 1, Rate: 5000, Venues: []Venue{{Name: BinanceSpot}}})
+	e, err := newExchange(Options{Seed: 1, Rate: 5000, Venues: []Venue{{Name: BinanceSpot}}})
 	if err != nil {
 		b.Fatal(err)
 	}

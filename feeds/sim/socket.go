@@ -15,7 +15,6 @@ const (
 	writeWithin  = 10 * time.Second // a write that takes longer ends the client
 	lingerWithin = time.Second      // how long an ended client may take to leave
 	batchMax     = 256              // frames in one write
-	requestMax   = 64 << 10         // bytes of a client's message
 )
 
 // socket is a client's connection: a reader and a writer goroutine, which end
@@ -64,8 +63,8 @@ func (l corkedListener) Accept() (net.Conn, error) {
 
 // serveSocket takes a websocket and stays until it ends: the calling
 // goroutine reads, one more writes.
-func (v *venue) serveSocket(w http.ResponseWriter, r *http.Request, mode socketMode, streams []string) {
-	if len(streams) > streamsMax {
+func (v *Market) serveSocket(w http.ResponseWriter, r *http.Request, o Opening) {
+	if limit := v.profile.StreamsMax; limit > 0 && len(o.Streams) > limit {
 		http.Error(w, "too many streams", http.StatusBadRequest)
 		return
 	}
@@ -80,10 +79,10 @@ func (v *venue) serveSocket(w http.ResponseWriter, r *http.Request, mode socketM
 		connection = &corked{Conn: ws.NetConn()}
 	}
 	defer connection.Close()
-	c := &client{mode: mode, socket: &socket{ws: ws, connection: connection,
+	c := &Conn{Mode: o.Mode, socket: &socket{ws: ws, connection: connection,
 		queue: make(chan frame, v.options.ClientQueue), gone: make(chan struct{})}}
 	ws.EnableWriteCompression(false)
-	ws.SetReadLimit(requestMax)
+	ws.SetReadLimit(int64(v.profile.RequestMax))
 	connection.on = ok
 
 	v.mu.Lock()
@@ -94,9 +93,7 @@ func (v *venue) serveSocket(w http.ResponseWriter, r *http.Request, mode socketM
 	v.serving.Add(1)
 	defer v.serving.Done()
 	v.join(c)
-	for _, name := range streams {
-		v.subscribe(c, name)
-	}
+	c.begin(o.Streams)
 	v.mu.Unlock()
 
 	writer := make(chan struct{})
@@ -110,7 +107,7 @@ func (v *venue) serveSocket(w http.ResponseWriter, r *http.Request, mode socketM
 }
 
 // read serves what the client sends until it leaves.
-func (v *venue) read(c *client) {
+func (v *Market) read(c *Conn) {
 	ws := c.socket.ws
 	ws.SetPingHandler(func(payload string) error {
 		v.mu.Lock()
@@ -147,26 +144,25 @@ func (v *venue) read(c *client) {
 			return
 		}
 		if !c.halfOpen && !c.ended && !v.cutOff(c) {
-			if reply := v.dialect.request(v, c, text); reply != nil {
-				v.send(c, frame{kind: frameText, text: reply})
-			}
+			c.heardNanos = v.now
+			v.dialect.Request(c, text)
 		}
 		v.mu.Unlock()
 	}
 }
 
-// cutOff counts a message and ends a client that sends too many.
-func (v *venue) cutOff(c *client) bool {
+// cutOff counts a message, and tells the dialect of one too many.
+func (v *Market) cutOff(c *Conn) bool {
 	if !v.tooFast(c, clock.Nanos()) {
 		return false
 	}
 	v.stats.FastClients++
-	v.end(c, frameClose)
+	v.dialect.TooFast(c)
 	return true
 }
 
 // write sends what is queued, in batches, until the client ends.
-func (v *venue) write(c *client) {
+func (v *Market) write(c *Conn) {
 	s := c.socket
 	batch := make([]frame, 0, batchMax)
 	for {

@@ -59,9 +59,10 @@ const (
 	rejectionMax = 4096 // rejections that wait to become gaps rows
 )
 
-// dropOrder is who gives way first when memory is full; gaps last, because
-// they say what is missing.
-var dropOrder = [tableCount]int{tableQuotes, tableBook, tableTrades, tableHealth, tableWindows, tableBars, tableInstruments, tableGaps}
+// dropOrder is who gives way first when memory is full: what comes most and
+// ages fastest; gaps last, because they say what is missing.
+var dropOrder = [tableCount]int{tableQuotes, tableNbbo, tableBook, tableFunding, tableOpenInterest, tableTrades, tableLiquidations,
+	tableHealth, tableWindows, tableBars, tableStatus, tableInstruments, tableGaps}
 
 func newQueue() *queue {
 	q := &queue{moved: make(chan struct{}, 1)}

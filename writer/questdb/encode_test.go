@@ -256,6 +256,9 @@ func TestOwnNonsensePanics(t *testing.T) {
 	f("no row", x.take())
 }
 
+var rowKinds = []tick.Kind{tick.RowTrade, tick.RowQuote, tick.RowBook, tick.RowBar, tick.RowWindow, tick.RowGap, tick.RowHealth,
+	tick.RowFunding, tick.RowOpenInterest, tick.RowLiquidation, tick.RowStatus, tick.RowNbbo}
+
 // Whatever a row holds, what is encoded is a valid line of its table.
 func FuzzEncode(f *testing.F) {
 	f.Add("BTCUSDT", uint8(0), []byte("seed"), false)
@@ -274,7 +277,7 @@ func FuzzEncode(f *testing.F) {
 			return
 		}
 		var u *tick.Unit
-		if row := tick.RowTrade + tick.Kind(kind%7); row == tick.RowBook {
+		if row := rowKinds[int(kind)%len(rowKinds)]; row == tick.RowBook {
 			var x tape
 			x.book(0, 0, 0, make([]tick.Level, kind>>4), make([]tick.Level, len(data)%25))
 			units = append(units, x.units...)
@@ -305,6 +308,13 @@ func FuzzEncode(f *testing.F) {
 			u.BarRow().IntervalNanos = max(u.BarRow().IntervalNanos, 1)
 		case tick.RowWindow:
 			u.WindowRow().Name %= 2
+		case tick.RowNbbo:
+			n := u.NbboRow()
+			n.BidInstrument, n.AskInstrument = 0, 0
+			boundDigits(&n.BidDigits, &n.BidSizeDigits, &n.AskDigits, &n.AskSizeDigits)
+		case tick.RowFunding:
+			f := u.FundingRow()
+			boundDigits(&f.MarkDigits, &f.IndexDigits, &f.RateDigits)
 		case tick.RowHealth:
 			up := (*byte)(unsafe.Pointer(&u.HealthRow().Up))
 			*up &= 1
@@ -315,6 +325,12 @@ func FuzzEncode(f *testing.F) {
 		s.Write(units)
 		checkLines(t, s)
 	})
+}
+
+func boundDigits(digits ...*uint8) {
+	for _, d := range digits {
+		*d %= tick.MaxDigits + 1
+	}
 }
 
 // mixed is a run of rows as a busy market gives them.

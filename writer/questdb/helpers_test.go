@@ -175,8 +175,9 @@ func (x *tape) book(instrument uint32, ts int64, seq uint64, bids, asks []tick.L
 
 var btc = tick.Instrument{ID: 0, Venue: "binance-spot", Symbol: "BTCUSDT", Underlying: "BTC", Base: "BTC", Quote: "USDT",
 	PriceDigits: 2, SizeDigits: 5, Tick: tick.Number{Mantissa: 1, Digits: 2}, Lot: tick.Number{Mantissa: 1, Digits: 5},
-	ContractSize: tick.Number{Mantissa: 1}}
+	ContractSize: tick.Number{Mantissa: 1}, State: tick.StateTrading}
 
 var perp = tick.Instrument{ID: 1, Venue: "binance-coinm", Symbol: "BTCUSD_PERP", Underlying: "BTC", Base: "BTC", Quote: "USD",
 	Type: tick.TypePerpetual, Inverse: true, PriceDigits: 1, Tick: tick.Number{Mantissa: 1, Digits: 1},
-	Lot: tick.Number{Mantissa: 1}, ContractSize: tick.Number{Mantissa: 100}, TradeIDs: tick.TradeIDUUID}
+	Lot: tick.Number{Mantissa: 1}, ContractSize: tick.Number{Mantissa: 100}, TradeIDs: tick.TradeIDUUID,
+	ExpiryNanos: start + 86400_000000001}

@@ -25,8 +25,8 @@ type Options struct {
 	FlushRows     int
 	FlushInterval time.Duration
 	// MaxBytes bounds the encoded rows that wait for QuestDB; default 512 MiB,
-	// at least 1 MiB. Beyond it rows are lost: oldest quotes first, then book
-	// rows, trades, and the rest.
+	// at least 1 MiB. Beyond it rows are lost: oldest quotes first, then the
+	// consolidated ones, book rows, funding, open interest, trades, and the rest.
 	MaxBytes int64
 	// RequestTimeout bounds one request; default 30 s.
 	RequestTimeout time.Duration

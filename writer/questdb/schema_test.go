@@ -21,12 +21,18 @@ func TestTablesAreCreatedAtStart(t *testing.T) {
 		bars ts DAY true true 5 YEAR
 		book ts HOUR true true 30 DAY
 		feed_health ts DAY true true 30 DAY
+		funding ts DAY true true 30 DAY
 		gaps ts DAY true true 30 DAY
 		instruments ts DAY true true 30 DAY
+		liquidations ts DAY true true 30 DAY
+		nbbo ts HOUR true true 30 DAY
+		open_interest ts DAY true true 30 DAY
 		quotes ts DAY true true 30 DAY
+		status ts DAY true true 30 DAY
 		trades ts HOUR true true 30 DAY
 		windows ts DAY true true 30 DAY`)
 	reads(t, c, `SELECT "column" FROM table_columns('book') WHERE upsertKey`, "ts\nvenue\nsymbol\nseq\nord")
+	reads(t, c, `SELECT "column" FROM table_columns('nbbo') WHERE upsertKey`, "ts\nsymbol\ntype\nord")
 	reads(t, c, `SELECT symbolCapacity FROM table_columns('trades') WHERE "column" = 'symbol'`, "8192")
 	reads(t, c, `SELECT view_name, view_status FROM views() ORDER BY view_name`, "book_arrays valid\nlate_trades valid")
 }
@@ -100,6 +106,20 @@ func TestColumnsAreAdded(t *testing.T) {
 	reads(t, c, "SELECT id, side, price, size, late, mine FROM trades", `
 		1 null 2.5 null false 7
 		0 buy 100.0 0.001 false null`)
+}
+
+// Tables that an older version made get the columns that they have not.
+func TestOlderTablesGrow(t *testing.T) {
+	server, c := database(t)
+	query(t, c, "CREATE TABLE feed_health (ts TIMESTAMP_NS, venue SYMBOL, line SYMBOL, up BOOLEAN, frames LONG) TIMESTAMP(ts) PARTITION BY DAY WAL DEDUP UPSERT KEYS(ts, venue, line)")
+	query(t, c, "CREATE TABLE instruments (ts TIMESTAMP_NS, venue SYMBOL, symbol SYMBOL, base SYMBOL) TIMESTAMP(ts) PARTITION BY DAY WAL DEDUP UPSERT KEYS(ts, venue, symbol)")
+	s := newSink(t, server.URL(), nil)
+	var x tape
+	oneOfEach(t, &x)
+	s.Write(x.take())
+	closes(t, s)
+	reads(t, c, "SELECT first, second, missed, lead_ns FROM feed_health", "7 8 9 -10")
+	reads(t, c, "SELECT state, expiry FROM instruments ORDER BY ts LIMIT 1", "trading null")
 }
 
 // Rows wait while a table does not fit, and go when the user has repaired it.

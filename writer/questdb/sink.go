@@ -153,6 +153,16 @@ func (s *Sink) packet(row []tick.Unit, now int64) {
 		table = tableWindows
 	case tick.RowGap:
 		table = tableGaps
+	case tick.RowFunding:
+		table = tableFunding
+	case tick.RowOpenInterest:
+		table = tableOpenInterest
+	case tick.RowLiquidation:
+		table = tableLiquidations
+	case tick.RowStatus:
+		table = tableStatus
+	case tick.RowNbbo:
+		table = tableNbbo
 	default:
 		panic(fmt.Sprintf("BUG: packet of kind %d is no row", kind))
 	}
@@ -171,6 +181,7 @@ func (s *Sink) packet(row []tick.Unit, now int64) {
 // introduce learns an instrument, and writes its definition as a row.
 func (s *Sink) introduce(row []tick.Unit, now int64) {
 	in := instrument{Instrument: row[0].Catalog().Definition(), known: true}
+	in.pair = in.Base + "-" + in.Quote
 	for _, name := range []string{in.Venue, in.Symbol} {
 		switch {
 		case name == "":
@@ -183,6 +194,7 @@ func (s *Sink) introduce(row []tick.Unit, now int64) {
 		s.instruments = append(s.instruments, instrument{})
 	}
 	s.instruments[in.ID] = in
+	s.source.all = s.instruments
 	s.source.in = &s.instruments[in.ID]
 	if at := row[0].Header().ReceiveNanos; at > 0 {
 		s.state(s.source.in, at, now)

@@ -14,15 +14,17 @@ import (
 type instrument struct {
 	tick.Instrument
 	known    bool
-	unfit    error // why its names cannot be written; nil = they can
-	unstated bool  // its definition had no time yet to be a row of its own
+	unfit    error  // why its names cannot be written; nil = they can
+	unstated bool   // its definition had no time yet to be a row of its own
+	pair     string // base-quote
 }
 
 // source is the row that is being written, as the columns see it.
 type source struct {
 	row         []tick.Unit
 	in          *instrument
-	channelText string // of a gap in a table that is no channel of the venue
+	all         []instrument // by id
+	channelText string       // of a gap in a table that is no channel of the venue
 
 	windows   []string
 	intervals []intervalName
@@ -34,17 +36,21 @@ type intervalName struct {
 	name  string
 }
 
-func (x *source) head() *tick.RowHeader    { return x.row[0].RowHeader() }
-func (x *source) has(f tick.RowFlags) bool { return x.head().Flags&f != 0 }
-func (x *source) trade() *tick.TradeRow    { return x.row[0].TradeRow() }
-func (x *source) quote() *tick.QuoteRow    { return x.row[0].QuoteRow() }
-func (x *source) book() *tick.BookRow      { return x.row[0].BookRow() }
-func (x *source) bar() *tick.BarRow        { return x.row[0].BarRow() }
-func (x *source) window() *tick.WindowRow  { return x.row[0].WindowRow() }
-func (x *source) gap() *tick.GapRow        { return x.row[0].GapRow() }
-func (x *source) health() *tick.HealthRow  { return x.row[0].HealthRow() }
-func (x *source) price(v int64) number     { return scaled(v, x.head().PriceDigits) }
-func (x *source) size(v int64) number      { return scaled(v, x.head().SizeDigits) }
+func (x *source) head() *tick.RowHeader           { return x.row[0].RowHeader() }
+func (x *source) has(f tick.RowFlags) bool        { return x.head().Flags&f != 0 }
+func (x *source) trade() *tick.TradeRow           { return x.row[0].TradeRow() }
+func (x *source) quote() *tick.QuoteRow           { return x.row[0].QuoteRow() }
+func (x *source) book() *tick.BookRow             { return x.row[0].BookRow() }
+func (x *source) bar() *tick.BarRow               { return x.row[0].BarRow() }
+func (x *source) window() *tick.WindowRow         { return x.row[0].WindowRow() }
+func (x *source) gap() *tick.GapRow               { return x.row[0].GapRow() }
+func (x *source) health() *tick.HealthRow         { return x.row[0].HealthRow() }
+func (x *source) funding() *tick.FundingRow       { return x.row[0].FundingRow() }
+func (x *source) interest() *tick.OpenInterestRow { return x.row[0].OpenInterestRow() }
+func (x *source) status() *tick.StatusRow         { return x.row[0].StatusRow() }
+func (x *source) nbbo() *tick.NbboRow             { return x.row[0].NbboRow() }
+func (x *source) price(v int64) number            { return scaled(v, x.head().PriceDigits) }
+func (x *source) size(v int64) number             { return scaled(v, x.head().SizeDigits) }
 func (x *source) volume(v tick.Int128) number {
 	return number{value: v, digits: int(x.head().SizeDigits)}
 }
@@ -131,6 +137,45 @@ func known(n tick.Number) number {
 		return null
 	}
 	return plain(n)
+}
+
+// told is a number that the venue may not have told yet.
+func told(v int64, digits uint8) number {
+	if v == tick.Absent {
+		return null
+	}
+	return scaled(v, digits)
+}
+
+// offered is a number of a side that is empty where its size is 0.
+func offered(v int64, digits uint8, size int64) number {
+	if size == 0 {
+		return null
+	}
+	return scaled(v, digits)
+}
+
+// nobody offers on an empty side.
+var nobody instrument
+
+// offerer is the instrument whose offer is the best.
+func (x *source) offerer(id uint32, size int64) *instrument {
+	if size == 0 {
+		return &nobody
+	}
+	if int(id) >= len(x.all) || !x.all[id].known {
+		panic(fmt.Sprintf("BUG: best offer of instrument %d, which was never introduced", id))
+	}
+	return &x.all[id]
+}
+
+func (x *source) pair() string { return x.in.pair }
+
+func (x *source) side() string {
+	if x.has(tick.RowSell) {
+		return "sell"
+	}
+	return "buy"
 }
 
 // tradeID writes the id as the venue does.

@@ -69,6 +69,11 @@ const (
 	tableGaps
 	tableHealth
 	tableInstruments
+	tableFunding
+	tableOpenInterest
+	tableLiquidations
+	tableStatus
+	tableNbbo
 	tableCount
 )
 
@@ -87,6 +92,9 @@ var (
 	columnValid  = column{name: "valid", kind: boolean, truth: func(x *source) bool { return x.has(tick.RowValid) }}
 	columnFinal  = column{name: "final", kind: boolean, truth: func(x *source) bool { return x.has(tick.RowFinal) }}
 	columnWhole  = column{name: "complete", kind: boolean, truth: func(x *source) bool { return x.has(tick.RowComplete) }}
+	columnSide   = column{name: "side", kind: symbol, capacity: capacityNames, text: (*source).side}
+	columnPrice  = column{name: "price", kind: price, number: func(x *source, _ *column) number { return x.price(x.trade().Price) }}
+	columnSize   = column{name: "size", kind: price, number: func(x *source, _ *column) number { return x.size(x.trade().Size) }}
 	columnSource = column{name: "ts_source", kind: symbol, capacity: capacityNames, text: func(x *source) string { return x.head().Source.String() }}
 	columnRecv   = column{name: "recv_ts", kind: nanos, integer: func(x *source) (int64, bool) { return x.head().ReceiveNanos, x.head().ReceiveNanos > 0 }}
 )
@@ -97,14 +105,7 @@ func tablesOf(depth int) [tableCount]*table {
 		tableTrades: {name: "trades", partition: "HOUR", channel: tick.ChannelTrades.String(), columns: []column{
 			columnTs, columnVenue, columnSymbol,
 			{name: "id", kind: varchar, key: true, text: (*source).tradeID},
-			{name: "side", kind: symbol, capacity: capacityNames, text: func(x *source) string {
-				if x.has(tick.RowSell) {
-					return "sell"
-				}
-				return "buy"
-			}},
-			{name: "price", kind: price, number: func(x *source, _ *column) number { return x.price(x.trade().Price) }},
-			{name: "size", kind: price, number: func(x *source, _ *column) number { return x.size(x.trade().Size) }},
+			columnSide, columnPrice, columnSize,
 			{name: "late", kind: boolean, truth: func(x *source) bool { return x.has(tick.RowLate) }},
 			columnRecv,
 		}, views: []tableView{{"late_trades", "SELECT * FROM trades WHERE late"}}},
@@ -182,6 +183,10 @@ func tablesOf(depth int) [tableCount]*table {
 			{name: "reconnects", kind: long, integer: func(x *source) (int64, bool) { return int64(x.health().Reconnects), true }},
 			{name: "age_ns", kind: long, integer: func(x *source) (int64, bool) { return x.health().AgeNanos, true }},
 			{name: "offset_ns", kind: long, integer: func(x *source) (int64, bool) { return x.health().OffsetNanos, true }},
+			{name: "first", kind: long, integer: func(x *source) (int64, bool) { return int64(x.health().First), true }},
+			{name: "second", kind: long, integer: func(x *source) (int64, bool) { return int64(x.health().Second), true }},
+			{name: "missed", kind: long, integer: func(x *source) (int64, bool) { return int64(x.health().Missed), true }},
+			{name: "lead_ns", kind: long, integer: func(x *source) (int64, bool) { return x.health().LeadNanos, true }},
 		}},
 
 		tableInstruments: {name: "instruments", partition: "DAY", columns: []column{
@@ -196,6 +201,59 @@ func tablesOf(depth int) [tableCount]*table {
 			{name: "tick", kind: price, number: func(x *source, _ *column) number { return known(x.in.Tick) }},
 			{name: "lot", kind: price, number: func(x *source, _ *column) number { return known(x.in.Lot) }},
 			{name: "contract_size", kind: price, number: func(x *source, _ *column) number { return known(x.in.ContractSize) }},
+			{name: "state", kind: symbol, capacity: capacityNames, text: func(x *source) string { return x.in.State.String() }},
+			{name: "expiry", kind: nanos, integer: func(x *source) (int64, bool) { return x.in.ExpiryNanos, x.in.ExpiryNanos > 0 }},
+		}},
+
+		tableFunding: {name: "funding", partition: "DAY", channel: tick.ChannelFunding.String(), columns: []column{
+			columnTs, columnVenue, columnSymbol, columnOrd,
+			{name: "mark", kind: price, number: func(x *source, _ *column) number { return told(x.funding().Mark, x.funding().MarkDigits) }},
+			{name: "index_price", kind: price, number: func(x *source, _ *column) number { return told(x.funding().Index, x.funding().IndexDigits) }},
+			{name: "rate", kind: price, number: func(x *source, _ *column) number { return told(x.funding().Rate, x.funding().RateDigits) }},
+			{name: "next_funding_ts", kind: nanos, integer: func(x *source) (int64, bool) {
+				return x.funding().NextFundingNanos, x.funding().NextFundingNanos > 0
+			}},
+			columnSource, columnRecv,
+		}},
+
+		tableOpenInterest: {name: "open_interest", partition: "DAY", channel: tick.ChannelOpenInterest.String(), columns: []column{
+			columnTs, columnVenue, columnSymbol, columnOrd,
+			{name: "size", kind: price, number: func(x *source, _ *column) number { return x.size(x.interest().Size) }},
+			columnSource, columnRecv,
+		}},
+
+		tableLiquidations: {name: "liquidations", partition: "DAY", channel: tick.ChannelLiquidations.String(), columns: []column{
+			columnTs, columnVenue, columnSymbol, columnOrd, columnSide, columnPrice, columnSize, columnSource, columnRecv,
+		}},
+
+		tableStatus: {name: "status", partition: "DAY", channel: "status", columns: []column{
+			columnTs, columnVenue, columnSymbol, columnOrd,
+			{name: "state", kind: symbol, capacity: capacityNames, text: func(x *source) string { return x.status().State.String() }},
+			{name: "before", kind: symbol, capacity: capacityNames, text: func(x *source) string { return x.status().Before.String() }},
+			columnSource, columnRecv,
+		}},
+
+		// Of no venue: a loss is reported as one of the instrument that lends its id.
+		tableNbbo: {name: "nbbo", partition: "HOUR", channel: "nbbo", columns: []column{
+			columnTs,
+			{name: "symbol", kind: symbol, key: true, capacity: capacitySymbols, text: (*source).pair},
+			{name: "type", kind: symbol, key: true, capacity: capacityNames, text: func(x *source) string { return x.in.Type.String() }},
+			columnOrd,
+			{name: "bid", kind: price, number: func(x *source, _ *column) number { return offered(x.nbbo().Bid, x.nbbo().BidDigits, x.nbbo().BidSize) }},
+			{name: "bid_size", kind: price, number: func(x *source, _ *column) number {
+				return offered(x.nbbo().BidSize, x.nbbo().BidSizeDigits, x.nbbo().BidSize)
+			}},
+			{name: "bid_venue", kind: symbol, capacity: capacityVenues, text: func(x *source) string { return x.offerer(x.nbbo().BidInstrument, x.nbbo().BidSize).Venue }},
+			{name: "bid_symbol", kind: symbol, capacity: capacitySymbols, text: func(x *source) string { return x.offerer(x.nbbo().BidInstrument, x.nbbo().BidSize).Symbol }},
+			{name: "ask", kind: price, number: func(x *source, _ *column) number { return offered(x.nbbo().Ask, x.nbbo().AskDigits, x.nbbo().AskSize) }},
+			{name: "ask_size", kind: price, number: func(x *source, _ *column) number {
+				return offered(x.nbbo().AskSize, x.nbbo().AskSizeDigits, x.nbbo().AskSize)
+			}},
+			{name: "ask_venue", kind: symbol, capacity: capacityVenues, text: func(x *source) string { return x.offerer(x.nbbo().AskInstrument, x.nbbo().AskSize).Venue }},
+			{name: "ask_symbol", kind: symbol, capacity: capacitySymbols, text: func(x *source) string { return x.offerer(x.nbbo().AskInstrument, x.nbbo().AskSize).Symbol }},
+			{name: "venues", kind: long, integer: func(x *source) (int64, bool) { return int64(x.nbbo().Venues), true }},
+			{name: "crossed", kind: boolean, truth: func(x *source) bool { return x.has(tick.RowCrossed) }},
+			columnValid, columnSource, columnRecv,
 		}},
 	}
 	for _, t := range tables {

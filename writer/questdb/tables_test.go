@@ -52,6 +52,30 @@ func oneOfEach(t *testing.T, x *tape) {
 	copy(h.VenueText[:], "binance-spot")
 	copy(h.LineText[:], "public-0")
 	h.Up, h.Frames, h.Bytes, h.DecodeErrors, h.Reconnects, h.AgeNanos, h.OffsetNanos = true, 1, 2, 3, 4, 5, -6
+	h.First, h.Second, h.Missed, h.LeadNanos = 7, 8, 9, -10
+
+	f := x.row(tick.RowFunding, 1, start+11).FundingRow()
+	f.Ord, f.Source = 2, tick.TimeReceive
+	f.Mark, f.MarkDigits, f.Index, f.IndexDigits, f.Rate, f.RateDigits = 6180000000000, 8, 618001, 1, -1, 4
+	f.NextFundingNanos = start + 28800_000000000
+	f = x.row(tick.RowFunding, 1, start+12).FundingRow() // nothing told but the rate
+	f.Mark, f.Index, f.Rate, f.RateDigits = tick.Absent, tick.Absent, 0, 4
+
+	o := x.row(tick.RowOpenInterest, 1, start+13).OpenInterestRow()
+	o.Ord, o.Size, o.SizeDigits = 1, 12345, 1
+
+	l := x.trade(1, start+14, 3)
+	l.Kind, l.Ord, l.Flags = tick.RowLiquidation, 1, tick.RowSell
+
+	st := x.row(tick.RowStatus, 1, start+15).StatusRow()
+	st.Ord, st.State, st.Before = 1, tick.StateDelisted, tick.StateTrading
+
+	n := x.row(tick.RowNbbo, 0, start+16).NbboRow()
+	n.Source, n.Flags, n.Ord, n.Venues = tick.TimeReceive, tick.RowValid|tick.RowCrossed, 1, 2
+	n.Bid, n.BidDigits, n.BidSize, n.BidSizeDigits, n.BidInstrument = 618000, 1, 2501666666667, 12, 1
+	n.Ask, n.AskDigits, n.AskSize, n.AskSizeDigits, n.AskInstrument = 6179900, 2, 15, 1, 0
+	n = x.row(tick.RowNbbo, 1, start+17).NbboRow() // nobody counts
+	n.Source, n.ReceiveNanos = tick.TimeReceive, 0
 }
 
 func columnNames(t *table) string {
@@ -93,10 +117,22 @@ func TestEveryTableReadsBackDouble(t *testing.T) {
 		2024-08-08T00:00:00.000000007Z 2024-08-08T00:00:00.000000009Z binance-spot BTCUSDT trades sequence 1 12 true
 		2024-08-08T00:00:00.000000008Z null binance-spot BTCUSDT depth silence 0 null false`)
 	reads(t, c, all(tableHealth), `
-		2024-08-08T00:00:00.000000010Z binance-spot public-0 true 1 2 3 4 5 -6`)
+		2024-08-08T00:00:00.000000010Z binance-spot public-0 true 1 2 3 4 5 -6 7 8 9 -10`)
 	reads(t, c, all(tableInstruments), `
-		2024-08-08T00:00:00.000000005Z binance-spot BTCUSDT BTC BTC USDT spot false 2 5 0.01 1.0E-5 1.0
-		2024-08-08T00:00:00.000000006Z binance-coinm BTCUSD_PERP BTC BTC USD perpetual true 1 0 0.1 1.0 100.0`)
+		2024-08-08T00:00:00.000000005Z binance-spot BTCUSDT BTC BTC USDT spot false 2 5 0.01 1.0E-5 1.0 trading null
+		2024-08-08T00:00:00.000000006Z binance-coinm BTCUSD_PERP BTC BTC USD perpetual true 1 0 0.1 1.0 100.0 unknown 2024-08-09T00:00:00.000000001Z`)
+	reads(t, c, all(tableFunding), `
+		2024-08-08T00:00:00.000000011Z binance-coinm BTCUSD_PERP 2 61800.0 61800.1 -1.0E-4 2024-08-08T08:00:00.000000000Z recv 2024-08-08T00:00:00.000000012Z
+		2024-08-08T00:00:00.000000012Z binance-coinm BTCUSD_PERP 0 null null 0.0 null exchange 2024-08-08T00:00:00.000000013Z`)
+	reads(t, c, all(tableOpenInterest), `
+		2024-08-08T00:00:00.000000013Z binance-coinm BTCUSD_PERP 1 1234.5 exchange 2024-08-08T00:00:00.000000014Z`)
+	reads(t, c, all(tableLiquidations), `
+		2024-08-08T00:00:00.000000014Z binance-coinm BTCUSD_PERP 1 sell 100.03 0.004 exchange 2024-08-08T00:00:00.000000015Z`)
+	reads(t, c, all(tableStatus), `
+		2024-08-08T00:00:00.000000015Z binance-coinm BTCUSD_PERP 1 delisted trading exchange 2024-08-08T00:00:00.000000016Z`)
+	reads(t, c, "SELECT "+columnNames(tables[tableNbbo])+" FROM nbbo ORDER BY ts", `
+		2024-08-08T00:00:00.000000016Z BTC-USDT spot 1 61800.0 2.501666666667 binance-coinm BTCUSD_PERP 61799.0 1.5 binance-spot BTCUSDT 2 true true recv 2024-08-08T00:00:00.000000017Z
+		2024-08-08T00:00:00.000000017Z BTC-USD perpetual 0 null null null null null null null null 0 false false recv null`)
 	reads(t, c, "SELECT id FROM late_trades", "7")
 	reads(t, c, "SELECT l2price(0.002, asks[2], asks[1]) FROM book_arrays", "100.01")
 }
@@ -125,6 +161,28 @@ func TestEveryTableReadsBackDecimal(t *testing.T) {
 	reads(t, c, "SELECT tick, lot FROM instruments WHERE venue = 'binance-spot'", `
 		0.010000000000000000 0.000010000000000000`)
 	reads(t, c, "SELECT l2price(0.002, asks[2], asks[1]) FROM book_arrays", "100.01")
+	reads(t, c, "SELECT mark, index_price, rate FROM funding ORDER BY ts", `
+		61800.000000000000000000 61800.100000000000000000 -0.000100000000000000
+		null null 0.000000000000000000`)
+	reads(t, c, "SELECT bid, bid_size, ask FROM nbbo ORDER BY ts", `
+		61800.000000000000000000 2.501666666667000000 61799.000000000000000000
+		null null null`)
+}
+
+// A later definition is a row of its own, and what follows is of it.
+func TestDefinitionChanges(t *testing.T) {
+	server, c := database(t)
+	s := newSink(t, server.URL(), nil)
+	var x tape
+	later := perp
+	later.State, later.Tick = tick.StateSettling, tick.Number{Mantissa: 5, Digits: 1}
+	x.define(t, perp, start)
+	x.define(t, later, start+5)
+	s.Write(x.take())
+	closes(t, s)
+	reads(t, c, "SELECT ts, symbol, tick, state FROM instruments ORDER BY ts", `
+		2024-08-08T00:00:00.000000000Z BTCUSD_PERP 0.1 unknown
+		2024-08-08T00:00:00.000000005Z BTCUSD_PERP 0.5 settling`)
 }
 
 // Rows that are sent twice are there once: every table has its identity.
@@ -137,7 +195,8 @@ func TestSentTwiceIsThereOnce(t *testing.T) {
 		s.Write(x.take())
 		closes(t, s)
 	}
-	for table, want := range map[string]string{"trades": "2", "quotes": "2", "book": "1", "bars": "2", "windows": "2", "gaps": "2", "feed_health": "1", "instruments": "2"} {
+	for table, want := range map[string]string{"trades": "2", "quotes": "2", "book": "1", "bars": "2", "windows": "2", "gaps": "2", "feed_health": "1", "instruments": "2",
+		"funding": "2", "open_interest": "1", "liquidations": "1", "status": "1", "nbbo": "2"} {
 		reads(t, c, "SELECT count() FROM "+table, want)
 	}
 }

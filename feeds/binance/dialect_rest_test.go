@@ -1,4 +1,4 @@
-package sim
+package binance_test
 
 import (
 	"encoding/json"
@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	. "tickproc/feeds/sim"
 )
 
 // A snapshot taken in the middle of things, spliced with the deltas of a real
@@ -64,7 +66,7 @@ func TestBinanceDepthAnswers(t *testing.T) {
 	l := newLab(t, Options{})
 	f := func(venue, query string, status, levels int, weight string) {
 		t.Helper()
-		got, header, body := l.get(venue, (&binance{venue: venue}).root()+"depth?"+query)
+		got, header, body := l.get(venue, restRoot(venue)+"depth?"+query)
 		var s struct {
 			Code       int
 			Bids, Asks [][2]string
@@ -86,7 +88,7 @@ func TestBinanceDepthAnswers(t *testing.T) {
 
 	refuse := func(venue, query string, code int) {
 		t.Helper()
-		status, _, body := l.get(venue, (&binance{venue: venue}).root()+"depth?"+query)
+		status, _, body := l.get(venue, restRoot(venue)+"depth?"+query)
 		if status != 400 || !strings.HasPrefix(body, fmt.Sprintf(`{"code":%d,"msg":"`, code)) {
 			t.Fatalf("%s %s: %d %s", venue, query, status, body)
 		}
@@ -134,7 +136,7 @@ func TestBinanceCatalog(t *testing.T) {
 	l := newLab(t, Options{})
 	f := func(venue, status string, want map[string]string) {
 		t.Helper()
-		code, _, body := l.get(venue, (&binance{venue: venue}).root()+"exchangeInfo")
+		code, _, body := l.get(venue, restRoot(venue)+"exchangeInfo")
 		var info struct {
 			ServerTime int64
 			Symbols    []map[string]any

@@ -1,4 +1,4 @@
-package sim
+package binance_test
 
 import (
 	"bufio"
@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	. "tickproc/feeds/sim"
 	"tickproc/internal/testdata"
+	"tickproc/tick"
 )
 
 // binanceShapes are the keys of each message in the venue's order, and the
@@ -80,7 +82,7 @@ func orderedKeys(t *testing.T, frame string) (keys string, types map[string]stri
 func TestBinanceFramesHaveTheVenuesShape(t *testing.T) {
 	t.Parallel()
 	for _, venue := range VenueNames() {
-		e, err := New(Options{Seed: 4})
+		e, err := newExchange(Options{Seed: 4})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -216,8 +218,8 @@ func TestBinanceDialogue(t *testing.T) {
 			t.Fatalf("%s: %d frames after the last UNSUBSCRIBE", venue, len(rest))
 		}
 		after := l.truth(venue, firstSymbol[venue])
-		if len(before.Trades) == 0 || before.Trades[0].Delivered != 1 || before.SubscribedMs != [6]int64{labStart.UnixMilli() + 1} {
-			t.Fatalf("%s: before %+v", venue, before.SubscribedMs)
+		if len(before.Trades) == 0 || before.Trades[0].Delivered != 1 || before.SubscribedNanos != [6]int64{labStart.Add(time.Millisecond).UnixNano()} {
+			t.Fatalf("%s: before %+v", venue, before.SubscribedNanos)
 		}
 		if last := after.Trades[len(after.Trades)-1]; last.Delivered != 0 || last.Doubtful != 0 {
 			t.Fatalf("%s: %+v went to nobody", venue, last)
@@ -255,7 +257,7 @@ func TestBinanceDialogueRefusesNonsense(t *testing.T) {
 	f(`{"method":"FOO","params":[],"id":7}`, 2, "7")
 	f(`{"id":7}`, 2, "7")
 
-	many := make([]string, streamsMax+1)
+	many := make([]string, 1024+1)
 	for i := range many {
 		many[i] = "s" + strings.Repeat("x", i%7) + string(rune('a'+i%26)) + strings.Repeat("y", i/26) + "@trade"
 	}
@@ -325,5 +327,90 @@ func TestBinancePathPrefix(t *testing.T) {
 	}
 	if !strings.HasSuffix(l.WSURL(BinanceSpot), "/lab/a") {
 		t.Fatal(l.WSURL(BinanceSpot))
+	}
+}
+
+// Mark prices and liquidations live on USD-M's market tier, and on COIN-M's
+// only one; open interest is asked for. What is told is the truth.
+func TestBinanceDerivatives(t *testing.T) {
+	t.Parallel()
+	f := func(venue, tier string, markKeys, orderKeys, interestKeys string) {
+		t.Helper()
+		symbol := firstSymbol[venue]
+		low := strings.ToLower(symbol)
+		l := newLab(t, Options{})
+		c := l.dial(venue, tier+"/stream?streams="+low+"@markPrice@1s/"+low+"@forceOrder", dialer)
+		l.run(3 * time.Second)
+		if err := l.Liquidate(venue, symbol, 5, true); err != nil {
+			t.Fatal(err)
+		}
+		_, _, body := l.get(venue, restRoot(venue)+"openInterest?symbol="+symbol)
+		l.finish()
+		truth := l.truth(venue, symbol)
+		marks, orders := 0, 0
+		for _, frame := range c.all() {
+			var m struct {
+				Data struct {
+					Event string          `json:"e"`
+					Sent  int64           `json:"E"`
+					Mark  string          `json:"p"`
+					Index string          `json:"P"` // or json would read it as p
+					Rate  string          `json:"r"`
+					Next  int64           `json:"T"`
+					Order json.RawMessage `json:"o"`
+				}
+			}
+			if err := json.Unmarshal([]byte(frame), &m); err != nil {
+				t.Fatal(err)
+			}
+			if m.Data.Order != nil {
+				orders++
+				if keys, _ := orderedKeys(t, `{"data":`+string(m.Data.Order)+`}`); keys != orderKeys || !strings.Contains(frame, `"S":"SELL"`) {
+					t.Fatalf("%s: %s", venue, frame)
+				}
+				continue
+			}
+			if keys, _ := orderedKeys(t, frame); keys != markKeys {
+				t.Fatalf("%s: keys %q, want %q", venue, keys, markKeys)
+			}
+			r := truth.References[marks]
+			marks++
+			if m.Data.Mark != tick.FormatScaled(r.Mark, r.PriceDigits) || m.Data.Rate != tick.FormatScaled(r.FundingRate, r.RateDigits) || m.Data.Next != r.NextFundingNanos/1e6 {
+				t.Fatalf("%s: %s, truth %+v", venue, frame, r)
+			}
+		}
+		if marks != 3 || orders != len(truth.Liquidations) {
+			t.Fatalf("%s: %d marks, %d of %d liquidations", venue, marks, orders, len(truth.Liquidations))
+		}
+		if keys, _ := orderedKeys(t, `{"data":`+body+`}`); keys != interestKeys {
+			t.Fatalf("%s: %s", venue, body)
+		}
+	}
+	f(BinanceUSDM, "/market", "e E s p i P r T", "s S o f q p ap X l z T", "openInterest symbol time")
+	f(BinanceCOINM, "", "e E s p P i r T", "s ps S o f q p ap X l z T", "symbol pair openInterest contractType time")
+}
+
+// Faults of subscriptions in the venue's words; a symbol that it does not know
+// is taken in silence, as always.
+func TestBinanceSubscriptionFaults(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, Options{})
+	c := l.dial(BinanceSpot, "/ws", dialer)
+	f := func(kind FaultKind, want string) {
+		t.Helper()
+		if err := l.Inject(Fault{Kind: kind, Venue: BinanceSpot, Channel: tick.ChannelTrades}); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.ask(`{"method":"SUBSCRIBE","params":["btcusdt@trade"],"id":1}`); got != want {
+			t.Fatalf("%s: %s, want %s", kind, got, want)
+		}
+	}
+	f(FaultRefuse, `{"error":{"code":2,"msg":"Invalid request: stream btcusdt@trade is not available"},"id":1}`)
+	f(FaultRateLimit, `{"error":{"code":-1003,"msg":"Too many requests"},"id":1}`)
+	f(FaultUnknown, `{"result":null,"id":1}`)
+	l.run(2 * time.Second)
+	l.finish()
+	if n := len(c.all()); n != 0 {
+		t.Fatalf("%d frames of a stream that was not taken", n)
 	}
 }

@@ -1,0 +1,209 @@
+package engine
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"tickproc/tick"
+)
+
+// firstArrival knows which lines deliver a channel of an instrument, and
+// which of their messages are news:
+//
+//	line A  10:1  11:1        13:1          key:ordinal among equal keys of the line
+//	line B        10:1  11:1  11:2  13:1
+//	news    10:1  11:1        13:1          and 11:2, had it come before 13:1
+//
+// Keys rise along a line: exchange times in ns, or the venue's ids. A message
+// is news if it lies behind all that was news before. While one line is up
+// everything is, once it has come as far as those that ended.
+type firstArrival struct {
+	// While a line is alone all that counts is here.
+	lone struct {
+		is   bool
+		told bool // something since
+		line uint16
+		own  arrival // of its newest message
+	}
+	lines  []arrivalLine // that are up, in the order in which they came up
+	newest arrival       // of what was news
+	behind bool          // the last line has not come as far as one that ended
+	leads  *leads        // nil while one line is up
+}
+
+// arrivalLine is the standing of one line.
+type arrivalLine struct {
+	line uint16
+	// soundAt is the receive time from which the line has all that another loses.
+	soundAt int64
+	newest  arrival
+}
+
+// arrival is the place of a message.
+type arrival struct {
+	key int64
+	n   uint64 // from 1
+}
+
+func (a arrival) before(b arrival) bool { return a.key < b.key || a.key == b.key && a.n < b.n }
+
+// accept reports whether the message of a line is news. A line that delivers
+// is up.
+//
+// hot: per message, 0 allocs.
+func (f *firstArrival) accept(line uint16, key int64) bool {
+	place := 0
+	if !f.alone(line) {
+		place = f.prove(line)
+	}
+	if f.alone(line) {
+		f.lone.own.arrive(key)
+		f.lone.told = true
+		return true
+	}
+	x := &f.lines[place]
+	back := key < x.newest.key
+	a := x.newest.arrive(key)
+	// Where a line goes back the venue began anew, and waiting for the old keys
+	// would be for ever.
+	if !back && !f.newest.before(a) {
+		return false
+	}
+	f.newest, f.behind = a, false
+	f.settle()
+	return true
+}
+
+// alone reports whether all that counts is this line.
+func (f *firstArrival) alone(line uint16) bool { return f.lone.is && f.lone.line == line }
+
+// settle lets a line be alone, if it is.
+func (f *firstArrival) settle() {
+	if len(f.lines) == 1 && !f.behind && !f.lone.is {
+		f.lone.is, f.lone.told, f.lone.line, f.lone.own = true, false, f.lines[0].line, f.lines[0].newest
+	}
+}
+
+// unsettle ends that.
+func (f *firstArrival) unsettle() {
+	if f.lone.is {
+		f.lone.is, f.lines[0].newest = false, f.lone.own
+		if f.lone.told {
+			f.newest = f.lone.own
+		}
+	}
+}
+
+func (a *arrival) arrive(key int64) arrival {
+	if key == a.key {
+		a.n++
+	} else {
+		*a = arrival{key, 1}
+	}
+	return *a
+}
+
+// prove returns the place of a line that delivers, and has it up.
+func (f *firstArrival) prove(line uint16) int {
+	if i := f.place(line); i >= 0 {
+		return i
+	}
+	f.up(line, 0)
+	return len(f.lines) - 1
+}
+
+// place of a line among those that are up, -1 if it is not.
+func (f *firstArrival) place(line uint16) int {
+	for i := range f.lines {
+		if f.lines[i].line == line {
+			return i
+		}
+	}
+	return -1
+}
+
+// up notes that the line delivers, and reports whether that is new.
+func (f *firstArrival) up(line uint16, soundAt int64) bool {
+	if f.place(line) >= 0 {
+		return false
+	}
+	f.unsettle()
+	f.lines = append(f.lines, arrivalLine{line: line, soundAt: soundAt})
+	f.behind = false
+	f.settle()
+	f.compareAnew()
+	return true
+}
+
+// down notes that the line ended, and reports whether it had been up.
+func (f *firstArrival) down(line uint16) bool {
+	i := f.place(line)
+	if i >= 0 {
+		f.unsettle()
+		f.lines = slices.Delete(f.lines, i, i+1)
+		// Without times there is no telling.
+		f.behind = len(f.lines) == 1 && f.newest.key != 0 && f.lines[0].newest.before(f.newest)
+		f.settle()
+		f.compareAnew()
+	}
+	return i >= 0
+}
+
+// sound reports whether a line other than this one has been whole for long
+// enough to have what this one lost.
+func (f *firstArrival) sound(line uint16, now int64) bool {
+	for i := range f.lines {
+		if x := &f.lines[i]; x.line != line && x.soundAt <= now {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *firstArrival) stepClock(by int64) {
+	for i := range f.lines {
+		f.lines[i].soundAt += by
+	}
+}
+
+func (f *firstArrival) appendState(dst []byte) []byte {
+	le := binary.LittleEndian
+	dst = append(dst, flag(f.lone.is), flag(f.lone.told))
+	put := func(a arrival) { dst = le.AppendUint64(le.AppendUint64(dst, uint64(a.key)), a.n) }
+	put(f.newest)
+	put(f.lone.own)
+	dst = append(dst, byte(len(f.lines)), flag(f.behind))
+	for i := range f.lines {
+		x := &f.lines[i]
+		dst = le.AppendUint64(dst, uint64(x.soundAt)) // a line's number is a name: a capture gives others
+		put(x.newest)
+	}
+	return dst
+}
+
+// isUp reports whether any line delivers a channel.
+func (in *instrument) isUp(which tick.Channels) bool { return len(in.firsts[which.Index()].lines) > 0 }
+
+// isNews reports whether a message without an id is no copy of what another
+// line brought.
+//
+// hot: per message, 0 allocs.
+func (in *instrument) isNews(which tick.Channels, line uint16, ts int64) bool {
+	if in.firsts[which.Index()].accept(line, ts) {
+		return true
+	}
+	in.counts.Copies++
+	return false
+}
+
+// fills reports whether the other lines have what one loses of a channel now.
+// Where ids tell every loss they need only be there.
+func (in *instrument) fills(e *tick.ChannelEvent) bool {
+	f := &in.firsts[e.Channel.Index()]
+	idsTell := e.Channel == tick.ChannelTrades && in.ids.contiguous ||
+		e.Channel == tick.ChannelDepth && in.def.Sync.Snapshot != tick.SnapshotInBand
+	if idsTell {
+		return f.sound(e.Line, never-1)
+	}
+	return f.sound(e.Line, in.shard.now)
+}
