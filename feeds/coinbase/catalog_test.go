@@ -45,7 +45,7 @@ func TestParseCatalog(t *testing.T) {
 	for i := range want {
 		w := &want[i]
 		w.Venue, w.Underlying, w.TradeResolution = "coinbase", w.Base, time.Microsecond
-		w.Sync = tick.SyncRule{Snapshot: tick.SnapshotInBand, Sequence: tick.SequenceNone}
+		w.Sync = tick.SyncRule{Snapshot: tick.SnapshotInBand, Sequence: tick.SequenceNone, QuotesLag: true}
 		w.PriceDigits, w.SizeDigits = w.Tick.Digits, w.Lot.Digits
 		if w.Type != tick.TypeSpot {
 			w.TradeIDs = tick.TradeIDInteger

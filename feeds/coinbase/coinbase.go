@@ -6,6 +6,7 @@
 //	frame ─► envelope ─► its place in the socket's count              decode.go, count.go
 //	            └► events ─► levels, trades, tickers                  depth.go, trade.go, ticker.go
 //	            └► answers, heartbeats                                notice.go
+//	the venue as a simulated exchange                                 dialect.go
 //
 // Every frame of a socket has a number, whatever it is about: a jump means
 // that anything the socket carries may have been missed. Books come in-band,
@@ -37,7 +38,7 @@ const served = tick.ChannelTrades | tick.ChannelQuotes | tick.ChannelDepth
 // changes, so that messages have no ids; what is lost shows in NoticeGap.
 // Quotes come from the ticker, which speaks at trades only: they are no oracle
 // of a book that moved since.
-var syncRule = tick.SyncRule{Snapshot: tick.SnapshotInBand, Sequence: tick.SequenceNone}
+var syncRule = tick.SyncRule{Snapshot: tick.SnapshotInBand, Sequence: tick.SequenceNone, QuotesLag: true}
 
 type adapter struct{}
 

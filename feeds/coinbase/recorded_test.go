@@ -180,7 +180,7 @@ func TestRecordedBookJoins(t *testing.T) {
 			}
 		}
 	}
-	if !sync.IsValid() || sync.Counts.Applied != 6 || applied.deltas != 6 || sync.Counts.SnapshotsApplied != 1 || sync.Counts.Unsynced != 0 || sync.Counts.Gaps != 0 {
+	if !sync.IsValid() || sync.Counts.Applied != 6 || applied.deltas != 7 || sync.Counts.SnapshotsApplied != 1 || sync.Counts.Unsynced != 0 || sync.Counts.Gaps != 0 {
 		t.Fatalf("valid %v, %+v", sync.IsValid(), sync.Counts)
 	}
 	top := func(side interface{ CopyBest([]tick.Level) int }) []tick.Level {
@@ -195,6 +195,7 @@ func TestRecordedBookJoins(t *testing.T) {
 	}
 }
 
+// listener counts the messages that changed the book, the whole book too.
 type listener struct{ deltas int }
 
 func (l *listener) BeforeDelta(*tick.Depth) {}

@@ -22,32 +22,31 @@ func (d *decoder) nanosOf(v jsonscan.Value) int64 {
 }
 
 func parseTime(t []byte) (nanos int64, ok bool) {
-	if len(t) < len("2026-08-24T22:34:13Z") || t[4] != '-' || t[7] != '-' || t[10] != 'T' || t[13] != ':' || t[16] != ':' || t[len(t)-1] != 'Z' {
+	const form = "0000-00-00T00:00:00" // 0 stands for any digit
+	if len(t) <= len(form) || t[len(t)-1] != 'Z' {
 		return 0, false
 	}
-	bad := false
-	digits := func(from, to int) (n int64) {
-		for _, c := range t[from:to] {
-			bad = bad || c-'0' > 9
-			n = n*10 + int64(c-'0')
+	for i := range len(form) {
+		if form[i] == '0' && t[i]-'0' > 9 || form[i] != '0' && t[i] != form[i] {
+			return 0, false
 		}
-		return n
 	}
-	year, month, day := digits(0, 4), digits(5, 7), digits(8, 10)
-	hour, minute, second := digits(11, 13), digits(14, 16), digits(17, 19)
-	if bad || month < 1 || month > 12 || day < 1 || day > daysOf(year, month) || hour > 23 || minute > 59 || second > 59 {
+	year, month, day := 100*pair(t, 0)+pair(t, 2), pair(t, 5), pair(t, 8)
+	hour, minute, second := pair(t, 11), pair(t, 14), pair(t, 17)
+	if month < 1 || month > 12 || day < 1 || day > daysOf(year, month) || hour > 23 || minute > 59 || second > 59 {
 		return 0, false
 	}
-	if fraction := t[19 : len(t)-1]; len(fraction) > 0 {
+	if fraction := t[len(form) : len(t)-1]; len(fraction) > 0 {
 		if fraction[0] != '.' || len(fraction) < 2 || len(fraction) > 10 {
 			return 0, false
 		}
-		nanos = digits(20, len(t)-1)
-		for range 10 - len(fraction) {
-			nanos *= 10
-		}
-		if bad {
-			return 0, false
+		unit := int64(1e9)
+		for _, c := range fraction[1:] {
+			if c-'0' > 9 {
+				return 0, false
+			}
+			unit /= 10
+			nanos += int64(c-'0') * unit
 		}
 	}
 	seconds := daysSince1970(year, month, day)*86400 + hour*3600 + minute*60 + second
@@ -56,6 +55,9 @@ func parseTime(t []byte) (nanos int64, ok bool) {
 	}
 	return seconds*1e9 + nanos, true
 }
+
+// pair is the number of two digits at i.
+func pair(t []byte, i int) int64 { return int64(t[i]-'0')*10 + int64(t[i+1]-'0') }
 
 func daysOf(year, month int64) int64 {
 	switch month {
