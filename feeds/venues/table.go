@@ -4,8 +4,10 @@ package venues
 
 import (
 	"tickproc/feeds/binance"
+	"tickproc/feeds/kraken"
 )
 
 var families = []family{
 	{binance.Venues, binance.New, binance.Dialect},
+	{kraken.Venues, kraken.New, kraken.Dialect},
 }
