@@ -56,8 +56,8 @@ func everyVenue(t *testing.T, test func(t *testing.T, m *market)) {
 		adapter, _ := venues.New(name)
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			in := adapter.Instrument(dialect.DefaultSymbols()[0].Name)
-			m := &market{name: name, adapter: adapter, dialect: dialect, profile: dialect.Profile(), rule: in.Sync, seed: *seedFlag}
+			m := &market{name: name, adapter: adapter, dialect: dialect, profile: dialect.Profile(), seed: *seedFlag}
+			m.rule = m.catalogRule(t)
 			t.Cleanup(func() {
 				if t.Failed() {
 					t.Logf("rerun with -seed=%d", m.seed)
@@ -69,6 +69,18 @@ func everyVenue(t *testing.T, test func(t *testing.T, m *market)) {
 	if tested == 0 {
 		t.Error("no venue was tested")
 	}
+}
+
+// catalogRule is how the books of the venue are joined, with all that the
+// catalog alone tells, such as the digits of a checksum.
+func (m *market) catalogRule(t *testing.T) tick.SyncRule {
+	symbols := m.symbols(1)
+	exchange, err := sim.New(sim.Options{Venues: []sim.Venue{{Name: m.name, Dialect: m.dialect, Symbols: symbols}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &client{market: m, t: t, handler: exchange.Handler(m.name)}
+	return c.catalog(symbols)[0].Sync
 }
 
 // inBubble runs a test in time that passes when all wait.
