@@ -46,9 +46,6 @@ type socketMode struct {
 	tier     string // first element of the path where the venue splits its streams
 }
 
-// streamsPerConnection is the venue's limit.
-const streamsPerConnection = 1024
-
 // anyTier stands for both of USD-M's public tiers.
 const anyTier = "*"
 
