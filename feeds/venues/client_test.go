@@ -32,6 +32,7 @@ type client struct {
 	handler     http.Handler
 	listener    *pipeListener
 	now         time.Time // the market's
+	since       int64     // when the client came, ns of the market's time
 	wanted      tick.Channels
 	instruments []*tick.Instrument // by id
 	sockets     []*socket
@@ -201,6 +202,7 @@ func (c *client) subscriptions() (all []feeds.Subscription) {
 // connect opens all planned sockets and subscribes.
 func (c *client) connect() {
 	c.t.Helper()
+	c.since = c.now.UnixNano()
 	for _, plan := range c.adapter.Plan(c.subscriptions()) {
 		c.open(plan)
 	}
@@ -228,6 +230,7 @@ func (c *client) open(plan feeds.Connection) *socket {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	time.Sleep(c.adapter.Profile().ConnectInterval)
 	ws, _, err := dialer.Dial(address, nil)
 	if err != nil {
 		c.t.Fatalf("%s: %v", plan.URL, err)
