@@ -46,6 +46,7 @@ type client struct {
 	packets []packet
 	errors  []string
 	resyncs int  // books that were asked for after the first
+	asked   int  // all books that were asked for
 	keep    bool // resyncs are left to the test
 }
 
@@ -450,6 +451,9 @@ func topOf(s *book.Side) (top []tick.Level) {
 	return top
 }
 
+// resyncsMax ends a test whose books never become good.
+const resyncsMax = 200
+
 // resync asks for the books that are owed; false if none is.
 func (c *client) resync() (any bool) {
 	c.t.Helper()
@@ -462,8 +466,8 @@ func (c *client) resync() (any bool) {
 		if len(b.views) > 0 {
 			c.resyncs++
 		}
-		if c.resyncs > 1000 {
-			c.t.Fatal("a storm of resyncs")
+		if c.asked++; c.asked > resyncsMax {
+			c.t.Fatalf("the books were had anew %d times", resyncsMax)
 		}
 		if r, ok := c.adapter.SnapshotRequest(b.in); ok {
 			c.fetch(r.URL, epoch)
