@@ -76,7 +76,7 @@ type stageSince struct {
 }
 
 func newViewer(s *system, bars *lastBars, database *questdb.Sink) *viewer {
-	v := &viewer{system: s, bars: bars, database: database, at: clock.Nanos(), messages: make([]uint64, len(s.instruments))}
+	v := &viewer{system: s, bars: bars, database: database, at: clock.Nanos()}
 	wait := &stageSince{name: "socket read to shard"}
 	apply := &stageSince{name: "shard: book, bars, rows, a packet"}
 	for _, d := range s.drivers {
@@ -99,7 +99,9 @@ func (v *viewer) view() *ops.View {
 	seconds := float64(now-v.at) / 1e9
 	v.at = now
 	out := &ops.View{}
-	for _, in := range v.system.instruments {
+	listed := v.system.listed()
+	v.messages = append(v.messages, make([]uint64, len(listed)-len(v.messages))...)
+	for _, in := range listed {
 		image := v.system.status.image(in.ID)
 		total := image.Depth + image.Quotes + image.Trades
 		line := ops.InstrumentLine{Venue: in.Venue, Symbol: in.Symbol, PerSecond: float64(total-v.messages[in.ID]) / seconds,

@@ -26,8 +26,8 @@ func TestViewOfASystem(t *testing.T) {
 	config.Shards = 2
 	bars := &lastBars{}
 	s := newSystem(config, textLogger(t.Output()), bars)
-	in := s.addInstrument(tick.Instrument{Venue: "binance-spot", Symbol: "BTCUSDT", Underlying: "BTC"})
-	s.addInstrument(tick.Instrument{Venue: "binance-spot", Symbol: "ETHUSDT", Underlying: "ETH"})
+	in := s.addInstrument(tick.Instrument{Venue: "binance-spot", Symbol: "BTCUSDT", Underlying: "BTC"}, nil)
+	s.addInstrument(tick.Instrument{Venue: "binance-spot", Symbol: "ETHUSDT", Underlying: "ETH"}, nil)
 	v := newViewer(s, bars, nil)
 
 	first := v.view()
