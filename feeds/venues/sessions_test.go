@@ -415,3 +415,49 @@ func TestPlannedEnd(t *testing.T) {
 		})
 	})
 }
+
+// What the venue says before it ends a connection, or closes for a while, is
+// understood as that.
+func TestAnnouncementsAreUnderstood(t *testing.T) {
+	everyVenue(t, func(t *testing.T, m *market) {
+		for _, kind := range []sim.FaultKind{sim.FaultShutdown, sim.FaultMaintenance} {
+			inBubble(t, func(t *testing.T) {
+				c := newClient(t, m, clientOptions{before: 200 * time.Millisecond, Options: sim.Options{Rate: 20, Levels: 20}})
+				c.connect()
+				c.run(time.Second)
+				c.keep = true
+				from := len(c.frames)
+				c.inject(sim.Fault{Kind: kind, For: time.Minute})
+				c.settle() // without a step of the market: what comes is the announcement
+				for _, f := range c.frames[from:] {
+					if k := f.notice.Kind; f.err != nil || k != feeds.NoticeReconnect && k != feeds.NoticeMaintenance {
+						t.Errorf("%s: %s is read as %+v, %v", kind, f.text, f.notice, f.err)
+					}
+				}
+				t.Logf("%s: %d announcements on %d sockets", kind, len(c.frames)-from, len(c.sockets))
+			})
+		}
+	})
+}
+
+// What was unsubscribed is silent from then on.
+func TestUnsubscribedStreamsEnd(t *testing.T) {
+	everyVenue(t, func(t *testing.T, m *market) {
+		inBubble(t, func(t *testing.T) {
+			c := newClient(t, m, clientOptions{before: 200 * time.Millisecond, Options: sim.Options{Rate: 50, Levels: 20}})
+			c.connect()
+			c.run(time.Second)
+			before := len(c.packets)
+			c.keep = true
+			for _, s := range c.sockets {
+				c.say(s, c.adapter.Unsubscribe(&s.plan, s.plan.Subscriptions, len(s.asked)))
+			}
+			c.settle()
+			after := len(c.packets)
+			c.run(2 * time.Second)
+			if before < 20 || len(c.packets) != after {
+				t.Errorf("%d packets before, %d of streams that were unsubscribed", before, len(c.packets)-after)
+			}
+		})
+	})
+}
