@@ -30,6 +30,7 @@ func (c *Config) engineOptions() engine.Options {
 		Grace: c.Bars.Grace.Std(), Lateness: c.Bars.Lateness.Std(), Carry: c.Bars.Empty == "carry",
 		BookEvery: c.Book.Every.Std(), BookGrace: max(bookGrace, c.Bars.Grace.Std()), BookOnChange: c.Book.OnChange, BookDepth: c.Book.Depth,
 		Silence: c.Limits.Silence.Std(), Stale: c.Limits.Stale.Std(), ClockWindow: c.Limits.ClockWindow.Std(),
+		Nbbo: true,
 	}
 	for _, interval := range c.Bars.Intervals {
 		o.Intervals = append(o.Intervals, interval.Std())
