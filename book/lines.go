@@ -24,7 +24,8 @@ const heldUnitsMax = 1 << 14
 // lags behind another by.
 const recentMax = 256
 
-// shared is what is known of the lines while there are several.
+// shared is what is known of the lines while there are several, and then of
+// the last one until it has come as far as those that ended.
 type shared struct {
 	lines []sharedLine // in the order in which they came
 	// recent are the links applied last. Ids of a chain may jump back, so that
@@ -70,7 +71,9 @@ func (s *Sync) Unshare(line uint16) {
 		return
 	}
 	left := x.lines[0].line
-	s.shared = nil
+	if s.state != Valid || s.Rule.Snapshot == tick.SnapshotREST {
+		s.shared = nil
+	}
 	if s.state != Valid {
 		return
 	}
@@ -82,6 +85,9 @@ func (s *Sync) Unshare(line uint16) {
 		}
 	}
 }
+
+// several reports whether another line may fill what one lost.
+func (s *Sync) several() bool { return s.shared != nil && len(s.shared.lines) > 1 }
 
 // LoseLine says that something of one line's was lost, which the others have.
 func (s *Sync) LoseLine(line uint16) {
@@ -116,12 +122,19 @@ func (s *Sync) joinShared(message []tick.Unit, l Listener) {
 		x.aside = nil // it is where the others are
 		s.follow(message, l)
 		s.release(l, false)
+		if !s.several() && s.lastID == d.LastID {
+			s.shared = nil // the last one, and all that others had is behind it
+		}
 	case linkOlder:
 		s.Counts.Dropped++
 	case linkDuplicate:
 		s.Counts.Copies++
 		s.goOnAside(x, message, l)
 	case linkBroken:
+		if !s.several() {
+			s.breakAt(message)
+			return
+		}
 		x.aside = nil // it does not follow that either
 		s.holdBack(message)
 	}
@@ -240,7 +253,7 @@ func (s *Sync) spliceMixed(l Listener) {
 		s.Counts.SnapshotsTooOld++
 		s.state, s.reason, s.owed = Waiting, tick.ReasonSequence, true
 		s.broken, s.wantDelta = broken, wantDelta
-	case s.waitingN > 0 && s.shared == nil:
+	case s.waitingN > 0 && !s.several():
 		s.Counts.Gaps++
 		s.Invalidate(tick.ReasonSequence)
 	case wantDelta && !s.joined:

@@ -22,6 +22,9 @@ type part struct {
 func (ps *parts) assemble(p []tick.Unit) (message []tick.Unit, whole bool) {
 	const both = tick.FlagFirst | tick.FlagLast
 	h := p[0].Header()
+	if len(*ps) == 0 && h.Flags&both == both {
+		return p, true
+	}
 	i := -1
 	for j := range *ps {
 		if x := &(*ps)[j]; x.line == h.Line && x.kind == h.Kind {

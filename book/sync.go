@@ -192,10 +192,12 @@ func (s *Sync) Invalidate(reason tick.Reason) {
 	// After an overload the fragments that are still to come have lost some
 	// between.
 	s.parts = s.parts[:0]
-	if s.shared != nil {
-		for i := range s.shared.lines {
-			s.shared.lines[i].aside = nil
-		}
+	if !s.several() {
+		s.shared = nil
+		return
+	}
+	for i := range s.shared.lines {
+		s.shared.lines[i].aside = nil
 	}
 }
 
@@ -270,7 +272,7 @@ func (s *Sync) snapshotInBand(message []tick.Unit, l Listener) {
 	d := message[0].Depth()
 	if x := s.lineOf(d.Line); x != nil {
 		x.pos, x.known, x.aside = d.LastID, true, nil
-		if s.state == Valid && d.LastID <= s.lastID && s.Rule.Sequence != tick.SequenceNone {
+		if s.state == Valid && d.LastID <= s.lastID && s.several() {
 			s.Counts.SnapshotsOlder++
 			if d.LastID < s.lastID {
 				s.setAside(x, message, l)
@@ -283,6 +285,9 @@ func (s *Sync) snapshotInBand(message []tick.Unit, l Listener) {
 		s.joined, s.spent = true, true
 		s.state, s.reason = Waiting, tick.ReasonStale
 		return
+	}
+	if !s.several() {
+		s.shared = nil
 	}
 	l.BeforeDelta(d)
 	s.load(message)
@@ -399,7 +404,7 @@ func (s *Sync) wait(message []tick.Unit) {
 			s.reason, s.owed = tick.ReasonBuffer, true
 		}
 	}
-	s.mixed = s.mixed && s.waitingN > 0 || s.shared != nil
+	s.mixed = s.mixed && s.waitingN > 0 || s.several()
 	s.waiting = append(s.waiting, message...)
 	s.waitingN++
 	if s.wantDelta && s.spent {

@@ -5,16 +5,23 @@ import (
 	"tickproc/tick"
 )
 
+// depthIndex is the place of the depth channel.
+const depthIndex = 2
+
 // onDepth takes a delta of the book.
 //
 // hot: per message, 0 allocs once the book has grown.
 func (in *instrument) onDepth(p []tick.Unit) {
 	h := p[0].Header()
 	in.noteDepth(h)
-	if s, l := in.depthOf(h); s != nil {
+	if in.merges {
+		in.sync.Delta(p, in)
+	} else if s, l := in.depthOf(h); s != nil {
 		s.Delta(p, l)
 	}
-	in.compareDepth(p[0].Depth())
+	if f := &in.firsts[depthIndex]; f.leads != nil {
+		in.compareDepth(f, p[0].Depth())
+	}
 	in.announceBook()
 	if invariants.Enabled && in.sync.IsValid() {
 		in.sync.Book.Check()
@@ -33,14 +40,16 @@ func (in *instrument) onSnapshot(p []tick.Unit) {
 		if s, l := in.depthOf(&d.Header); s != nil {
 			s.Snapshot(p, l)
 		}
-		in.compareDepth(d)
+		if f := &in.firsts[depthIndex]; f.leads != nil {
+			in.compareDepth(f, d)
+		}
 	}
 	in.announceBook()
 }
 
 // noteDepth notes that the venue's depth is alive.
 func (in *instrument) noteDepth(h *tick.Header) {
-	if f := &in.firsts[tick.ChannelDepth.Index()]; f.place(h.Line) < 0 {
+	if f := &in.firsts[depthIndex]; !f.alone(h.Line) && f.place(h.Line) < 0 {
 		f.prove(h.Line)
 		in.beginDepthLine(h.Line) // data proves the subscription where no acknowledgement was recorded
 	}
@@ -49,17 +58,16 @@ func (in *instrument) noteDepth(h *tick.Header) {
 }
 
 // compareDepth notes who brought the message first.
-func (in *instrument) compareDepth(d *tick.Depth) {
-	f := &in.firsts[tick.ChannelDepth.Index()]
-	if f.leads == nil || d.Flags&tick.FlagFirst == 0 {
+func (in *instrument) compareDepth(f *firstArrival, d *tick.Depth) {
+	if d.Flags&tick.FlagFirst == 0 {
 		return
 	}
 	key := leadKey(d.LastID, d.PrevID)
 	switch x := &f.lines[f.place(d.Line)]; {
 	case in.standsBy():
-		a := x.arrive(d.ExchangeNanos)
+		a := x.newest.arrive(d.ExchangeNanos)
 		key = leadKey(uint64(a.key), a.n)
-	case !in.merges():
+	case !in.merges:
 		key = leadKey(uint64(x.newest.key), x.newest.n)
 	}
 	in.compare(tick.ChannelDepth, d.Line, key, d.ReceiveNanos)

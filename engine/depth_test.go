@@ -3,6 +3,8 @@ package engine
 import (
 	"testing"
 	"time"
+
+	"tickproc/tick"
 )
 
 // A book is asked for, joined by the stream, and from then on followed.
@@ -351,4 +353,10 @@ func TestChannelsAdded(t *testing.T) {
 			> quote BTC 9.500 seq=1 99x1 101x1
 		 9.6 catalog BTC channels=depth+quotes+trades
 	`)
+}
+
+func TestDepthIndex(t *testing.T) {
+	if depthIndex != tick.ChannelDepth.Index() {
+		t.Error("depthIndex is not the place of the depth channel")
+	}
 }

@@ -195,6 +195,9 @@ func TestStateHash(t *testing.T) {
 	f("9.1 quote BTC 5 99x1 101x1\n9.2 quote BTC 6 99x1 101x1", "9.1 quote BTC 5 99x1 101x1\n9.2 quote BTC 7 99x1 101x1") // meets another delta
 	f("9.1 depth BTC 2..2 98x1", "9.1 depth BTC 2..2 98x2")
 	f("9.1 depth BTC 2..2 98x1", "9.2 depth BTC 2..2 98x1 @9.1") // silent later
+	f("9.1 up BTC depth line=2\n9.2 depth BTC 3..3", "9.1 up BTC depth line=2\n9.2 depth BTC 3..3 line=2")
+	f("9.1 up BTC depth line=2\n9.1 depth BTC 3..3", "9.1 up BTC depth line=2\n9.1 depth BTC 3..3 98x1")
+	f("9.1 up BTC quotes line=2", "9.1 up BTC trades line=2")
 	f("9.1 rescale BTC 0/0 line=2", "9.1 rescale BTC 0/0 line=3")
 	f("9.1 rescale BTC 1/0 line=2", "9.1 rescale BTC 0/1 line=2")
 	f("9.1 mark two mark=1", "9.1 mark two mark=2")

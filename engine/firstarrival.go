@@ -16,11 +16,19 @@ import (
 //
 // Keys rise along a line: exchange times in ns, or the venue's ids. A message
 // is news if it lies behind all that was news before. While one line is up
-// everything is.
+// everything is, once it has come as far as those that ended.
 type firstArrival struct {
+	// While a line is alone all that counts is here.
+	lone struct {
+		is   bool
+		told bool // something since
+		line uint16
+		own  arrival // of its newest message
+	}
 	lines  []arrivalLine // that are up, in the order in which they came up
-	newest arrival
-	leads  *leads // nil while one line is up
+	newest arrival       // of what was news
+	behind bool          // the last line has not come as far as one that ended
+	leads  *leads        // nil while one line is up
 }
 
 // arrivalLine is the standing of one line.
@@ -44,25 +52,55 @@ func (a arrival) before(b arrival) bool { return a.key < b.key || a.key == b.key
 //
 // hot: per message, 0 allocs.
 func (f *firstArrival) accept(line uint16, key int64) bool {
-	x := &f.lines[f.prove(line)]
+	place := 0
+	if !f.alone(line) {
+		place = f.prove(line)
+	}
+	if f.alone(line) {
+		f.lone.own.arrive(key)
+		f.lone.told = true
+		return true
+	}
+	x := &f.lines[place]
 	back := key < x.newest.key
-	a := x.arrive(key)
+	a := x.newest.arrive(key)
 	// Where a line goes back the venue began anew, and waiting for the old keys
 	// would be for ever.
-	if len(f.lines) > 1 && !back && !f.newest.before(a) {
+	if !back && !f.newest.before(a) {
 		return false
 	}
-	f.newest = a
+	f.newest, f.behind = a, false
+	f.settle()
 	return true
 }
 
-func (x *arrivalLine) arrive(key int64) arrival {
-	if key == x.newest.key {
-		x.newest.n++
-	} else {
-		x.newest = arrival{key, 1}
+// alone reports whether all that counts is this line.
+func (f *firstArrival) alone(line uint16) bool { return f.lone.is && f.lone.line == line }
+
+// settle lets a line be alone, if it is.
+func (f *firstArrival) settle() {
+	if len(f.lines) == 1 && !f.behind && !f.lone.is {
+		f.lone.is, f.lone.told, f.lone.line, f.lone.own = true, false, f.lines[0].line, f.lines[0].newest
 	}
-	return x.newest
+}
+
+// unsettle ends that.
+func (f *firstArrival) unsettle() {
+	if f.lone.is {
+		f.lone.is, f.lines[0].newest = false, f.lone.own
+		if f.lone.told {
+			f.newest = f.lone.own
+		}
+	}
+}
+
+func (a *arrival) arrive(key int64) arrival {
+	if key == a.key {
+		a.n++
+	} else {
+		*a = arrival{key, 1}
+	}
+	return *a
 }
 
 // prove returns the place of a line that delivers, and has it up.
@@ -89,7 +127,10 @@ func (f *firstArrival) up(line uint16, soundAt int64) bool {
 	if f.place(line) >= 0 {
 		return false
 	}
+	f.unsettle()
 	f.lines = append(f.lines, arrivalLine{line: line, soundAt: soundAt})
+	f.behind = false
+	f.settle()
 	f.compareAnew()
 	return true
 }
@@ -98,7 +139,11 @@ func (f *firstArrival) up(line uint16, soundAt int64) bool {
 func (f *firstArrival) down(line uint16) bool {
 	i := f.place(line)
 	if i >= 0 {
+		f.unsettle()
 		f.lines = slices.Delete(f.lines, i, i+1)
+		// Without times there is no telling.
+		f.behind = len(f.lines) == 1 && f.newest.key != 0 && f.lines[0].newest.before(f.newest)
+		f.settle()
 		f.compareAnew()
 	}
 	return i >= 0
@@ -123,9 +168,11 @@ func (f *firstArrival) stepClock(by int64) {
 
 func (f *firstArrival) appendState(dst []byte) []byte {
 	le := binary.LittleEndian
+	dst = append(dst, flag(f.lone.is), flag(f.lone.told))
 	put := func(a arrival) { dst = le.AppendUint64(le.AppendUint64(dst, uint64(a.key)), a.n) }
 	put(f.newest)
-	dst = append(dst, byte(len(f.lines)))
+	put(f.lone.own)
+	dst = append(dst, byte(len(f.lines)), flag(f.behind))
 	for i := range f.lines {
 		x := &f.lines[i]
 		dst = le.AppendUint64(dst, uint64(x.soundAt)) // a line's number is a name: a capture gives others

@@ -21,7 +21,7 @@ import (
 //	10.2 trade BTC 1 100x2 sell @10.1
 //	> trade BTC 10.100 id=1 sell 100x2
 //
-//	TIME catalog  NAME [channels=trades+quotes+depth] [ids=contiguous|integer|uuid] [rule=spot|futures|streamed|images] [digits=2/3] [cut=1ms]
+//	TIME catalog  NAME [channels=trades+quotes+depth] [ids=contiguous|integer|uuid] [rule=spot|futures|streamed|images|…] [digits=2/3] [cut=1ms]
 //	                   [state=halted] [tick=0.01] [lot=0.01] [contract=100] [expiry=TIME] [venue=NAME] [base=BTC] [quote=USDT] [type=perpetual|inverse|future]
 //	TIME up       NAME CHANNEL
 //	TIME down     NAME CHANNEL REASON
@@ -352,10 +352,13 @@ func (s *story) state(name string) tick.State {
 }
 
 var rules = map[string]tick.SyncRule{
-	"spot":     {Sequence: tick.SequenceRange, Join: 1, QuoteIDs: true},
-	"futures":  {Sequence: tick.SequenceChain, QuoteIDs: true},
-	"streamed": {Snapshot: tick.SnapshotInBand, Sequence: tick.SequenceCounter},
-	"images":   {Snapshot: tick.SnapshotEvery},
+	"spot":        {Sequence: tick.SequenceRange, Join: 1, QuoteIDs: true},
+	"futures":     {Sequence: tick.SequenceChain, QuoteIDs: true},
+	"streamed":    {Snapshot: tick.SnapshotInBand, Sequence: tick.SequenceCounter},
+	"images":      {Snapshot: tick.SnapshotEvery},
+	"linked":      {Snapshot: tick.SnapshotInBand, Sequence: tick.SequenceChain},
+	"plain":       {Snapshot: tick.SnapshotInBand},
+	"tradequotes": {Snapshot: tick.SnapshotInBand, Sequence: tick.SequenceCounter, QuotesLag: true},
 }
 
 // define is an instrument with everything subscribed and no decimals.
@@ -584,6 +587,7 @@ func rowText(row []tick.Unit, name string) string {
 	case tick.CmdResync:
 		x := u.Resync()
 		fmt.Fprintf(&b, "resync %s epoch=%d %s", name, x.Epoch, x.Reason)
+		tag(x.Line != 1, fmt.Sprintf("line=%d", x.Line))
 	default:
 		fmt.Fprintf(&b, "kind %d", r.Kind)
 	}

@@ -28,6 +28,7 @@ type instrument struct {
 	firsts   [tick.ChannelCount]firstArrival
 
 	sync      *book.Sync // the book that is shown
+	merges    bool       // lines share it, by the venue's ids
 	leader    uint16     // the line whose book it is, where each has its own
 	standbys  []*standby // the books of the others
 	depthLine uint16     // that delivered depth last, or lost some
@@ -81,6 +82,7 @@ func newInstrument(s *Shard, def tick.Instrument) *instrument {
 	in := &instrument{shard: s, def: def, priceDigits: def.PriceDigits, sizeDigits: def.SizeDigits,
 		sync: book.NewSync(def.Sync, def.PriceDigits, def.SizeDigits), indicatorDue: never, silenceAt: never, doubtUntil: never,
 		answerBy: never, lineDue: never}
+	in.merges = def.Sync.Sequence != tick.SequenceNone && def.Sync.Snapshot != tick.SnapshotEvery
 	in.sync.Hold = int64(s.options.LineHold)
 	in.ids.contiguous = def.TradeIDs == tick.TradeIDContiguous
 	in.sample.init(&s.options)
@@ -293,7 +295,7 @@ func (in *instrument) command() {
 			x.answerBy = in.shard.now + answerSpan
 		}
 	}
-	if in.lineDue != never || len(in.depthLines()) > 1 {
+	if in.lineDue != never || len(in.firsts[depthIndex].lines) > 1 {
 		in.scheduleLines()
 	}
 }

@@ -85,7 +85,7 @@ func (in *instrument) disable() {
 	// First, because some of them may be at the old scale.
 	in.indicators, in.indicatorDue = nil, never
 	for i, c := range tick.AllChannels {
-		in.firsts[i].lines = in.firsts[i].lines[:0]
+		in.firsts[i] = firstArrival{}
 		if in.def.Channels.Has(c) {
 			in.onDown(&tick.ChannelEvent{Channel: c, Reason: tick.ReasonRange})
 		}

@@ -26,7 +26,7 @@ func fuzzShard(t *testing.T, story []byte) {
 	s := NewShard(Options{Intervals: full.Intervals[:2], Windows: []indicators.WindowSpec{{Span: 3 * time.Second}, {}}, Lateness: 3 * time.Second, Silence: 5 * time.Second,
 		Nbbo: true, NbboStale: 2 * time.Second})
 	now := midnight
-	names := []string{"spot", "futures", "streamed", "images"}
+	names := []string{"spot", "futures", "streamed", "images", "linked", "plain"}
 	for id, name := range names {
 		def := define(uint32(id), name)
 		def.Sync = rules[name]

@@ -42,23 +42,18 @@ func (x *standby) AfterDelta(d *tick.Depth) {
 	}
 }
 
-// merges reports whether lines share one book by the venue's ids.
-func (in *instrument) merges() bool {
-	return in.def.Sync.Sequence != tick.SequenceNone && in.def.Sync.Snapshot != tick.SnapshotEvery
-}
-
 // standsBy reports whether each line keeps a book of its own.
 func (in *instrument) standsBy() bool {
 	return in.def.Sync.Sequence == tick.SequenceNone && in.def.Sync.Snapshot == tick.SnapshotInBand
 }
 
 // depthLines are the lines that deliver depth.
-func (in *instrument) depthLines() []arrivalLine { return in.firsts[tick.ChannelDepth.Index()].lines }
+func (in *instrument) depthLines() []arrivalLine { return in.firsts[depthIndex].lines }
 
 // depthOf returns who takes depth of a line: nil if it is no news.
 func (in *instrument) depthOf(h *tick.Header) (*book.Sync, book.Listener) {
 	switch {
-	case in.merges() || in.standsBy() && h.Line == in.leader:
+	case in.merges || in.standsBy() && h.Line == in.leader:
 		return in.sync, in
 	case in.standsBy():
 		for _, x := range in.standbys {
@@ -71,7 +66,7 @@ func (in *instrument) depthOf(h *tick.Header) (*book.Sync, book.Listener) {
 	// Whole books: the newest one. What follows a first fragment that is no news
 	// has lost its beginning.
 	ts, _ := in.eventTime(h)
-	if h.Flags&tick.FlagFirst != 0 && !in.firsts[tick.ChannelDepth.Index()].accept(h.Line, ts) {
+	if h.Flags&tick.FlagFirst != 0 && !in.firsts[depthIndex].accept(h.Line, ts) {
 		in.counts.Copies++
 		return nil, nil
 	}
@@ -84,7 +79,7 @@ func (in *instrument) beginDepthLine(line uint16) {
 	case len(lines) == 1:
 		in.sync.Up()
 		in.leader, in.depthLine = line, line
-	case in.merges():
+	case in.merges:
 		in.sync.Share(lines[0].line, line)
 	case in.standsBy():
 		x := &standby{in: in, line: line, sync: book.NewSync(in.def.Sync, in.priceDigits, in.sizeDigits), answerBy: never}
@@ -96,7 +91,7 @@ func (in *instrument) beginDepthLine(line uint16) {
 // endDepthLine lets a line go while others go on.
 func (in *instrument) endDepthLine(e *tick.ChannelEvent) {
 	switch {
-	case in.merges():
+	case in.merges:
 		in.depthLine = in.depthLines()[0].line
 		in.sync.Unshare(e.Line)
 	case in.standsBy():
@@ -115,9 +110,9 @@ func (in *instrument) endDepthLine(e *tick.ChannelEvent) {
 // gapDepthLine takes word of a loss on one of several lines.
 func (in *instrument) gapDepthLine(e *tick.ChannelEvent, filled bool) {
 	switch {
-	case in.merges() && filled:
+	case in.merges && filled:
 		in.sync.LoseLine(e.Line)
-	case in.merges():
+	case in.merges:
 		in.depthLine = e.Line
 		in.sync.Invalidate(e.Reason)
 	case in.standsBy():
@@ -148,6 +143,8 @@ func (in *instrument) takeOver(x *standby) {
 		return
 	}
 	in.depthTs, in.depthSource = x.ts, x.source
+	c := &in.channels[tick.ChannelDepth.Index()]
+	c.lastTs = max(c.lastTs, x.ts)
 	in.sample.note(x.ts, x.source, &tick.Depth{Header: tick.Header{ReceiveNanos: x.receive}, LastID: x.lastID})
 	q, b := &in.quote, &in.sync.Book
 	if q.fromBook && q.written && (q.bid != b.Bids.Best() || q.ask != b.Asks.Best()) {

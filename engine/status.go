@@ -89,8 +89,7 @@ func (in *instrument) leaveAll(channels tick.Channels) {
 		}
 		e := &tick.ChannelEvent{Channel: c, Reason: tick.ReasonDelisted}
 		if c == tick.ChannelDepth {
-			depth := &in.firsts[c.Index()]
-			depth.lines = depth.lines[:0]
+			in.firsts[c.Index()] = firstArrival{} // on all lines
 			in.onDown(e)
 		} else {
 			in.loseEvents(e)

@@ -21,15 +21,16 @@ func (in *instrument) onTrade(t *tick.Trade) {
 		in.offset.observe(t.ExchangeNanos, t.ReceiveNanos)
 	}
 	f := &in.firsts[tick.ChannelTrades.Index()]
-	if !backfill {
-		f.prove(t.Line)
+	behind := f.behind
+	if !backfill && !f.alone(t.Line) {
+		f.accept(t.Line, t.ExchangeNanos) // its id decides, but a copy is no fault of the venue
 		if f.leads != nil {
 			in.compare(tick.ChannelTrades, t.Line, leadKey(t.ID.Hi, t.ID.Lo), t.ReceiveNanos)
 		}
 	}
 	verdict, missed, hole := in.ids.see(t.ID)
 	if verdict == idDuplicate {
-		if len(f.lines) > 1 {
+		if behind || len(f.lines) > 1 {
 			in.counts.Copies++
 		} else {
 			in.counts.DuplicateTrades++

@@ -59,6 +59,7 @@ type Options struct {
 	BackoffMax time.Duration // longest; default DefaultBackoffMax
 	AckTimeout time.Duration // for a subscription without answer and data; default DefaultAckTimeout
 	StopWait   time.Duration // for the venue to close a socket that we part from; default DefaultStopWait
+	Life       time.Duration // of a socket before it is changed for a new one; default the venue's
 	CoverWait  time.Duration // for a second connection to take over before a planned end; default DefaultCoverWait
 
 	Dial DialFunc          // nil = the network; for sockets and, without HTTP, requests
@@ -138,6 +139,9 @@ func New(o Options) (*Feed, error) {
 	profile := o.Adapter.Profile()
 	if profile.FrameLimit == 0 {
 		profile.FrameLimit = DefaultFrameLimit
+	}
+	if o.Life > 0 {
+		profile.Life = o.Life
 	}
 	f := &Feed{options: o, profile: profile, client: newHTTPClient(o.Dial, o.HTTP), introduced: map[uint32]bool{},
 		connects: rate.NewLimiter(rate.Inf, 1)}

@@ -113,8 +113,8 @@ func rowText(row []tick.Unit) (table, identity, value string) {
 		return "gaps", fmt.Sprint(r.TsNanos, r.Channel, r.Reason, r.Ord), fmt.Sprint("until ", r.EndNanos, " lost ", r.Lost, " ", flags)
 	case tick.RowFunding:
 		r := row[0].FundingRow()
-		return "funding", fmt.Sprint(r.TsNanos, r.Ord), fmt.Sprint(exact(r.Mark, r.MarkDigits), " ", exact(r.Index, r.IndexDigits), " ", exact(r.Rate, r.RateDigits), " ",
-			r.NextFundingNanos, " ", flags)
+		return "funding", fmt.Sprint(r.TsNanos, r.Ord),
+			fmt.Sprint(r.Mark, "/", r.MarkDigits, " ", r.Index, "/", r.IndexDigits, " ", r.Rate, "/", r.RateDigits, " ", r.NextFundingNanos, " ", flags)
 	case tick.RowOpenInterest:
 		r := row[0].OpenInterestRow()
 		return "open_interest", fmt.Sprint(r.TsNanos, r.Ord), fmt.Sprint(size(r.Size), " ", flags)
@@ -123,11 +123,10 @@ func rowText(row []tick.Unit) (table, identity, value string) {
 		return "liquidations", fmt.Sprint(r.TsNanos, r.Ord), fmt.Sprint(price(r.Price), " ", size(r.Size), " ", flags)
 	case tick.RowStatus:
 		r := row[0].StatusRow()
-		return "status", fmt.Sprint(r.TsNanos, r.Ord), fmt.Sprint(r.Before, " to ", r.State, " ", flags)
+		return "status", fmt.Sprint(r.TsNanos, r.Ord), fmt.Sprint(r.Before, " ", r.State, " ", flags)
 	case tick.RowNbbo:
 		r := row[0].NbboRow()
-		return "nbbo", fmt.Sprint(r.TsNanos, r.Ord), fmt.Sprint(exact(r.Bid, r.BidDigits), "×", exact(r.BidSize, r.BidSizeDigits), " of ", r.BidInstrument, " ",
-			exact(r.Ask, r.AskDigits), "×", exact(r.AskSize, r.AskSizeDigits), " of ", r.AskInstrument, " ", r.Venues, " ", flags)
+		return "nbbo", fmt.Sprint(r.TsNanos, r.Ord), fmt.Sprintf("%+v", *r)
 	}
 	panic(fmt.Sprintf("row of unknown kind %d", row[0].KindOf()))
 }

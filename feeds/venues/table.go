@@ -4,8 +4,12 @@ package venues
 
 import (
 	"tickproc/feeds/binance"
+	"tickproc/feeds/kraken"
+	"tickproc/feeds/okx"
 )
 
 var families = []family{
 	{binance.Venues, binance.New, binance.Dialect},
+	{kraken.Venues, kraken.New, kraken.Dialect},
+	{okx.Venues, okx.New, okx.Dialect},
 }
