@@ -4,12 +4,14 @@ package venues
 
 import (
 	"tickproc/feeds/binance"
+	"tickproc/feeds/bybit"
 	"tickproc/feeds/kraken"
 	"tickproc/feeds/okx"
 )
 
 var families = []family{
 	{binance.Venues, binance.New, binance.Dialect},
+	{bybit.Venues, bybit.New, bybit.Dialect},
 	{kraken.Venues, kraken.New, kraken.Dialect},
 	{okx.Venues, okx.New, okx.Dialect},
 }
