@@ -4,13 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"time"
 
 	"tickproc/tick"
 )
 
-// CatalogOptions tune FetchCatalog. The zero value is useful.
+// CatalogOptions tune FetchCatalog and FetchVolumes. The zero value is useful.
 type CatalogOptions struct {
 	// Attempts per request. Default 3.
 	Attempts int
@@ -27,6 +28,36 @@ type CatalogOptions struct {
 // stays without a usable answer; the caller then falls back to
 // Adapter.Instrument. A venue without a catalog has no instruments.
 func FetchCatalog(ctx context.Context, adapter Adapter, restBase string, o CatalogOptions) ([]tick.Instrument, error) {
+	var all []tick.Instrument
+	err := fetchAll(ctx, adapter, "catalog", adapter.CatalogRequests(), restBase, o, func(body []byte) error {
+		instruments, err := adapter.ParseCatalog(body)
+		all = append(all, instruments...)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// FetchVolumes asks a venue what was traded in 24 hours, by symbol; likewise.
+func FetchVolumes(ctx context.Context, adapter Adapter, restBase string, o CatalogOptions) (map[string]float64, error) {
+	all := map[string]float64{}
+	o.Recorder = nil // a replay has no use for them
+	err := fetchAll(ctx, adapter, "volumes", adapter.VolumeRequests(), restBase, o, func(body []byte) error {
+		volumes, err := adapter.ParseVolumes(body)
+		maps.Copy(all, volumes)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// fetchAll makes requests one after another; what names what they ask for, and
+// parse keeps nothing of an answer that it fails on.
+func fetchAll(ctx context.Context, adapter Adapter, what string, requests []Request, restBase string, o CatalogOptions, parse func([]byte) error) error {
 	if o.Attempts == 0 {
 		o.Attempts = 3
 	}
@@ -47,22 +78,19 @@ func FetchCatalog(ctx context.Context, adapter Adapter, restBase string, o Catal
 	if o.Recorder != nil {
 		recorder = o.Recorder.Line(restLineName)
 	}
-	var all []tick.Instrument
-	for _, request := range adapter.CatalogRequests() {
-		instruments, err := fetchCatalog(ctx, adapter, request, restBase, client, recorder, &o)
-		if err != nil {
-			return nil, fmt.Errorf("%s: no catalog from %s: %w", adapter.Venue(), maskURL(request.URL), err)
+	for _, request := range requests {
+		if err := fetch(ctx, adapter, what, request, restBase, client, recorder, &o, parse); err != nil {
+			return fmt.Errorf("%s: no %s from %s: %w", adapter.Venue(), what, maskURL(request.URL), err)
 		}
-		all = append(all, instruments...)
 	}
-	return all, nil
+	return nil
 }
 
-// fetchCatalog makes one of the venue's catalog requests, again if need be.
-func fetchCatalog(ctx context.Context, adapter Adapter, request Request, restBase string, client *http.Client, recorder *LineRecorder, o *CatalogOptions) ([]tick.Instrument, error) {
+// fetch makes one of the requests, again if need be.
+func fetch(ctx context.Context, adapter Adapter, what string, request Request, restBase string, client *http.Client, recorder *LineRecorder, o *CatalogOptions, parse func([]byte) error) error {
 	url, err := OverrideURL(request.URL, restBase)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	retry := backoff{min: DefaultBackoffMin, max: o.Deadline / 4}
 	for attempt := 1; ; attempt++ {
@@ -72,30 +100,29 @@ func fetchCatalog(ctx context.Context, adapter Adapter, request Request, restBas
 			err = fmt.Errorf("status %d: %s", a.status, excerpt(a.body))
 		}
 		if err == nil {
-			var instruments []tick.Instrument
-			if instruments, err = adapter.ParseCatalog(a.body); err == nil {
+			if err = parse(a.body); err == nil {
 				if recorder != nil {
 					recorder.rest(a.at, 0, request.URL, a.body)
 				}
-				return instruments, nil
+				return nil
 			}
 		}
 		if recorder != nil && a.status != http.StatusOK {
 			recorder.restStatus(a.at, a.status, request.URL, a.failure())
 		}
 		if attempt == o.Attempts || ctx.Err() != nil {
-			return nil, fmt.Errorf("attempt %d: %w", attempt, err)
+			return fmt.Errorf("attempt %d: %w", attempt, err)
 		}
 		wait := max(retry.next(), retryAfter(a.header, time.Now()))
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
-			return nil, fmt.Errorf("the next attempt may only be in %v: %w", wait, err)
+			return fmt.Errorf("the next attempt may only be in %v: %w", wait, err)
 		}
-		o.Logger.Warn("no catalog yet", "venue", adapter.Venue(), "attempt", attempt, "retry_in", wait, "error", err)
+		o.Logger.Warn("no "+what+" yet", "venue", adapter.Venue(), "attempt", attempt, "retry_in", wait, "error", err)
 		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return nil, fmt.Errorf("attempt %d: %w", attempt, err)
+			return fmt.Errorf("attempt %d: %w", attempt, err)
 		case <-timer.C:
 		}
 	}

@@ -17,6 +17,10 @@ import (
 // settleTime is how long QuestDB may take to show what it has committed.
 const settleTime = 30 * time.Second
 
+// tradeLag is how much older than the start of the exchanges a first trade, or
+// the bar with it, may be.
+const tradeLag = time.Second
+
 // differencesShown bounds the differences that are printed, a kind.
 const differencesShown = 5
 
@@ -32,7 +36,7 @@ func (d *demo) compare(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, settleTime+2*time.Minute)
 	defer cancel()
 	c := &comparison{client: questdb.NewClient(d.url, d.config.credentials(), 0), out: d.options.Out,
-		from: d.started.Add(-time.Minute).UnixNano(), shown: map[string]int{},
+		from: d.started.Add(-tradeLag).UnixNano(), shown: map[string]int{},
 		truth: d.exchange.Truth(), faults: d.exchange.FaultLog()}
 	for _, table := range questdb.TableNames() {
 		if err := c.client.Settle(ctx, table); err != nil {

@@ -34,6 +34,7 @@ type Config struct {
 	// Pin binds each shard's thread to a core of its own.
 	Pin     bool    `yaml:"pin"`
 	Limits  Limits  `yaml:"limits"`
+	NBBO    NBBO    `yaml:"nbbo"`
 	Record  Record  `yaml:"record"`
 	Metrics Metrics `yaml:"metrics"`
 	Log     Log     `yaml:"log"`
@@ -60,18 +61,41 @@ type QuestDB struct {
 // different symbols.
 type Feed struct {
 	Venue string `yaml:"venue"`
-	// Symbols in the venue's spelling, at least one.
+	// Symbols in the venue's spelling, at least one: names, and patterns, in
+	// which * stands for any letters and ? for one.
 	Symbols []string `yaml:"symbols"`
-	// Channels are names of tick.ChannelNames.
+	// Exclude, Type and TopByVolume narrow what the patterns match, in this order;
+	// names are taken anyway. Exclude are patterns or names.
+	Exclude []string `yaml:"exclude"`
+	// Type is what is traded; none = any.
+	Type Words `yaml:"type" oneof:"spot perpetual future"`
+	// TopByVolume keeps those that traded most in 24 hours; 0 = all.
+	TopByVolume int `yaml:"top_by_volume" min:"1" max:"20000"`
+	// Channels are names of tick.ChannelNames, or AllChannels.
 	Channels []string `yaml:"channels" default:"[trades, quotes, depth]"`
+	// Lines is how many sockets each stream is had by, see LineCount.
+	Lines int `yaml:"lines" min:"1" max:"2"`
 	// WSURL and RESTURL replace scheme, host and port of the venue's own
 	// addresses; a path goes before the venue's path.
-	WSURL   string `yaml:"ws_url"`
-	RESTURL string `yaml:"rest_url"`
+	WSURL string `yaml:"ws_url"`
+	// WSURLs are the same, one for each line.
+	WSURLs  []string `yaml:"ws_urls"`
+	RESTURL string   `yaml:"rest_url"`
 	// CatalogTimeout is how long the start waits for the venue's instruments
-	// before it goes on without them.
+	// before it goes on without them, and without what only they can tell.
 	CatalogTimeout Duration `yaml:"catalog_timeout" default:"10s" min:"100ms" max:"10m"`
+	// CatalogRefresh is how often they are looked at again.
+	CatalogRefresh Duration `yaml:"catalog_refresh" default:"10m" min:"1m" max:"1d"`
+	// SocketLife is the age at which a socket is changed for a new one; zero is
+	// the venue's own rule.
+	SocketLife Duration `yaml:"socket_life" min:"1m" max:"31d"`
 }
+
+// AllChannels in Feed.Channels is everything that the venue offers.
+const AllChannels = "all"
+
+// LineCount is how many sockets each stream of the feed is had by.
+func (f *Feed) LineCount() int { return max(1, f.Lines, len(f.WSURLs)) }
 
 // Bars says which bars are made of trades.
 type Bars struct {
@@ -124,6 +148,18 @@ type Limits struct {
 	// ClockWindow: an exchange time further than this from the receive time is
 	// replaced by it.
 	ClockWindow Duration `yaml:"clock_window" default:"10m" min:"1s" max:"1d"`
+	// LineHold is how long a message that does not join waits for another line of
+	// the feed to bring what is missing.
+	LineHold Duration `yaml:"line_hold" default:"250ms" min:"1ms" max:"10s"`
+}
+
+// NBBO says how the best bid and offer across venues become rows.
+type NBBO struct {
+	Enabled Switch `yaml:"enabled" default:"true"`
+	// Every is the least time between two rows of an underlying.
+	Every Duration `yaml:"every" default:"100ms" min:"1ms" max:"1h"`
+	// Stale is the age beyond which a venue's quote no longer counts.
+	Stale Duration `yaml:"stale" default:"10s" min:"100ms" max:"1h"`
 }
 
 // Record keeps the raw frames; no Dir keeps none.

@@ -155,11 +155,13 @@ func isPort(text string) bool {
 	return err == nil && n > 0
 }
 
+// symbolsMax bounds the symbols and patterns of a feed, and what they match.
+const symbolsMax = 20_000
+
 func (k *check) feeds(feeds []Feed) {
 	if len(feeds) == 0 {
 		k.fault("feeds", "there is no feed", "add one, with venue and symbols")
 	}
-	type symbolOf struct{ venue, symbol string }
 	first := map[symbolOf]string{}
 	for i := range feeds {
 		f, path := &feeds[i], fmt.Sprintf("feeds[%d]", i)
@@ -168,29 +170,36 @@ func (k *check) feeds(feeds []Feed) {
 		} else {
 			k.word(path+".venue", "venue", f.Venue, k.host.Venues)
 		}
-		if len(f.Symbols) == 0 {
-			k.fault(path+".symbols", "a feed needs symbols", "list them in the venue's spelling")
+		k.symbols(path, f, first)
+		k.narrowing(path, f)
+		k.channels(path+".channels", f)
+		k.addresses(path, f)
+	}
+}
+
+// symbolOf is a symbol or pattern in upper case: catalogs are searched without
+// regard to case.
+type symbolOf struct{ venue, symbol string }
+
+// symbols checks what a feed lists; first remembers where each was.
+func (k *check) symbols(path string, f *Feed, first map[symbolOf]string) {
+	switch n := len(f.Symbols); {
+	case n == 0:
+		k.fault(path+".symbols", "a feed needs symbols", "list them in the venue's spelling, or a pattern such as '*USDT'")
+	case n > symbolsMax:
+		k.fault(path+".symbols", fmt.Sprintf("there are %d, more than %d", n, symbolsMax), "use several feeds, or patterns")
+	}
+	for j, symbol := range f.Symbols {
+		symbolPath := fmt.Sprintf("%s.symbols[%d]", path, j)
+		if !k.symbol(symbolPath, symbol) {
+			continue
 		}
-		for j, symbol := range f.Symbols {
-			symbolPath := fmt.Sprintf("%s.symbols[%d]", path, j)
-			if !k.symbol(symbolPath, symbol) {
-				continue
-			}
-			key := symbolOf{f.Venue, strings.ToUpper(symbol)} // the catalog is searched without regard to case
-			at, twice := first[key]
-			if twice {
-				k.fault(symbolPath, fmt.Sprintf("%s of %s is listed already, as %s", quote(symbol), f.Venue, at), "remove one")
-				continue
-			}
-			first[key] = symbolPath
+		key := symbolOf{f.Venue, strings.ToUpper(symbol)}
+		if at, twice := first[key]; twice {
+			k.fault(symbolPath, fmt.Sprintf("%s of %s is listed already, as %s", quote(symbol), f.Venue, at), "remove one")
+			continue
 		}
-		k.channels(path+".channels", f.Channels)
-		if f.WSURL != "" {
-			k.address(path+".ws_url", f.WSURL, "ws", "wss")
-		}
-		if f.RESTURL != "" {
-			k.address(path+".rest_url", f.RESTURL, "http", "https")
-		}
+		first[key] = symbolPath
 	}
 }
 
@@ -199,8 +208,6 @@ func (k *check) symbol(path, symbol string) bool {
 	switch {
 	case symbol == "":
 		k.fault(path, "is empty", "write the venue's spelling of a symbol")
-	case strings.ContainsAny(symbol, "*?"):
-		k.fault(path, quote(symbol)+" is a pattern, which this release does not resolve", "list the symbols one by one")
 	case len(symbol) > symbolLengthMax || strings.ContainsAny(symbol, " \t,"):
 		k.fault(path, quote(symbol)+" is no symbol", "write each symbol as an element of its own")
 	default:
@@ -209,15 +216,87 @@ func (k *check) symbol(path, symbol string) bool {
 	return false
 }
 
-func (k *check) channels(path string, channels []string) {
-	if len(channels) == 0 {
-		k.fault(path, "a feed needs channels", "known: "+strings.Join(tick.ChannelNames(), ", "))
-	}
-	for i, channel := range channels {
-		p := fmt.Sprintf("%s[%d]", path, i)
-		if k.word(p, "channel", channel, tick.ChannelNames()) && slices.Contains(channels[:i], channel) {
-			k.fault(p, quote(channel)+" is listed twice", "remove one")
+// narrowing checks what chooses among the instruments that patterns match.
+func (k *check) narrowing(path string, f *Feed) {
+	const needsPattern = "add a pattern to symbols, such as '*', or remove it"
+	patterns := slices.ContainsFunc(f.Symbols, isPattern)
+	for _, key := range []struct {
+		name  string
+		given bool
+	}{{"exclude", len(f.Exclude) > 0}, {"type", len(f.Type) > 0}, {"top_by_volume", f.TopByVolume != 0}} {
+		if key.given && !patterns && len(f.Symbols) > 0 {
+			k.fault(path+"."+key.name, "narrows what patterns match, and symbols holds none", needsPattern)
 		}
+	}
+	if !patterns {
+		return
+	}
+	if n := len(f.Exclude); n > symbolsMax {
+		k.fault(path+".exclude", fmt.Sprintf("there are %d, more than %d", n, symbolsMax), "use patterns")
+		return
+	}
+	for j, exclude := range f.Exclude {
+		p := fmt.Sprintf("%s.exclude[%d]", path, j)
+		if !k.symbol(p, exclude) {
+			continue
+		}
+		for _, symbol := range f.Symbols {
+			if !isPattern(symbol) && matches(exclude, symbol) {
+				k.fault(p, fmt.Sprintf("%s leaves out %s, which symbols lists by name", quote(exclude), symbol), "remove one of them")
+				break
+			}
+		}
+	}
+	for j, word := range f.Type {
+		if slices.Contains(f.Type[:j], word) {
+			k.fault(fmt.Sprintf("%s.type[%d]", path, j), quote(word)+" is listed twice", "remove one")
+		}
+	}
+}
+
+func (k *check) channels(path string, f *Feed) {
+	names, owner := tick.ChannelNames(), "a venue"
+	if adapter, ok := adapterOf(f.Venue); ok {
+		names, owner = strings.Split(adapter.Channels().String(), "+"), f.Venue
+	}
+	if len(f.Channels) == 0 {
+		k.fault(path, "a feed needs channels", "known: "+strings.Join(names, ", ")+", "+AllChannels)
+	}
+	for i, channel := range f.Channels {
+		p := fmt.Sprintf("%s[%d]", path, i)
+		switch {
+		case slices.Contains(f.Channels[:i], channel):
+			k.fault(p, quote(channel)+" is listed twice", "remove one")
+		case channel == AllChannels && len(f.Channels) > 1:
+			k.fault(p, quote(AllChannels)+" is everything already", "remove the others, or "+AllChannels)
+		case channel == AllChannels:
+		case tick.ChannelOf(channel) != 0 && !slices.Contains(names, channel):
+			k.fault(p, fmt.Sprintf("%s has no channel %s", owner, quote(channel)), "it has "+strings.Join(names, ", "))
+		default:
+			k.word(p, "channel", channel, append(slices.Clip(names), AllChannels))
+		}
+	}
+}
+
+// addresses checks where a feed connects to.
+func (k *check) addresses(path string, f *Feed) {
+	if f.WSURL != "" {
+		k.address(path+".ws_url", f.WSURL, "ws", "wss")
+	}
+	if f.RESTURL != "" {
+		k.address(path+".rest_url", f.RESTURL, "http", "https")
+	}
+	for i, address := range f.WSURLs {
+		k.address(fmt.Sprintf("%s.ws_urls[%d]", path, i), address, "ws", "wss")
+	}
+	const linesMax = 2
+	switch n := len(f.WSURLs); {
+	case n > 0 && f.WSURL != "":
+		k.fault(path+".ws_urls", "there are ws_url and ws_urls", "keep one: ws_urls has an address for each line")
+	case n > linesMax:
+		k.fault(path+".ws_urls", fmt.Sprintf("there are %d addresses, and a feed has at most %d lines", n, linesMax), "remove some")
+	case n > 0 && f.Lines != 0 && f.Lines != n:
+		k.fault(path+".ws_urls", fmt.Sprintf("there is an address for %d of %s", n, plural(f.Lines, "line")), "give an address for each line, or leave lines out")
 	}
 }
 

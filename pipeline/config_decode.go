@@ -124,11 +124,19 @@ func (d *decoder) syntaxFault(err error) {
 		p = placeOfToken(syntax.GetToken())
 	}
 	remedy := "mend the YAML at this place"
-	if p.line <= len(d.lines) && strings.Contains(d.lines[p.line-1], "${") {
-		remedy = `inside [ ] and { } write "${…}" with quotes`
+	if p.line <= len(d.lines) {
+		switch line := d.lines[p.line-1]; {
+		case strings.Contains(line, "${"):
+			remedy = `inside [ ] and { } write "${…}" with quotes`
+		case bareStar.MatchString(line):
+			remedy = "write a pattern with quotes: '*'"
+		}
 	}
 	d.fault(p, "", complaint{"not YAML: " + reason, remedy})
 }
+
+// bareStar is a pattern without quotes.
+var bareStar = regexp.MustCompile(`[\s\[,]\*`)
 
 // value decodes a node into the value that into points to.
 func (d *decoder) value(node ast.Node, path string, into any) {
@@ -182,6 +190,16 @@ func (d *decoder) mapping(node ast.Node, path string, v reflect.Value) {
 
 func (d *decoder) sequence(node ast.Node, path string, v reflect.Value) {
 	s, ok := node.(*ast.SequenceNode)
+	if _, one := node.(*ast.StringNode); one && v.Type() == reflect.TypeFor[Words]() {
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		d.at[path+"[0]"] = d.at[path]
+		d.scalar(node, path+"[0]", v.Index(0))
+		return
+	}
+	if alias, is := node.(*ast.AliasNode); is {
+		d.fault(d.at[path], path, complaint{aliasReason, "put it in quotes: ['*" + alias.Value.String() + "']"})
+		return
+	}
 	if !ok {
 		d.fault(d.at[path], path, complaint{"must be a list, not " + describe(node), "write it as [a, b]"})
 		return
@@ -193,6 +211,9 @@ func (d *decoder) sequence(node ast.Node, path string, v reflect.Value) {
 		d.value(element, elementPath, v.Index(i).Addr().Interface())
 	}
 }
+
+// aliasReason is what became of a pattern without quotes.
+const aliasReason = "YAML takes a word that begins with * for an alias"
 
 func (d *decoder) scalar(node ast.Node, path string, v reflect.Value) {
 	p := d.at[path]
@@ -206,6 +227,9 @@ func (d *decoder) scalar(node ast.Node, path string, v reflect.Value) {
 		text = n.GetToken().Value
 	case *ast.NullNode:
 		d.fault(p, path, complaint{"has no value", "give it one, or leave the key out"})
+		return
+	case *ast.AliasNode:
+		d.fault(p, path, complaint{aliasReason, "put it in quotes: '*" + n.Value.String() + "'"})
 		return
 	default:
 		d.fault(p, path, complaint{"must be " + wanted(v.Type()) + ", not " + describe(node), ""})
@@ -285,6 +309,8 @@ func wanted(t reflect.Type) string {
 		return "a size such as 512MiB"
 	case reflect.TypeFor[AutoCount]():
 		return "auto or a number"
+	case reflect.TypeFor[Switch]():
+		return "true or false"
 	}
 	switch t.Kind() {
 	case reflect.Bool:

@@ -22,6 +22,7 @@ func printMapping(b *bytes.Buffer, v reflect.Value, indent string) {
 	for i := range v.NumField() {
 		field, key := v.Field(i), v.Type().Field(i).Tag.Get("yaml")
 		switch {
+		case v.Type().Field(i).Tag.Get("default") == "" && notGiven(field):
 		case field.Kind() == reflect.Struct:
 			fmt.Fprintf(b, "%s%s:\n", indent, key)
 			printMapping(b, field, indent+"  ")
@@ -39,12 +40,19 @@ func printMapping(b *bytes.Buffer, v reflect.Value, indent string) {
 				texts[j] = scalarText(field.Index(j))
 			}
 			fmt.Fprintf(b, "%s%s: [%s]\n", indent, key, strings.Join(texts, ", "))
-		case field.Kind() == reflect.String && field.Len() == 0:
-			// Optional, and not given.
 		default:
 			fmt.Fprintf(b, "%s%s: %s\n", indent, key, scalarText(field))
 		}
 	}
+}
+
+// notGiven: an optional value without a default that is not there. An empty
+// list without a default says no more than a missing one.
+func notGiven(v reflect.Value) bool {
+	if v.Kind() == reflect.Slice {
+		return v.Len() == 0
+	}
+	return v.IsZero() && (v.Kind() == reflect.String || v.Type() == reflect.TypeFor[int]())
 }
 
 // plainText needs no quotes in YAML, block or flow, and is text when read again.

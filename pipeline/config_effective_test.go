@@ -18,6 +18,16 @@ feeds:
   - venue: binance-spot
     symbols: ['1000', BTCUSDT, "null", é]
     rest_url: https://me:hush@h:7001
+  - venue: binance-usdm
+    symbols: ['*USDT', 'BTC?SDT']
+    exclude: ['*DOWN*']
+    type: perpetual
+    top_by_volume: 50
+    channels: [all]
+    lines: 2
+    ws_urls: [ws://a, ws://b]
+    catalog_refresh: 1h
+nbbo: {enabled: false}
 bars: {intervals: []}
 data_dir: /a b/$$c
 `), testHost())
@@ -40,6 +50,17 @@ feeds:
     channels: [trades, quotes, depth]
     rest_url: "https://***@h:7001"
     catalog_timeout: 10s
+    catalog_refresh: 10m
+  - venue: binance-usdm
+    symbols: ["*USDT", "BTC?SDT"]
+    exclude: ["*DOWN*"]
+    type: [perpetual]
+    top_by_volume: 50
+    channels: [all]
+    lines: 2
+    ws_urls: [ws://a, ws://b]
+    catalog_timeout: 10s
+    catalog_refresh: 1h
 bars:
   intervals: []
   grace: 250ms
@@ -63,6 +84,11 @@ limits:
   silence: 5m
   stale: 3s
   clock_window: 10m
+  line_hold: 250ms
+nbbo:
+  enabled: false
+  every: 100ms
+  stale: 10s
 record:
   rotate_size: 256MiB
   rotate_every: 1h

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -46,14 +47,15 @@ func TestAMinimalFileGetsEveryDefault(t *testing.T) {
 		QuestDB: QuestDB{URL: "http://127.0.0.1:9000", FlushInterval: Duration(100 * time.Millisecond), FlushRows: 20000,
 			MaxMemory: 512 << 20, Numbers: "double", RequestTimeout: Duration(10 * time.Second)},
 		Feeds: []Feed{{Venue: "binance-spot", Symbols: []string{"BTCUSDT"}, Channels: []string{"trades", "quotes", "depth"},
-			CatalogTimeout: Duration(10 * time.Second)}},
+			CatalogTimeout: Duration(10 * time.Second), CatalogRefresh: Duration(10 * time.Minute)}},
 		Bars: Bars{Intervals: []Duration{Duration(time.Second), Duration(time.Minute), Duration(time.Hour), Duration(24 * time.Hour)},
 			Grace: Duration(250 * time.Millisecond), Lateness: Duration(10 * time.Second), Empty: "skip"},
 		Windows: Windows{VWAP: []VWAP{{Span: Duration(time.Minute), Step: Duration(time.Second)}}, Session: "utc-day"},
 		Book:    Book{Every: Duration(time.Second), Depth: 10},
 		Rings:   Rings{Units: 32768},
 		Wait:    "auto",
-		Limits:  Limits{Silence: Duration(5 * time.Minute), Stale: Duration(3 * time.Second), ClockWindow: Duration(10 * time.Minute)},
+		Limits:  Limits{Silence: Duration(5 * time.Minute), Stale: Duration(3 * time.Second), ClockWindow: Duration(10 * time.Minute), LineHold: Duration(250 * time.Millisecond)},
+		NBBO:    NBBO{Enabled: On, Every: Duration(100 * time.Millisecond), Stale: Duration(10 * time.Second)},
 		Record:  Record{RotateSize: 256 << 20, RotateEvery: Duration(time.Hour)},
 		Metrics: Metrics{Listen: "127.0.0.1:9464"},
 		Log:     Log{Level: "info", Format: "auto"},
@@ -183,11 +185,10 @@ func TestFaults(t *testing.T) {
 	f("feeds:\n  - venue: binance-spto\n    symbols: [A]", `t.yaml:2:12: feeds[0].venue: unknown venue "binance-spto"; did you mean "binance-spot"?`)
 	f("feeds:\n  - venue: mtgox\n    symbols: [A]", `t.yaml:2:12: feeds[0].venue: unknown venue "mtgox"; known: binance-spot, binance-usdm, binance-coinm`)
 	f("feeds:\n  - symbols: [A]", `t.yaml:2:5: feeds[0].venue: a feed needs a venue; known: binance-spot, binance-usdm, binance-coinm`)
-	f("feeds:\n  - venue: binance-spot", `t.yaml:2:5: feeds[0].symbols: a feed needs symbols; list them in the venue's spelling`)
+	f("feeds:\n  - venue: binance-spot", `t.yaml:2:5: feeds[0].symbols: a feed needs symbols; list them in the venue's spelling, or a pattern such as '*USDT'`)
 	f("feeds:\n  - venue: binance-spot\n    symbol: [A]", `t.yaml:3:5: feeds[0].symbol: unknown key; did you mean "symbols"?`)
 	f("feeds:\n  - binance-spot", `t.yaml:2:5: feeds[0]: must be a mapping of keys to values, not a text`)
 	f("feeds: [{venue: binance-spot, symbols: [A, '*USDT', B, A]}]",
-		`t.yaml:1:44: feeds[0].symbols[1]: "*USDT" is a pattern, which this release does not resolve; list the symbols one by one`,
 		`t.yaml:1:56: feeds[0].symbols[3]: "A" of binance-spot is listed already, as feeds[0].symbols[0]; remove one`)
 	f("feeds: [{venue: binance-spot, symbols: [A]}, {venue: binance-usdm, symbols: [A]}, {venue: binance-spot, symbols: [A]}]",
 		`t.yaml:1:115: feeds[2].symbols[0]: "A" of binance-spot is listed already, as feeds[0].symbols[0]; remove one`)
@@ -199,7 +200,62 @@ func TestFaults(t *testing.T) {
 		`t.yaml:1:56: feeds[0].channels[0]: unknown channel "trade"; did you mean "trades"?`,
 		`t.yaml:1:70: feeds[0].channels[2]: "depth" is listed twice; remove one`)
 	f("feeds: [{venue: binance-spot, symbols: [A], channels: []}]",
-		`t.yaml:1:55: feeds[0].channels: a feed needs channels; known: trades, quotes, depth, funding, open_interest, liquidations`)
+		`t.yaml:1:55: feeds[0].channels: a feed needs channels; known: trades, quotes, depth, all`)
+
+	// Symbols by pattern.
+	feed := func(more string) string {
+		return "feeds:\n  - venue: binance-spot\n    symbols: [BTCUSDT, '*USDT']\n" + more
+	}
+	f(feed("    exclude: ['*DOWN*', USDCUSDT]\n    type: [spot, future]\n    top_by_volume: 50\n    channels: [all]\n"))
+	f(feed("    type: spot\n"))
+	f("feeds: [{venue: binance-spot, symbols: [*USDT]}]",
+		`t.yaml:1:41: feeds[0].symbols[0]: YAML takes a word that begins with * for an alias; put it in quotes: '*USDT'`)
+	f("feeds: [{venue: binance-spot, symbols: *USDT}]",
+		`t.yaml:1:40: feeds[0].symbols: YAML takes a word that begins with * for an alias; put it in quotes: ['*USDT']`)
+	f("feeds:\n  - venue: binance-spot\n    symbols: [*]", `t.yaml:3:16: not YAML: unexpected scalar value type; write a pattern with quotes: '*'`)
+	f("feeds: [{venue: binance-spot, symbols: ['btc?*', 'BTC?*']}]",
+		`t.yaml:1:50: feeds[0].symbols[1]: "BTC?*" of binance-spot is listed already, as feeds[0].symbols[0]; remove one`)
+	f(feed("    exclude: [USDCUSDT, 'btc*', 'a b']"),
+		`t.yaml:4:25: feeds[0].exclude[1]: "btc*" leaves out BTCUSDT, which symbols lists by name; remove one of them`,
+		`t.yaml:4:33: feeds[0].exclude[2]: "a b" is no symbol; write each symbol as an element of its own`)
+	f(feed("    type: [spott, spot, spot]\n"),
+		`t.yaml:4:12: feeds[0].type[0]: "spott" is not known here; did you mean "spot"?`,
+		`t.yaml:4:25: feeds[0].type[2]: "spot" is listed twice; remove one`)
+	f(feed("    type: option\n"), `t.yaml:4:11: feeds[0].type[0]: "option" is not known here; known: spot, perpetual, future`)
+	f(feed("    type: {a: b}\n"), `t.yaml:4:11: feeds[0].type: must be a list, not a mapping; write it as [a, b]`)
+	f(feed("    top_by_volume: 0\n"), `t.yaml:4:20: feeds[0].top_by_volume: must be more than zero; leave the key out for its default`)
+	f(feed("    top_by_volume: 30000\n"), `t.yaml:4:20: feeds[0].top_by_volume: 30000 is more than 20000; write 20000 or less`)
+	f("feeds:\n  - venue: binance-spot\n    symbols: [A]\n    exclude: ['A*']\n    type: spot\n    top_by_volume: 5",
+		`t.yaml:4:14: feeds[0].exclude: narrows what patterns match, and symbols holds none; add a pattern to symbols, such as '*', or remove it`,
+		`t.yaml:5:11: feeds[0].type: narrows what patterns match, and symbols holds none; add a pattern to symbols, such as '*', or remove it`,
+		`t.yaml:6:20: feeds[0].top_by_volume: narrows what patterns match, and symbols holds none; add a pattern to symbols, such as '*', or remove it`)
+	f(feed("    catalog_refresh: 10s\n"), `t.yaml:4:22: feeds[0].catalog_refresh: 10s is less than 1m; write 1m or more`)
+	f("feeds: [{venue: binance-spot, symbols: ["+strings.Repeat("A, ", 20_000)+"B]}]",
+		append([]string{`t.yaml:1:40: feeds[0].symbols: there are 20001, more than 20000; use several feeds, or patterns`}, repeated(20_000)...)...)
+
+	// Channels that the venue does not have.
+	f("feeds: [{venue: binance-spot, symbols: [A], channels: [funding, trades]}]",
+		`t.yaml:1:56: feeds[0].channels[0]: binance-spot has no channel "funding"; it has trades, quotes, depth`)
+	f("feeds: [{venue: binance-spot, symbols: [A], channels: [all, trades]}]",
+		`t.yaml:1:56: feeds[0].channels[0]: "all" is everything already; remove the others, or all`)
+
+	// Lines.
+	lines := func(more string) string {
+		return "feeds:\n  - venue: binance-spot\n    symbols: [A]\n" + more
+	}
+	f(lines("    lines: 2\n    ws_urls: [ws://a, wss://b/x]\n"))
+	f(lines("    ws_urls: [ws://a, ws://a]\n"))
+	f(lines("    lines: 3\n"), `t.yaml:4:12: feeds[0].lines: 3 is more than 2; write 2 or less`)
+	f(lines("    lines: 2\n    ws_urls: [ws://a]\n"),
+		`t.yaml:5:14: feeds[0].ws_urls: there is an address for 1 of 2 lines; give an address for each line, or leave lines out`)
+	f(lines("    ws_urls: [ws://a, ws://b, ws://c]\n"),
+		`t.yaml:4:14: feeds[0].ws_urls: there are 3 addresses, and a feed has at most 2 lines; remove some`)
+	f(lines("    ws_url: ws://a\n    ws_urls: [ws://a, http://b]\n"),
+		`t.yaml:5:14: feeds[0].ws_urls: there are ws_url and ws_urls; keep one: ws_urls has an address for each line`,
+		`t.yaml:5:23: feeds[0].ws_urls[1]: "http://b" has the scheme http; use ws or wss`)
+	f(with("nbbo: {enabled: no}"), `t.yaml:2:17: nbbo.enabled: "no" is neither true nor false; write true or false`)
+	f(with("nbbo: {enabled: false, every: 1s, stale: 1ms}"), `t.yaml:2:42: nbbo.stale: 1ms is less than 100ms; write 100ms or more`)
+	f(with("limits: {line_hold: 1m}"), `t.yaml:2:21: limits.line_hold: 1m is more than 10s; write 10s or less`)
 
 	// Addresses.
 	address := func(key, value, want string) {
@@ -268,6 +324,14 @@ func TestFaults(t *testing.T) {
 		`t.yaml:6:19: book.foo: unknown key; known: every, on_change, depth`)
 }
 
+// repeated are the faults of a symbol that is listed n times.
+func repeated(n int) (faults []string) {
+	for i := 1; i < n; i++ {
+		faults = append(faults, fmt.Sprintf(`t.yaml:1:%d: feeds[0].symbols[%d]: "A" of binance-spot is listed already, as feeds[0].symbols[0]; remove one`, 41+3*i, i))
+	}
+	return faults
+}
+
 func TestExcerptsPointAtThePlaceAndHideSecrets(t *testing.T) {
 	t.Parallel()
 	_, err := Parse("t.yaml", []byte(minimal+"wait: spn\nquestdb: {token: hush-inline, flush_rows: -1}\nbook:\n\tdepth: 1\n"), testHost())
@@ -290,7 +354,7 @@ func TestAConfigMadeInGoHasFaultsWithoutPlaces(t *testing.T) {
 	c := &Config{Feeds: []Feed{{Venue: "binance-spot"}}, Bars: Bars{Grace: -5}}
 	c.EnsureDefaults()
 	want := "bars.grace: -5ns is less than 1ms; write 1ms or more\n" +
-		"feeds[0].symbols: a feed needs symbols; list them in the venue's spelling"
+		"feeds[0].symbols: a feed needs symbols; list them in the venue's spelling, or a pattern such as '*USDT'"
 	if have := c.Validate(testHost()).Error(); have != want {
 		t.Errorf("have\n%s\nwant\n%s", have, want)
 	}

@@ -172,6 +172,37 @@ func (a *AutoCount) setText(text string) complaint {
 	return complaint{}
 }
 
+// Switch is On or Off; the zero Switch is neither said.
+type Switch int
+
+// The values of a Switch.
+const (
+	On Switch = 1 + iota
+	Off
+)
+
+func (s Switch) String() string {
+	if s == On {
+		return "true"
+	}
+	return "false"
+}
+
+func (s *Switch) setText(text string) complaint {
+	switch strings.ToLower(text) {
+	case "true":
+		*s = On
+	case "false":
+		*s = Off
+	default:
+		return complaint{quote(text) + " is neither true nor false", "write true or false"}
+	}
+	return complaint{}
+}
+
+// Words is a list that may be written as a single word.
+type Words []string
+
 // Secret is text that is never printed: convert to string where it is used.
 type Secret string
 

@@ -56,6 +56,7 @@ var demoFaults = sim.Faults{
 const (
 	demoDrainTime = 15 * time.Second
 	incidentEvery = 2 * time.Second
+	catalogEvery  = 3 * time.Second // far below what a real venue would take kindly
 	drawEvery     = 500 * time.Millisecond
 	lineEvery     = 5 * time.Second // where Out is no terminal
 )
@@ -85,6 +86,7 @@ func Demo(ctx context.Context, o DemoOptions) error {
 		return err
 	}
 
+	started := time.Now()
 	exchange, err := startExchange(ctx, o.Seed, o.Faults)
 	if err != nil {
 		return err
@@ -94,7 +96,6 @@ func Demo(ctx context.Context, o DemoOptions) error {
 	config := DefaultConfig()
 	config.DataDir, config.QuestDB.URL = dir.path, url
 	config.Feeds = simFeeds(exchange)
-	started := time.Now()
 	d := &demo{options: o, config: config, exchange: exchange, started: started, url: url}
 	if err := d.run(ctx, logger); err != nil {
 		return err
@@ -124,27 +125,26 @@ func startExchange(ctx context.Context, seed uint64, faults bool) (*sim.Exchange
 	return exchange, exchange.Start(ctx)
 }
 
-// simFeeds configures a feed for every simulated venue, with every channel
-// that the venue has.
+// simFeeds configures a feed for every simulated venue, with all that the venue
+// has: also what is listed while the demo runs.
 func simFeeds(exchange *sim.Exchange) []Feed {
 	var all []Feed
 	for _, venue := range Venues() {
-		f := Feed{Venue: venue, WSURL: exchange.WSURL(venue), RESTURL: exchange.RESTURL(venue)}
-		adapter, _ := adapterOf(venue)
-		for _, c := range tick.AllChannels {
-			if adapter.Channels().Has(c) {
-				f.Channels = append(f.Channels, c.String())
-			}
-		}
+		f := Feed{Venue: venue, WSURL: exchange.WSURL(venue), RESTURL: exchange.RESTURL(venue), Channels: []string{AllChannels},
+			CatalogRefresh: Duration(catalogEvery)}
 		for _, s := range simVenue(venue).Dialect.DefaultSymbols() {
 			f.Symbols = append(f.Symbols, s.Name)
 		}
+		f.Symbols = append(f.Symbols, listedBase+"*")
 		all = append(all, f)
 	}
 	c := &Config{Feeds: all}
 	c.EnsureDefaults()
 	return c.Feeds
 }
+
+// listedBase is the base asset of what is listed while the demo runs.
+const listedBase = "NEW"
 
 // incidents lets happen what no rate does: a wrong message where a checksum
 // tells, a finer tick, a listing, a delisting; venue by venue until ctx ends.
@@ -167,7 +167,7 @@ func (d *demo) incidents(ctx context.Context, logger *slog.Logger) {
 			case in.Sync.Checksum != tick.ChecksumNone:
 				err = d.exchange.Inject(sim.Fault{Kind: sim.FaultAlter, Venue: venue})
 			case n == 0:
-				err = d.exchange.List(venue, sim.Symbol{Name: strings.Replace(first, "BTC", "NEW", 1)})
+				err = d.exchange.List(venue, sim.Symbol{Name: strings.Replace(first, "BTC", listedBase, 1)})
 			case n == 2:
 				var spec sim.Spec
 				if spec, err = dialect.Spec(first); err == nil {
@@ -227,7 +227,7 @@ type demo struct {
 	options  DemoOptions
 	config   *Config
 	exchange *sim.Exchange
-	started  time.Time
+	started  time.Time // before the exchanges
 	url      string
 	memory   *writer.Memory
 	database *questdb.Sink
@@ -352,7 +352,7 @@ func (d *demo) summary(s *system) {
 	out := d.options.Out
 	fmt.Fprintf(out, "\nran for %s\n", time.Since(d.started).Round(100*time.Millisecond))
 	fmt.Fprintf(out, "%-14s %-17s %8s %8s %8s %6s %8s %10s\n", "VENUE", "SYMBOL", "TRADES", "QUOTES", "DEPTH", "GAPS", "RESYNCS", "TOP AGREED")
-	for _, in := range s.instruments {
+	for _, in := range s.listed() {
 		x := s.status.image(in.ID)
 		fmt.Fprintf(out, "%-14s %-17s %8d %8d %8d %6d %8d %10d\n", in.Venue, in.Symbol, x.Trades, x.Quotes, x.Depth, x.Gaps, x.Resyncs, x.TopAgrees)
 	}
@@ -379,9 +379,9 @@ func Sim(ctx context.Context, out io.Writer, seed uint64, faults bool) error {
 			if i > 0 {
 				fmt.Fprint(out, ", ")
 			}
-			fmt.Fprint(out, symbol)
+			fmt.Fprintf(out, "'%s'", symbol)
 		}
-		fmt.Fprintf(out, "]\n    ws_url: %s\n    rest_url: %s\n", f.WSURL, f.RESTURL)
+		fmt.Fprintf(out, "]\n    channels: [%s]\n    ws_url: %s\n    rest_url: %s\n", AllChannels, f.WSURL, f.RESTURL)
 	}
 	<-ctx.Done()
 	return nil

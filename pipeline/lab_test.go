@@ -98,6 +98,12 @@ func feedsOf(exchange *sim.Exchange) []Feed {
 // newLab runs a pipeline on exchanges; edit may change the configuration.
 func newLab(t *testing.T, exchange *sim.Exchange, edit func(*Config)) *lab {
 	t.Helper()
+	return newLabWith(t, exchange, edit, func(*system) {})
+}
+
+// newLabWith is newLab; prepare sees the system before it runs.
+func newLabWith(t *testing.T, exchange *sim.Exchange, edit func(*Config), prepare func(*system)) *lab {
+	t.Helper()
 	l := &lab{t: t, exchange: exchange, config: DefaultConfig(), ledger: newLedger(), log: &logText{}, stopped: make(chan struct{})}
 	l.config.Feeds = feedsOf(exchange)
 	l.config.Shards = 2
@@ -111,6 +117,7 @@ func newLab(t *testing.T, exchange *sim.Exchange, edit func(*Config)) *lab {
 	if err := l.system.addFeeds(ctx); err != nil {
 		t.Fatal(err)
 	}
+	prepare(l.system)
 	go func() {
 		defer close(l.stopped)
 		l.system.run(ctx)
@@ -150,7 +157,7 @@ func (l *lab) image(in *tick.Instrument) (valid bool, trades uint64) {
 
 // invalid lists the books that are not valid now.
 func (l *lab) invalid() (names []string) {
-	for _, in := range l.system.instruments {
+	for _, in := range l.system.listed() {
 		if valid, _ := l.image(in); !valid {
 			names = append(names, in.Venue+" "+in.Symbol)
 		}

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"fmt"
 	"strconv"
+	"sync"
 
 	"tickproc/engine"
 	"tickproc/feeds"
@@ -13,30 +14,36 @@ import (
 	"tickproc/writer/questdb"
 )
 
+// shown is what of a growing system has its metrics.
+type shown struct {
+	registry *ops.Registry
+
+	mu          sync.Mutex // one registration at a time
+	lines       map[*feeds.LineStats]bool
+	inputs      map[*venueFeed]int // of its rings, by line
+	instruments int
+}
+
 // register shows every number of the pipeline under its metric name.
 func (s *system) register(r *ops.Registry, database *questdb.Sink) {
-	for i, f := range s.feeds {
-		// A venue may have several feeds, whose lines have equal names.
-		feed := strconv.Itoa(i)
-		for _, line := range f.feed.Stats() {
-			registerLine(r, f.venue, feed, line)
-		}
-		for _, in := range f.inputs {
-			for shard, ring := range in.rings {
-				if ring == nil {
-					continue
-				}
-				labels := map[string]string{"venue": f.venue, "feed": feed, "line": in.name, "shard": strconv.Itoa(shard)}
-				r.GaugeFunc("tickproc_ring_units", "Units of 64 bytes that wait in a ring.", labels, func() float64 { return float64(ring.Len()) })
-				r.GaugeFunc("tickproc_ring_high_water_units", "The most units that ever waited in a ring.", labels, func() float64 { return float64(ring.HighWater()) })
-			}
-		}
-		r.GaugeFunc("tickproc_clock_offset_seconds", "The venue's clock minus ours, estimated.", map[string]string{"venue": f.venue, "feed": feed},
+	for _, f := range s.feeds {
+		labels := f.labels()
+		r.GaugeFunc("tickproc_clock_offset_seconds", "The venue's clock minus ours, estimated.", labels,
 			func() float64 { return float64(s.status.offset(f)) / 1e9 })
+		r.Counter("tickproc_listings_total", "Instruments that were listed while the service ran.", labels, &f.listing.listings)
+		r.Counter("tickproc_delistings_total", "Instruments that went from the venue's catalog, or were said to.", labels, &f.listing.delistings)
+		r.Counter("tickproc_catalog_changes_total", "Instruments that changed in the venue's catalog: state, steps, contract, expiry.", labels, &f.listing.changes)
 	}
-	for _, in := range s.instruments {
-		s.registerInstrument(r, in)
+	for venue, canary := range s.canaries {
+		for i := range canary.Signs {
+			r.Counter("tickproc_protocol_signs_total", "Signs that the venue changes its protocol.",
+				map[string]string{"venue": venue, "sign": feeds.CanaryKind(i).String()}, &canary.Signs[i])
+		}
 	}
+	s.mu.Lock()
+	s.shown = &shown{registry: r, lines: map[*feeds.LineStats]bool{}, inputs: map[*venueFeed]int{}}
+	s.mu.Unlock()
+	s.registerGrown()
 	for i, d := range s.drivers {
 		labels := map[string]string{"shard": strconv.Itoa(i)}
 		r.Counter("tickproc_shard_packets_total", "Packets applied.", labels, &d.Stats.Packets)
@@ -56,20 +63,75 @@ func (s *system) register(r *ops.Registry, database *questdb.Sink) {
 	}
 }
 
+// labels name a feed. A venue may have several, whose lines have equal names.
+func (f *venueFeed) labels() map[string]string {
+	return map[string]string{"venue": f.venue, "feed": strconv.Itoa(f.number)}
+}
+
+// labelled is labels and more, in pairs.
+func (f *venueFeed) labelled(more ...string) map[string]string {
+	labels := f.labels()
+	for i := 0; i < len(more); i += 2 {
+		labels[more[i]] = more[i+1]
+	}
+	return labels
+}
+
+// registerGrown shows the numbers of lines, rings and instruments that came
+// since the last call.
+func (s *system) registerGrown() {
+	s.mu.Lock()
+	x, instruments := s.shown, s.instruments
+	s.mu.Unlock()
+	if x == nil {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, f := range s.feeds {
+		for _, line := range f.feed.Stats() {
+			if !x.lines[line] {
+				x.lines[line] = true
+				registerLine(x.registry, f, line)
+			}
+		}
+		inputs := f.rings()
+		for _, in := range inputs[x.inputs[f]:] {
+			registerRings(x.registry, f, in)
+		}
+		x.inputs[f] = len(inputs)
+	}
+	for ; x.instruments < len(instruments); x.instruments++ {
+		s.registerInstrument(x.registry, instruments[x.instruments])
+	}
+}
+
+func registerRings(r *ops.Registry, f *venueFeed, in lineRings) {
+	for shard, ring := range in.rings {
+		if ring == nil {
+			continue
+		}
+		labels := f.labelled("line", in.name, "shard", strconv.Itoa(shard))
+		r.GaugeFunc("tickproc_ring_units", "Units of 64 bytes that wait in a ring.", labels, func() float64 { return float64(ring.Len()) })
+		r.GaugeFunc("tickproc_ring_high_water_units", "The most units that ever waited in a ring.", labels, func() float64 { return float64(ring.HighWater()) })
+	}
+}
+
 func nanos(c *stat.Counter) func() float64 { return func() float64 { return float64(c.Load()) / 1e9 } }
 
-func registerLine(r *ops.Registry, venue, feed string, line *feeds.LineStats) {
-	labels := map[string]string{"venue": venue, "feed": feed, "line": line.Name}
+func registerLine(r *ops.Registry, f *venueFeed, line *feeds.LineStats) {
+	labels := f.labelled("line", line.Name)
 	r.Counter("tickproc_feed_frames_total", "Frames and REST answers read.", labels, &line.Frames)
 	r.Counter("tickproc_feed_bytes_total", "Their bytes, inflated.", labels, &line.Bytes)
 	for i := range line.Faults {
 		r.Counter("tickproc_feed_faults_total", "Frames that were not used, by fault.",
-			map[string]string{"venue": venue, "feed": feed, "line": line.Name, "fault": feeds.Fault(i).String()}, &line.Faults[i])
+			f.labelled("line", line.Name, "fault", feeds.Fault(i).String()), &line.Faults[i])
 	}
 	r.Counter("tickproc_feed_connects_total", "Sockets opened.", labels, &line.Connects)
 	r.Counter("tickproc_feed_lost_total", "Sockets that ended other than by our stop.", labels, &line.Lost)
 	r.Counter("tickproc_feed_dial_failures_total", "Connects that failed.", labels, &line.DialFailures)
 	r.Counter("tickproc_feed_refused_total", "Subscriptions that the venue refused.", labels, &line.Refused)
+	r.Counter("tickproc_feed_frame_gaps_total", "Jumps in the venue's count of a socket's frames.", labels, &line.FrameGaps)
 	r.Counter("tickproc_rest_requests_total", "REST requests.", labels, &line.Requests)
 	r.Counter("tickproc_rest_retries_total", "REST requests that follow a failed one.", labels, &line.Retries)
 	r.Counter("tickproc_rest_throttled_total", "REST answers 429 and 418.", labels, &line.Throttled)
@@ -86,7 +148,7 @@ func registerLine(r *ops.Registry, venue, feed string, line *feeds.LineStats) {
 	for i := range line.Streams {
 		st := &line.Streams[i]
 		r.GaugeFunc("tickproc_stream_age_seconds", "Time since the stream's last frame; -1 before the first.",
-			map[string]string{"venue": venue, "symbol": st.Symbol, "channel": st.Channel.String()}, func() float64 {
+			f.labelled("line", line.Name, "symbol", st.Symbol, "channel", st.Channel.String()), func() float64 {
 				if last := st.LastNanos.Load(); last != 0 {
 					return float64(clock.Nanos()-last) / 1e9
 				}

@@ -109,7 +109,9 @@ func TestMetricsOfARunningService(t *testing.T) {
 		`tickproc_book_valid{symbol="BTCUSDT",venue="binance-usdm"} 1`,
 		`tickproc_feed_up{feed="0",line="public-0",venue="binance-usdm"} 1`,
 		`tickproc_feed_up{feed="2",line="public-0",venue="binance-usdm"} 1`,
-		`tickproc_stream_age_seconds{channel="depth",symbol="ETHUSDT",venue="binance-usdm"}`,
+		`tickproc_stream_age_seconds{channel="depth",feed="2",line="public-0",symbol="ETHUSDT",venue="binance-usdm"}`,
+		`tickproc_listings_total{feed="0",venue="binance-usdm"} 0`,
+		`tickproc_protocol_signs_total{sign="silent_stream",venue="binance-coinm"} 0`,
 	} {
 		if !strings.Contains(text, "\n"+want) {
 			t.Errorf("not there: %s", want)

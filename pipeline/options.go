@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tickproc/engine"
+	"tickproc/feeds"
 	"tickproc/indicators"
 	"tickproc/ringbuf"
 	"tickproc/tick"
@@ -30,7 +31,7 @@ func (c *Config) engineOptions() engine.Options {
 		Grace: c.Bars.Grace.Std(), Lateness: c.Bars.Lateness.Std(), Carry: c.Bars.Empty == "carry",
 		BookEvery: c.Book.Every.Std(), BookGrace: max(bookGrace, c.Bars.Grace.Std()), BookOnChange: c.Book.OnChange, BookDepth: c.Book.Depth,
 		Silence: c.Limits.Silence.Std(), Stale: c.Limits.Stale.Std(), ClockWindow: c.Limits.ClockWindow.Std(),
-		Nbbo: true,
+		LineHold: c.Limits.LineHold.Std(), Nbbo: c.NBBO.Enabled == On, NbboEvery: c.NBBO.Every.Std(), NbboStale: c.NBBO.Stale.Std(),
 	}
 	for _, interval := range c.Bars.Intervals {
 		o.Intervals = append(o.Intervals, interval.Std())
@@ -69,9 +70,29 @@ func (c *Config) credentials() questdb.Credentials {
 	return questdb.Credentials{Token: string(c.QuestDB.Token), User: c.QuestDB.Username, Password: string(c.QuestDB.Password)}
 }
 
-// channels is the set of channels of a feed.
-func (f *Feed) channels() (set tick.Channels) {
+// feedOptions is what of a feed's configuration concerns its connections.
+func (f *Feed) feedOptions() feeds.Options {
+	o := feeds.Options{RESTURL: f.RESTURL, Life: f.SocketLife.Std()}
+	for line := range f.LineCount() {
+		o.Lines = append(o.Lines, f.wsURL(line))
+	}
+	return o
+}
+
+// wsURL is the address of a line, from 0; "" = the venue's own.
+func (f *Feed) wsURL(line int) string {
+	if len(f.WSURLs) > 0 {
+		return f.WSURLs[line]
+	}
+	return f.WSURL
+}
+
+// channels is the set of channels of a feed; offered are those of the venue.
+func (f *Feed) channels(offered tick.Channels) (set tick.Channels) {
 	for _, name := range f.Channels {
+		if name == AllChannels {
+			return offered
+		}
 		set |= tick.ChannelOf(name)
 	}
 	return set

@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
+	"strings"
 	"sync"
 
 	"tickproc/engine"
@@ -33,27 +35,43 @@ const (
 
 // system is an assembled pipeline.
 type system struct {
-	config      *Config
-	logger      *slog.Logger
-	options     engine.Options
-	instruments []*tick.Instrument // by id
-	routes      feeds.Routes
-	feeds       []*venueFeed
-	feedOf      []*venueFeed // by instrument id
-	drivers     []*engine.Driver
-	health      *ringbuf.Ring // rows that no shard made
-	commanded   *ringbuf.Waker
-	writer      *writer.Writer
-	status      *status
-	lines       int
+	config    *Config
+	logger    *slog.Logger
+	options   engine.Options
+	routes    feeds.Routes
+	feeds     []*venueFeed
+	canaries  map[string]*feeds.Canary // by venue
+	drivers   []*engine.Driver
+	health    *ringbuf.Ring // rows that no shard made
+	commanded *ringbuf.Waker
+	writer    *writer.Writer
+	status    *status
+	lines     int                   // numbers that are given away
+	named     map[symbolOf]struct{} // symbols that feeds list by name
+
+	// The mutex guards what grows when instruments are listed at run time. Nothing
+	// that a packet passes takes it.
+	mu          sync.Mutex
+	instruments []*tick.Instrument      // by id, as introduced; elements stay
+	states      []tick.State            // by id, as the catalog last said
+	feedOf      []*venueFeed            // by id; elements stay
+	claims      map[symbolOf]*venueFeed // who carries a symbol
+	shown       *shown                  // nil = no metrics
 }
 
 // venueFeed is one entry of feeds: in the configuration.
 type venueFeed struct {
-	venue string
-	feed  *feeds.Feed
+	venue   string
+	number  int // in the configuration
+	config  *Feed
+	feed    *feeds.Feed
+	listing *listing
+
+	mu sync.Mutex // guards what follows: it grows at run time
 	// inputs are its rings by line, then shard.
 	inputs []lineRings
+	// waiting says what keeps it from carrying all that it should, "" = nothing.
+	waiting string
 }
 
 type lineRings struct {
@@ -62,10 +80,29 @@ type lineRings struct {
 	rings []*ringbuf.Ring
 }
 
-// newSystem assembles shards and a writer; feeds are added by addFeed before run.
+func (f *venueFeed) rings() []lineRings {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.inputs
+}
+
+func (f *venueFeed) wait(why string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.waiting = why
+}
+
+func (f *venueFeed) waits() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.waiting
+}
+
+// newSystem assembles shards and a writer; feeds are added by addFeeds before run.
 func newSystem(config *Config, logger *slog.Logger, sinks ...writer.Sink) *system {
 	s := &system{config: config, logger: logger, options: config.engineOptions(), health: ringbuf.New(1 << 12),
-		commanded: ringbuf.NewWaker(ringbuf.Park)}
+		commanded: ringbuf.NewWaker(ringbuf.Park), canaries: map[string]*feeds.Canary{},
+		named: map[symbolOf]struct{}{}, claims: map[symbolOf]*venueFeed{}}
 	policy := config.waitPolicy()
 	rows := []*ringbuf.Ring{s.health}
 	for i := range config.ShardCount(cores()) {
@@ -76,22 +113,45 @@ func newSystem(config *Config, logger *slog.Logger, sinks ...writer.Sink) *syste
 		rows = append(rows, d.Rows)
 		s.drivers = append(s.drivers, d)
 	}
+	for i := range config.Feeds {
+		f := &config.Feeds[i]
+		if s.canaries[f.Venue] == nil {
+			s.canaries[f.Venue] = feeds.NewCanary(logger.With("venue", f.Venue))
+		}
+	}
+	s.nameSymbols()
 	// Rows may wait for a batch anyway: the writer parks.
 	s.writer = writer.New(rows, ringbuf.NewWaker(ringbuf.Park), sinks...)
 	s.status = newStatus(s)
 	return s
 }
 
+// nameSymbols notes which symbols are listed by name, and are therefore of no
+// pattern.
+func (s *system) nameSymbols() {
+	for i := range s.config.Feeds {
+		f := &s.config.Feeds[i]
+		for _, name := range f.names() {
+			s.named[symbolOf{f.Venue, strings.ToUpper(name)}] = struct{}{}
+		}
+	}
+}
+
 // addInstrument gives an instrument its id, its shard and its feed.
-func (s *system) addInstrument(in tick.Instrument) *tick.Instrument {
+func (s *system) addInstrument(in tick.Instrument, f *venueFeed) *tick.Instrument {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	in.ID = uint32(len(s.instruments))
-	s.instruments = append(s.instruments, &in)
+	s.instruments, s.states, s.feedOf = append(s.instruments, &in), append(s.states, in.State), append(s.feedOf, f)
+	s.claims[symbolOf{in.Venue, strings.ToUpper(in.Symbol)}] = f
 	s.routes.Set(in.ID, shardOf(in.Underlying, len(s.drivers)))
 	return &in
 }
 
-// nextLine numbers the lines of all feeds.
+// nextLine numbers the lines of all feeds, in New and at run time.
 func (s *system) nextLine() uint16 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.lines > math.MaxUint16 {
 		panic("BUG: more lines than packets can name")
 	}
@@ -99,53 +159,77 @@ func (s *system) nextLine() uint16 {
 	return uint16(s.lines - 1)
 }
 
-// newOutput makes the rings of a line to the shards of its instruments.
-func (s *system) newOutput(f *venueFeed, line feeds.LineInfo, options feeds.OutputOptions) *feeds.Output {
-	rings := make([]*ringbuf.Ring, len(s.drivers))
-	units := s.config.Rings.Units
+// listed returns all instruments so far, by id.
+func (s *system) listed() []*tick.Instrument {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.instruments
+}
+
+// carriers returns the feeds of all instruments so far, by id.
+func (s *system) carriers() []*venueFeed {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.feedOf
+}
+
+// state is what the venue's catalog last said of an instrument.
+func (s *system) state(instrument uint32) tick.State {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.states[instrument]
+}
+
+func (s *system) setState(instrument uint32, state tick.State) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.states[instrument] = state
+}
+
+// claimed reports whether a symbol that a pattern of a feed matches belongs to
+// another feed of the venue, or is listed by name: a row must have one origin.
+func (s *system) claimed(symbol string, f *venueFeed) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := symbolOf{f.venue, strings.ToUpper(symbol)}
+	if _, byName := s.named[key]; byName {
+		return true
+	}
+	other := s.claims[key]
+	return other != nil && other != f
+}
+
+// newOutput makes the rings of a line to its shards. A line that may carry
+// instruments that come later has one to every shard; so a shard has an input
+// for as long as there is a feed.
+func (s *system) newOutput(f *venueFeed, line feeds.LineInfo) *feeds.Output {
+	rings, units := make([]*ringbuf.Ring, len(s.drivers)), s.config.Rings.Units
 	if line.REST {
 		units = restRingUnits
 	}
-	open := func(shard int) {
-		if rings[shard] != nil {
-			return
-		}
-		rings[shard] = ringbuf.New(units)
-		rings[shard].SetWaker(s.drivers[shard].Waker)
-		s.drivers[shard].Attach(rings[shard])
-	}
-	for _, in := range line.Instruments {
-		open(s.routes.Shard(in.ID))
-	}
 	for shard := range rings {
-		if line.Any {
-			open(shard)
+		carries := slices.ContainsFunc(line.Instruments, func(in *tick.Instrument) bool { return s.routes.Shard(in.ID) == shard })
+		if carries || line.Any {
+			rings[shard] = ringbuf.New(units)
+			rings[shard].SetWaker(s.drivers[shard].Waker)
+			s.drivers[shard].Attach(rings[shard])
 		}
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.inputs = append(f.inputs, lineRings{line: line.Line, name: line.Name, rings: rings})
-	return feeds.NewOutput(rings, &s.routes, options)
+	return feeds.NewOutput(rings, &s.routes, feeds.OutputOptions{})
 }
 
 // addFeed plans the sockets of one configured feed.
-func (s *system) addFeed(c *Feed, adapter feeds.Adapter, definitions []tick.Instrument, recorder *feeds.Recorder) error {
-	f := &venueFeed{venue: c.Venue}
-	var subscriptions []feeds.Subscription
-	for _, in := range definitions {
-		in.Channels = c.channels()
-		added := s.addInstrument(in)
-		s.feedOf = append(s.feedOf, f)
-		subscriptions = append(subscriptions, feeds.Subscription{Instrument: added, Channels: in.Channels})
-	}
+func (s *system) addFeed(f *venueFeed, adapter feeds.Adapter, subscriptions []feeds.Subscription, recorder *feeds.Recorder) error {
+	o := f.config.feedOptions()
+	o.Adapter, o.Subscriptions, o.NextLine = adapter, subscriptions, s.nextLine
+	o.Logger, o.Recorder, o.Canary = s.logger, recorder, s.canaries[f.venue]
+	o.NewOutput = func(line feeds.LineInfo) *feeds.Output { return s.newOutput(f, line) }
 	var err error
-	f.feed, err = feeds.New(feeds.Options{
-		Adapter: adapter, Subscriptions: subscriptions, WSURL: c.WSURL, RESTURL: c.RESTURL, NextLine: s.nextLine,
-		Logger: s.logger, Recorder: recorder,
-		NewOutput: func(line feeds.LineInfo) *feeds.Output {
-			return s.newOutput(f, line, feeds.OutputOptions{})
-		},
-	})
-	if err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrInput, c.Venue, err)
+	if f.feed, err = feeds.New(o); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrInput, f.venue, err)
 	}
 	s.feeds = append(s.feeds, f)
 	return nil
@@ -156,7 +240,13 @@ func (s *system) addFeed(c *Feed, adapter feeds.Adapter, definitions []tick.Inst
 func (s *system) run(ctx context.Context) {
 	var feeding, sharding, writing, commanding, watching sync.WaitGroup
 	for _, f := range s.feeds {
-		feeding.Go(func() { f.feed.Run(ctx) })
+		// The feed outlives its listing: nothing is added to one that has ended.
+		feedCtx, endFeed := context.WithCancel(context.WithoutCancel(ctx))
+		feeding.Go(func() { f.feed.Run(feedCtx) })
+		feeding.Go(func() {
+			f.listing.run(ctx)
+			endFeed()
+		})
 	}
 	for _, d := range s.drivers {
 		sharding.Go(func() {
@@ -191,7 +281,7 @@ func (s *system) dispatch() {
 				idle = false
 				for i := range batch {
 					r := batch[i].Resync()
-					s.feedOf[r.Instrument].feed.Resync(r.Instrument, r.Epoch, r.Line)
+					s.carriers()[r.Instrument].feed.Resync(r.Instrument, r.Epoch, r.Line)
 				}
 				d.Commands.Release(len(batch))
 			}

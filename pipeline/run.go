@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strings"
+	"strconv"
 	"sync"
 	"time"
 
@@ -125,74 +125,36 @@ func serve(ctx context.Context, o RunOptions, sink writer.Sink, database *questd
 
 // addFeeds fetches every venue's catalog, and plans every feed.
 func (s *system) addFeeds(ctx context.Context) error {
-	catalogs := make([][]tick.Instrument, len(s.config.Feeds))
-	recorders := make([]*feeds.Recorder, len(s.config.Feeds))
-	adapters := make([]feeds.Adapter, len(s.config.Feeds))
+	told := make([]news, len(s.config.Feeds))
+	planned := make([]*venueFeed, len(s.config.Feeds))
 	var fetching sync.WaitGroup
 	for i := range s.config.Feeds {
-		f := &s.config.Feeds[i]
-		adapter, ok := adapterOf(f.Venue)
+		c := &s.config.Feeds[i]
+		adapter, ok := adapterOf(c.Venue)
 		if !ok {
 			panic("BUG: a checked configuration names an unknown venue")
 		}
-		adapters[i] = adapter
+		var recorder *feeds.Recorder
 		if s.config.Record.Dir != "" {
-			recorders[i] = feeds.NewRecorder(feeds.RecorderOptions{Dir: s.config.Record.Dir, Venue: f.Venue,
+			recorder = feeds.NewRecorder(feeds.RecorderOptions{Dir: s.config.Record.Dir, Venue: c.Venue,
 				RotateBytes: int64(s.config.Record.RotateSize), RotateEvery: s.config.Record.RotateEvery.Std(), Logger: s.logger})
 		}
-		fetching.Go(func() {
-			var err error
-			catalogs[i], err = feeds.FetchCatalog(ctx, adapter, f.RESTURL, feeds.CatalogOptions{
-				Deadline: f.CatalogTimeout.Std(), Logger: s.logger, Recorder: recorders[i]})
-			if err != nil && ctx.Err() == nil {
-				s.logger.Warn("going on without the venue's catalog: scales follow the digits that are observed", "venue", f.Venue, "error", err)
-			}
-		})
+		f := &venueFeed{venue: c.Venue, number: i, config: c}
+		f.listing = newListing(s, f, adapter, recorder)
+		planned[i] = f
+		fetching.Go(func() { told[i] = f.listing.fetch(ctx) })
 	}
 	fetching.Wait()
-	for i := range s.config.Feeds {
-		f := &s.config.Feeds[i]
-		definitions := s.define(f, adapters[i], catalogs[i])
-		if len(definitions) == 0 {
-			s.logger.Error("no symbol of this feed is known to the venue: the feed stays closed", "venue", f.Venue)
-			continue
-		}
-		if err := s.addFeed(f, adapters[i], definitions, recorders[i]); err != nil {
+	if ctx.Err() != nil {
+		return nil // stopped before anything was begun
+	}
+	for i, f := range planned {
+		l := f.listing
+		if err := s.addFeed(f, l.adapter, l.begin(told[i]), l.recorder); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// define finds the configured symbols in the venue's catalog. Without a
-// catalog every symbol is taken at its word; with one, an unknown symbol is
-// left out, and the others run.
-func (s *system) define(f *Feed, adapter feeds.Adapter, catalog []tick.Instrument) []tick.Instrument {
-	var definitions []tick.Instrument
-	for _, symbol := range f.Symbols {
-		i := slices.IndexFunc(catalog, func(in tick.Instrument) bool { return strings.EqualFold(in.Symbol, symbol) })
-		switch {
-		case i >= 0 && !tradable(catalog[i].State):
-			s.logger.Error("the venue does not trade this symbol now: left out", "venue", f.Venue, "symbol", symbol, "state", catalog[i].State.String())
-		case i >= 0:
-			definitions = append(definitions, catalog[i])
-		case len(catalog) == 0:
-			definitions = append(definitions, adapter.Instrument(symbol))
-		default:
-			var known []string
-			for _, in := range catalog {
-				known = append(known, in.Symbol)
-			}
-			s.logger.Error("the venue does not trade this symbol: left out", "venue", f.Venue, "symbol", symbol, "hint", didYouMean(symbol, known))
-		}
-	}
-	return definitions
-}
-
-// tradable reports whether an instrument's streams can be expected to deliver,
-// now or when it opens again.
-func tradable(state tick.State) bool {
-	return state != tick.StateSettling && state != tick.StateDelisted
 }
 
 // lagNotReady is the age of waiting rows beyond which the service is not doing its work.
@@ -202,20 +164,60 @@ const lagNotReady = 10 // seconds
 func (s *system) notReady(database *questdb.Sink) []string {
 	var why []string
 	for _, f := range s.feeds {
+		if waiting := f.waits(); waiting != "" {
+			why = append(why, f.venue+": "+waiting)
+		}
+	}
+	why = append(why, summary("sockets not up", s.linesDown())...)
+	why = append(why, summary("books not valid", s.booksInvalid())...)
+	carriers := s.carriers()
+	for _, f := range s.feeds {
+		if f.waits() == "" && !slices.Contains(carriers, f) {
+			why = append(why, f.venue+": the venue knows no symbol of feeds["+strconv.Itoa(f.number)+"]")
+		}
+	}
+	if database != nil {
+		if lag := lagSeconds(&database.Stats); lag > lagNotReady {
+			why = append(why, fmt.Sprintf("QuestDB is %.0f s behind", lag))
+		}
+	}
+	return why
+}
+
+// reasonsShown bounds the lines of one kind, so that an answer about thousands
+// of instruments can still be read.
+const reasonsShown = 10
+
+// summary is the reasons themselves where they are few; else how many they
+// are, and the first.
+func summary(what string, reasons []string) []string {
+	if len(reasons) <= reasonsShown {
+		return reasons
+	}
+	first := []string{fmt.Sprintf("%d %s, the first %d:", len(reasons), what, reasonsShown)}
+	return append(first, reasons[:reasonsShown]...)
+}
+
+func (s *system) linesDown() (why []string) {
+	for _, f := range s.feeds {
 		for _, line := range f.feed.Stats() {
 			if state, reason := line.State(); len(line.Streams) > 0 && state != feeds.LineUp {
 				why = append(why, fmt.Sprintf("%s %s is %s (%s)", f.venue, line.Name, state, reason))
 			}
 		}
 	}
-	for _, in := range s.instruments {
-		if image := s.status.image(in.ID); in.Channels.Has(tick.ChannelDepth) && !image.Valid {
-			why = append(why, fmt.Sprintf("%s %s: book not valid (%s)", in.Venue, in.Symbol, image.Reason))
+	return why
+}
+
+// booksInvalid leaves out instruments that the venue does not trade now, whose
+// books may have nothing to stand on.
+func (s *system) booksInvalid() (why []string) {
+	for _, in := range s.listed() {
+		if state := s.state(in.ID); !in.Channels.Has(tick.ChannelDepth) || state != tick.StateUnknown && state != tick.StateTrading && state != tick.StateRestricted {
+			continue
 		}
-	}
-	if database != nil {
-		if lag := lagSeconds(&database.Stats); lag > lagNotReady {
-			why = append(why, fmt.Sprintf("QuestDB is %.0f s behind", lag))
+		if image := s.status.image(in.ID); !image.Valid {
+			why = append(why, fmt.Sprintf("%s %s: book not valid (%s)", in.Venue, in.Symbol, image.Reason))
 		}
 	}
 	return why
@@ -242,7 +244,7 @@ func (w *watchdog) stuck() string {
 	now := clock.Nanos()
 	for i, d := range drivers {
 		waiting := slices.ContainsFunc(w.system.feeds, func(f *venueFeed) bool {
-			return slices.ContainsFunc(f.inputs, func(in lineRings) bool { return in.rings[i] != nil && in.rings[i].Len() > 0 })
+			return slices.ContainsFunc(f.rings(), func(in lineRings) bool { return in.rings[i] != nil && in.rings[i].Len() > 0 })
 		})
 		if n := d.Stats.Packets.Load(); n != w.seen[i] || !waiting || w.since[i] == 0 {
 			w.seen[i], w.since[i] = n, now

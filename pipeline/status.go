@@ -31,6 +31,7 @@ type status struct {
 	readers []*ringbuf.BroadcastReader
 	message []tick.Unit
 	warned  map[string]int64
+	silence silence
 
 	mu     sync.Mutex // guards images: scrapes and screens read them, rarely
 	images []engine.Image
@@ -59,6 +60,7 @@ func (x *status) run(stop <-chan struct{}) {
 			x.read()
 		case <-health.C:
 			x.warnClocks()
+			x.silence.look(x.lines(), x.system.canaries, clock.Nanos())
 			x.writeHealth()
 		}
 	}
@@ -95,15 +97,26 @@ func (x *status) image(instrument uint32) engine.Image {
 // offset is the venue's clock minus ours: that of its instrument with the
 // newest packet.
 func (x *status) offset(f *venueFeed) int64 {
+	carriers := x.system.carriers()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	var newest engine.Image
-	for id := range x.images {
-		if x.system.feedOf[id] == f && x.images[id].ReceiveNanos >= newest.ReceiveNanos {
+	for id := range min(len(x.images), len(carriers)) {
+		if carriers[id] == f && x.images[id].ReceiveNanos >= newest.ReceiveNanos {
 			newest = x.images[id]
 		}
 	}
 	return newest.OffsetNanos
+}
+
+// lines are those of all feeds, as they are now.
+func (x *status) lines() (all []watched) {
+	for _, f := range x.system.feeds {
+		for _, line := range f.feed.Stats() {
+			all = append(all, watched{f.venue, line})
+		}
+	}
+	return all
 }
 
 func (x *status) warnClocks() {

@@ -112,7 +112,7 @@ type stageSince struct {
 }
 
 func newViewer(s *system, last *lastRows, database *questdb.Sink) *viewer {
-	v := &viewer{system: s, last: last, database: database, at: clock.Nanos(), messages: make([]uint64, len(s.instruments))}
+	v := &viewer{system: s, last: last, database: database, at: clock.Nanos()}
 	wait := &stageSince{name: "socket read to shard"}
 	apply := &stageSince{name: "shard: book, bars, rows, a packet"}
 	for _, d := range s.drivers {
@@ -135,7 +135,9 @@ func (v *viewer) view() *ops.View {
 	seconds := float64(now-v.at) / 1e9
 	v.at = now
 	out := &ops.View{}
-	for _, in := range v.system.instruments {
+	listed := v.system.listed()
+	v.messages = append(v.messages, make([]uint64, len(listed)-len(v.messages))...)
+	for _, in := range listed {
 		image := v.system.status.image(in.ID)
 		total := image.Depth + image.Quotes + image.Trades
 		line := ops.InstrumentLine{Venue: in.Venue, Symbol: in.Symbol, PerSecond: float64(total-v.messages[in.ID]) / seconds,
@@ -144,7 +146,7 @@ func (v *viewer) view() *ops.View {
 		v.messages[in.ID] = total
 		out.Instruments = append(out.Instruments, line)
 	}
-	out.Nbbo = v.last.consolidated("BTC", v.system.instruments)
+	out.Nbbo = v.last.consolidated("BTC", listed)
 	for _, s := range v.stages {
 		out.Stages = append(out.Stages, s.line())
 	}

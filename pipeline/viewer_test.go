@@ -27,8 +27,8 @@ func TestViewOfASystem(t *testing.T) {
 	config.Shards = 2
 	last := &lastRows{}
 	s := newSystem(config, textLogger(t.Output()), last)
-	in := s.addInstrument(tick.Instrument{Venue: "binance-spot", Symbol: "BTCUSDT", Underlying: "BTC", Base: "BTC", Quote: "USDT", Type: tick.TypeSpot})
-	s.addInstrument(tick.Instrument{Venue: "binance-spot", Symbol: "ETHUSDT", Underlying: "ETH"})
+	in := s.addInstrument(tick.Instrument{Venue: "binance-spot", Symbol: "BTCUSDT", Underlying: "BTC", Base: "BTC", Quote: "USDT", Type: tick.TypeSpot}, nil)
+	s.addInstrument(tick.Instrument{Venue: "binance-spot", Symbol: "ETHUSDT", Underlying: "ETH"}, nil)
 	v := newViewer(s, last, nil)
 
 	first := v.view()

@@ -151,6 +151,7 @@ func TestUsageErrors(t *testing.T) {
 	f("check -c "+bad, bad+":2:12: ", bad+":4:1: ")
 	f("record -c "+bad, bad+":2:12: ")
 	f("check -c "+good+" more", "more")
+	f("check --catalogue -c "+good, "--catalogue", "check --help")
 	f("replay", "replay --help")
 	f("replay missing.gz", "missing.gz", "no such file")
 	f("replay --speed fast "+empty, "--speed", "10x")
@@ -181,6 +182,7 @@ func TestDependencyErrors(t *testing.T) {
 		}
 	}
 	f("replay", "--sink", "questdb", "--questdb", "http://127.0.0.1:1", capture)
+	f("check", "--catalog", "-c", file(t, "c.yaml", "feeds: [{venue: binance-spot, symbols: ['*USDT'], rest_url: 'http://127.0.0.1:1', catalog_timeout: 300ms}]"))
 	f("verify", "--questdb", "http://127.0.0.1:1")
 	f("demo", "--for", "2s", "--questdb", "http://127.0.0.1:1")
 }

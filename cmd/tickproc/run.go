@@ -82,16 +82,26 @@ func checkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "check", Short: "Validate a configuration and show what it means", Args: args(cobra.NoArgs),
 		Long: `Validate a configuration without connecting to anything, and print it with all
-defaults (secrets masked), the sockets it would open, and what it would write.`,
-		Example: "  tickproc check -c tickproc.yaml",
+defaults (secrets masked), the sockets it would open, and what it would write.
+With --catalog the venues are asked for their instruments: names are verified,
+and patterns shown with what they match.
+
+Exit codes: 0 valid; 1 a venue does not know a symbol; 2 not valid; 3 a venue's
+catalog could not be had.`,
+		Example: "  tickproc check -c tickproc.yaml\n  tickproc check -c tickproc.yaml --catalog",
 	}
 	path := configFlag(cmd)
+	catalog := cmd.Flags().Bool("catalog", false, "ask the venues for their instruments now")
 	cmd.RunE = func(c *cobra.Command, _ []string) error {
 		config, err := loadConfig(*path)
 		if err != nil {
 			return err
 		}
-		return pipeline.Check(c.OutOrStdout(), config)
+		logger, err := ops.NewLogger(os.Stderr, config.Log.Format, "error") // an attempt that fails is no matter yet
+		if err != nil {
+			return errUsage{err}
+		}
+		return pipeline.Check(c.Context(), c.OutOrStdout(), pipeline.CheckOptions{Config: config, Catalog: *catalog, Logger: logger})
 	}
 	return cmd
 }

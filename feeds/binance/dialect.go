@@ -49,9 +49,6 @@ type socketMode struct {
 // anyTier stands for both of USD-M's public tiers.
 const anyTier = "*"
 
-// streamsPerConnection is the venue's limit.
-const streamsPerConnection = 1024
-
 func (d *dialect) futures() bool { return d.venue != Spot }
 
 func (d *dialect) Profile() sim.Profile {
