@@ -233,11 +233,11 @@ func (g *weighed) row(x *claim, at int64) {
 				case !has:
 					differ("%s %s at %s %s was not its quote: %v", []string{"bid", "ask"}[side], text(best), m.venue, m.symbol, m.during(at))
 				}
-				if !m.traded(at) {
+				if !m.traded(at, false) {
 					differ("%s %s counts and does not trade: %v", m.venue, m.symbol, m.states)
 				}
 			} else if m.beats(side, sign, best, at, g.stale) {
-				differ("%s %s, but %s %s is better: %v", []string{"bid", "ask"}[side], text(best), m.venue, m.symbol, m.during(at))
+				differ("%s %s, but %s %s is better: %v, %v", []string{"bid", "ask"}[side], text(best), m.venue, m.symbol, m.during(at), m.states)
 			}
 		}
 		known := slices.ContainsFunc(g.members, func(m *member) bool { return m.venue == x.venue[side] && m.symbol == x.symbol[side] })
@@ -281,19 +281,26 @@ func (m *member) beats(side int, sign float64, best level, at, stale int64) bool
 			return false
 		}
 	}
-	return len(during) > 0 && during[0].from <= at-nbboReach && m.traded(at) && m.traded(at-nbboReach)
+	return len(during) > 0 && during[0].from <= at-nbboReach && m.traded(at, true)
 }
 
 // traded reports whether an offer could be hit at a time, or within nbboReach
-// before.
-func (m *member) traded(at int64) bool {
-	open := true
+// before; throughout, whether at every moment of it.
+func (m *member) traded(at int64, throughout bool) bool {
+	open := true // until the first word
 	for _, s := range m.states {
 		if s.from > at {
 			break
 		}
-		is := s.state == tick.StateTrading.String() || s.state == tick.StateRestricted.String() || s.state == tick.StateUnknown.String()
-		open = is || open && s.from > at-nbboReach
+		is := isOpen(s.state)
+		switch {
+		case s.from <= at-nbboReach:
+			open = is
+		case throughout:
+			open = open && is
+		default:
+			open = open || is
+		}
 	}
 	return open
 }

@@ -148,7 +148,7 @@ const listedBase = "NEW"
 
 // incidents lets happen what no rate does: a wrong message where a checksum
 // tells, a finer tick, a listing, a delisting; venue by venue until ctx ends.
-func (d *demo) incidents(ctx context.Context, logger *slog.Logger) {
+func (d *demo) incidents(ctx context.Context, s *system, logger *slog.Logger) {
 	ticker := time.NewTicker(incidentEvery)
 	defer ticker.Stop()
 	for n := 0; ; n++ {
@@ -158,13 +158,12 @@ func (d *demo) incidents(ctx context.Context, logger *slog.Logger) {
 		case <-ticker.C:
 		}
 		for _, venue := range Venues() {
-			adapter, _ := adapterOf(venue)
 			dialect := simVenue(venue).Dialect
 			symbols := dialect.DefaultSymbols()
 			first, last := symbols[0].Name, symbols[len(symbols)-1].Name
 			var err error
-			switch in := adapter.Instrument(first); {
-			case in.Sync.Checksum != tick.ChecksumNone:
+			switch {
+			case s.verifies(venue):
 				err = d.exchange.Inject(sim.Fault{Kind: sim.FaultAlter, Venue: venue})
 			case n == 0:
 				err = d.exchange.List(venue, sim.Symbol{Name: strings.Replace(first, "BTC", listedBase, 1)})
@@ -181,6 +180,17 @@ func (d *demo) incidents(ctx context.Context, logger *slog.Logger) {
 			}
 		}
 	}
+}
+
+// verifies reports whether a venue's books carry checksums that are checked.
+func (s *system) verifies(venue string) bool {
+	for _, in := range s.listed() {
+		if in.Venue == venue {
+			x := s.status.image(in.ID)
+			return in.Sync.Checksum != tick.ChecksumNone && !x.ChecksumAbsent && !x.ChecksumConstant && x.Valid
+		}
+	}
+	return false
 }
 
 // workDir is the demo's folder; a temporary one is removed at the end.
@@ -264,7 +274,7 @@ func (d *demo) run(ctx context.Context, logger *slog.Logger) error {
 	happening, calm := context.WithCancel(ctx)
 	var incidents sync.WaitGroup
 	if d.options.Faults {
-		incidents.Go(func() { d.incidents(happening, logger) })
+		incidents.Go(func() { d.incidents(happening, s, logger) })
 	}
 	d.show(ctx, s, last)
 	calm()
