@@ -151,13 +151,12 @@ func New(o Options) (*Feed, error) {
 	_, left, faults := f.plan(o.Subscriptions, "")
 
 	carried := carriedBy(&Connection{Streams: o.Subscriptions})
-	if len(carried) > 0 {
-		r, ok := o.Adapter.SnapshotRequest(carried[0])
-		f.inBand = !ok
-		if ok {
-			if _, err := OverrideURL(r.URL, o.RESTURL); err != nil {
-				faults = append(faults, fmt.Errorf("rest_url: %w", err))
-			}
+	any := o.Adapter.Instrument("ANY") // all of a venue's instruments are had the same way
+	snapshot, fetched := o.Adapter.SnapshotRequest(&any)
+	f.inBand = !fetched
+	if fetched {
+		if _, err := OverrideURL(snapshot.URL, o.RESTURL); err != nil {
+			faults = append(faults, fmt.Errorf("rest_url: %w", err))
 		}
 	}
 	f.rest = f.newRESTWorker(carried)

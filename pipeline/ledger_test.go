@@ -61,6 +61,10 @@ func (l *ledger) write(row []tick.Unit) {
 		return
 	case tick.RowHealth:
 		return // of the process, not of the market
+	case tick.RowStatus:
+		if row[0].StatusRow().Before == tick.StateUnknown {
+			return // told when a run begins, which is no event of the market
+		}
 	}
 	in, known := l.instruments[row[0].RowHeader().Instrument]
 	if !known {

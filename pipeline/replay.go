@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -167,7 +168,7 @@ func (r *replay) unusable() error {
 	if r.frames == 0 || r.instruments > 0 {
 		return nil
 	}
-	err := fmt.Errorf("%w: no market data in %d frames: say by --venue whose they are", ErrInput, r.frames)
+	err := fmt.Errorf("%w: no market data in %d frames: say by --venue whose they are, one of %s", ErrInput, r.frames, strings.Join(Venues(), ", "))
 	if r.firstError != nil {
 		err = fmt.Errorf("%w; the first that could not be decoded: %w", err, r.firstError)
 	}

@@ -40,7 +40,7 @@ func TestReplayRefuses(t *testing.T) {
 		}
 	}
 	f("nowhere", good, `"nowhere"`, "binance-spot", "binance-usdm")
-	f("", file("other", "# venue kraken\n1 text {}\n"), `"kraken"`, "binance-spot")
+	f("", file("other", "# venue lbank\n1 text {}\n"), `"lbank"`, "binance-spot", "kraken")
 	f("", file("untold", "1 text {}\n"), "cannot tell its venue", "--venue")
 	f("", file("elsewhere", "1 open wss://ws.example.com/x\n2 text {}\n"), "wss://ws.example.com/x", "--venue")
 	f("", filepath.Join(dir, "missing"), "missing", "no such file")
@@ -91,6 +91,9 @@ func TestReplayOfOtherVenuesSessions(t *testing.T) {
 		t.Fatalf("%d samples: %v", len(samples), err)
 	}
 	for _, path := range samples {
+		if filepath.Base(path) == "okx-sample.gz" {
+			continue // its frames can still be read; see below
+		}
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			t.Parallel()
 			_, err := replayFiles(t, "", path)
@@ -105,7 +108,17 @@ func TestReplayOfOtherVenuesSessions(t *testing.T) {
 			}
 		})
 	}
-	report, err := replayFiles(t, "binance-spot", filepath.Join(testdata.Dir(t), "captures", "binance-us-sample.gz"))
+	// Books of before there were ids are verified by their checksums alone.
+	report, err := replayFiles(t, "", filepath.Join(testdata.Dir(t), "captures", "okx-sample.gz"))
+	if err != nil || report.DecodeErrors != 0 || len(report.Instruments) < 3 {
+		t.Fatalf("okx: %+v, %v", report, err)
+	}
+	for _, in := range report.Instruments {
+		if in.DepthApplied > 0 && (!in.Valid || in.Gaps != 0) {
+			t.Errorf("okx: %+v", in)
+		}
+	}
+	report, err = replayFiles(t, "binance-spot", filepath.Join(testdata.Dir(t), "captures", "binance-us-sample.gz"))
 	if err != nil || report.DecodeErrors != 0 || report.CaptureErrors != 0 || report.Frames == 0 || len(report.Instruments) == 0 {
 		t.Errorf("binance-us as binance-spot: %+v, %v", report, err)
 	}
