@@ -5,6 +5,7 @@ package venues
 import (
 	"tickproc/feeds/binance"
 	"tickproc/feeds/bybit"
+	"tickproc/feeds/coinbase"
 	"tickproc/feeds/kraken"
 	"tickproc/feeds/okx"
 )
@@ -12,6 +13,7 @@ import (
 var families = []family{
 	{binance.Venues, binance.New, binance.Dialect},
 	{bybit.Venues, bybit.New, bybit.Dialect},
+	{coinbase.Venues, coinbase.New, coinbase.Dialect},
 	{kraken.Venues, kraken.New, kraken.Dialect},
 	{okx.Venues, okx.New, okx.Dialect},
 }
