@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -176,9 +177,8 @@ func (c *comparison) struck(t *sim.Truth, channel tick.Channels, at int64, kinds
 			continue
 		}
 		for _, kind := range kinds {
-			// A silent subscription stays so.
-			if kind == f.Kind && (kind == sim.FaultSilent && f.TimeNanos <= at+int64(faultReach) ||
-				(time.Duration(f.TimeNanos-at)).Abs() <= faultReach) {
+			lasts := slices.Contains(unsubscribed, kind) && f.TimeNanos <= at
+			if kind == f.Kind && (lasts || time.Duration(f.TimeNanos-at).Abs() <= faultReach) {
 				return true
 			}
 		}
@@ -189,6 +189,11 @@ func (c *comparison) struck(t *sim.Truth, channel tick.Channels, at int64, kinds
 // losers are the faults that take messages, without a trace where these have
 // no ids.
 var losers = []sim.FaultKind{sim.FaultDrop, sim.FaultTruncate, sim.FaultDropFrame, sim.FaultSilent}
+
+// unsubscribed are those of which nobody knows for how long they last: a silent
+// subscription stays so, a refused one is asked for again later and later. A
+// channel of several streams, of which one is refused, is none that is not seen.
+var unsubscribed = []sim.FaultKind{sim.FaultSilent, sim.FaultRefuse, sim.FaultUnknown, sim.FaultRateLimit}
 
 // missed reports whether there was a reason not to have a message that was
 // sent at a time: the channel was not asked for, lay in a gap, or a fault took it.

@@ -59,7 +59,7 @@ func (c *comparison) funding(ctx context.Context, t *sim.Truth, gaps gapsOf, n *
 	}
 	for i := range t.References {
 		x := &t.References[i]
-		if !tells || c.missed(t, gaps, tick.ChannelFunding, x.TimeNanos) {
+		if !tells || c.missed(t, gaps, tick.ChannelFunding, x.TimeNanos) || c.struck(t, tick.ChannelFunding, x.TimeNanos, unsubscribed...) {
 			continue
 		}
 		k := inForce(r, x.TimeNanos)
