@@ -208,7 +208,10 @@ func (c *connection) serve(ctx context.Context, ws *websocket.Conn) (tick.Reason
 	ended, talked := make(chan struct{}), make(chan tick.Reason, 1)
 	go func() {
 		d := newDialogue(c.adapter, c.plan, &c.profile, c.requests, c.options.AckTimeout, now)
-		if c.bridge != nil && c.bridge() != nil {
+		switch {
+		case c.bridge == nil:
+			d.life = 0 // a bridge ends when it is relieved
+		case c.bridge() != nil:
 			d.coverWait = int64(c.options.CoverWait)
 		}
 		t := talker{ws: ws, dialogue: d, c: c}

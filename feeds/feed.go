@@ -24,6 +24,7 @@ const (
 	DefaultAckTimeout = 10 * time.Second
 	DefaultStopWait   = time.Second
 	DefaultCoverWait  = 30 * time.Second
+	DefaultOverlap    = 500 * time.Millisecond
 	DefaultFrameLimit = 16 << 20
 	DefaultBodyLimit  = 64 << 20
 )
@@ -60,6 +61,7 @@ type Options struct {
 	AckTimeout time.Duration // for a subscription without answer and data; default DefaultAckTimeout
 	StopWait   time.Duration // for the venue to close a socket that we part from; default DefaultStopWait
 	Life       time.Duration // of a socket before it is changed for a new one; default the venue's
+	Overlap    time.Duration // for which two sockets deliver a stream before one is closed; default DefaultOverlap
 	CoverWait  time.Duration // for a second connection to take over before a planned end; default DefaultCoverWait
 
 	Dial DialFunc          // nil = the network; for sockets and, without HTTP, requests
@@ -88,6 +90,7 @@ func (o *Options) ensureDefaults() {
 	set(&o.AckTimeout, DefaultAckTimeout)
 	set(&o.StopWait, DefaultStopWait)
 	set(&o.CoverWait, DefaultCoverWait)
+	set(&o.Overlap, DefaultOverlap)
 	if len(o.Lines) == 0 {
 		o.Lines = []string{""}
 	}

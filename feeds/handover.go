@@ -115,9 +115,10 @@ func (h *handover) step(bridge *session, now int64, log func(message string, arg
 		h.since = now
 	}
 	from := h.from
+	overlap := int64(from.options.Overlap)
 	renewed := from.stats.Connects.Load() > h.socket
 	if !h.covering && !renewed {
-		if joined, quiet, ok := covers(bridge, from.session, now); ok {
+		if joined, quiet, ok := covers(bridge, from.session, now, overlap); ok {
 			h.covering = true
 			log("handover: the second connection delivers all streams", "of", from.plan.Name,
 				"joined_by_id", joined, "quiet", quiet, "after", time.Duration(now-h.since).Round(time.Millisecond))
@@ -128,7 +129,7 @@ func (h *handover) step(bridge *session, now int64, log func(message string, arg
 		}
 	}
 	if renewed {
-		if joined, quiet, ok := covers(from.session, bridge, now); ok {
+		if joined, quiet, ok := covers(from.session, bridge, now, overlap); ok {
 			log("handover: complete, the new connection delivers all streams", "of", from.plan.Name, "joined_by_id", joined, "quiet", quiet,
 				"after", time.Duration(now-h.since).Round(time.Millisecond))
 			return true
@@ -138,16 +139,17 @@ func (h *handover) step(bridge *session, now int64, log func(message string, arg
 }
 
 // covers reports whether all that y delivers comes by x as well, without a
-// hole between what y delivered last and what x delivered first. Both are
-// sessions of the same plan; joined counts the streams where ids prove it.
-// Only their statistics are read, so that any goroutine may call it.
-func covers(x, y *session, now int64) (joined, quiet int, ok bool) {
+// hole between what y delivered last and what x delivered first, and has for
+// the overlap: where no ids tell a loss, a shard trusts a line only after some
+// time. Both are sessions of the same plan; joined counts the streams where ids
+// prove it. Only their statistics are read, so that any goroutine may call it.
+func covers(x, y *session, now, overlap int64) (joined, quiet int, ok bool) {
 	for i := range x.streams {
 		sx, sy := x.streams[i].stats, y.streams[i].stats
 		switch first := sx.FirstNanos.Load(); {
 		case sy.Up.Load() == 0:
 			// Nothing to take over.
-		case sx.Up.Load() == 0:
+		case sx.Up.Load() == 0, now-sx.UpNanos.Load() < overlap:
 			return 0, 0, false
 		case first == 0:
 			up := sx.UpNanos.Load()

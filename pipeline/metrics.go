@@ -93,6 +93,9 @@ func (s *system) registerGrown() {
 			if !x.lines[line] {
 				x.lines[line] = true
 				registerLine(x.registry, f, line)
+				if f.config.LineCount() > 1 {
+					s.registerCompared(x.registry, f, line)
+				}
 			}
 		}
 		inputs := f.rings()
@@ -104,6 +107,19 @@ func (s *system) registerGrown() {
 	for ; x.instruments < len(instruments); x.instruments++ {
 		s.registerInstrument(x.registry, instruments[x.instruments])
 	}
+}
+
+// registerCompared shows how a redundant line stands against the other.
+func (s *system) registerCompared(r *ops.Registry, f *venueFeed, line *feeds.LineStats) {
+	labels, number := f.labelled("line", line.Name), line.Line
+	counter := func(name, help string, of func() uint64) {
+		r.CounterFunc(name, help, labels, func() float64 { return float64(of()) })
+	}
+	counter("tickproc_line_first_total", "Messages that a redundant line brought before the other.", func() uint64 { n, _, _ := s.compared.of(number); return n })
+	counter("tickproc_line_second_total", "Messages that it brought after the other.", func() uint64 { _, n, _ := s.compared.of(number); return n })
+	counter("tickproc_line_missed_total", "Messages that the other brought and it never did.", func() uint64 { _, _, n := s.compared.of(number); return n })
+	r.GaugeFunc("tickproc_line_lead_seconds", "Median time by which what it brought first came before the other's copy.", labels,
+		func() float64 { return float64(s.compared.lead(number)) / 1e9 })
 }
 
 func registerRings(r *ops.Registry, f *venueFeed, in lineRings) {

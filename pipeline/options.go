@@ -71,8 +71,9 @@ func (c *Config) credentials() questdb.Credentials {
 }
 
 // feedOptions is what of a feed's configuration concerns its connections.
-func (f *Feed) feedOptions() feeds.Options {
-	o := feeds.Options{RESTURL: f.RESTURL, Life: f.SocketLife.Std()}
+// lineHold is how long a shard waits for another line.
+func (f *Feed) feedOptions(lineHold time.Duration) feeds.Options {
+	o := feeds.Options{RESTURL: f.RESTURL, Life: f.SocketLife.Std(), Overlap: 2 * lineHold}
 	for line := range f.LineCount() {
 		o.Lines = append(o.Lines, f.wsURL(line))
 	}

@@ -46,6 +46,7 @@ type system struct {
 	commanded *ringbuf.Waker
 	writer    *writer.Writer
 	status    *status
+	compared  compared
 	lines     int                   // numbers that are given away
 	named     map[symbolOf]struct{} // symbols that feeds list by name
 
@@ -112,6 +113,7 @@ func newSystem(config *Config, logger *slog.Logger, sinks ...writer.Sink) *syste
 		d.Commands.SetWaker(s.commanded)
 		rows = append(rows, d.Rows)
 		s.drivers = append(s.drivers, d)
+		s.compared = append(s.compared, d.Shard.CountLines(comparedLines))
 	}
 	for i := range config.Feeds {
 		f := &config.Feeds[i]
@@ -223,7 +225,7 @@ func (s *system) newOutput(f *venueFeed, line feeds.LineInfo) *feeds.Output {
 
 // addFeed plans the sockets of one configured feed.
 func (s *system) addFeed(f *venueFeed, adapter feeds.Adapter, subscriptions []feeds.Subscription, recorder *feeds.Recorder) error {
-	o := f.config.feedOptions()
+	o := f.config.feedOptions(s.options.LineHold)
 	o.Adapter, o.Subscriptions, o.NextLine = adapter, subscriptions, s.nextLine
 	o.Logger, o.Recorder, o.Canary = s.logger, recorder, s.canaries[f.venue]
 	o.NewOutput = func(line feeds.LineInfo) *feeds.Output { return s.newOutput(f, line) }

@@ -27,11 +27,12 @@ const (
 // status keeps the newest image of every instrument, for metrics, for health
 // rows and for people.
 type status struct {
-	system  *system
-	readers []*ringbuf.BroadcastReader
-	message []tick.Unit
-	warned  map[string]int64
-	silence silence
+	system   *system
+	readers  []*ringbuf.BroadcastReader
+	message  []tick.Unit
+	warned   map[string]int64
+	silence  silence
+	oddities oddities
 
 	mu     sync.Mutex // guards images: scrapes and screens read them, rarely
 	images []engine.Image
@@ -61,6 +62,7 @@ func (x *status) run(stop <-chan struct{}) {
 		case <-health.C:
 			x.warnClocks()
 			x.silence.look(x.lines(), x.system.canaries, clock.Nanos())
+			x.oddities.look(x.imagesByVenue(), x.lines(), x.system.canaries, clock.Nanos())
 			x.writeHealth()
 		}
 	}
@@ -92,6 +94,20 @@ func (x *status) image(instrument uint32) engine.Image {
 		return engine.Image{}
 	}
 	return x.images[instrument]
+}
+
+// imagesByVenue returns the newest images of instruments with a book.
+func (x *status) imagesByVenue() map[string][]engine.Image {
+	instruments := x.system.listed()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	all := map[string][]engine.Image{}
+	for id := range min(len(x.images), len(instruments)) {
+		if in := instruments[id]; in.Channels.Has(tick.ChannelDepth) {
+			all[in.Venue] = append(all[in.Venue], x.images[id])
+		}
+	}
+	return all
 }
 
 // offset is the venue's clock minus ours: that of its instrument with the
@@ -141,6 +157,7 @@ func (x *status) writeHealth() {
 		for _, line := range f.feed.Stats() {
 			rows, u := tick.NewRow(nil, tick.RowHealth)
 			fillHealth(u.HealthRow(), f.venue, line, offset, now)
+			x.system.compared.fill(u.HealthRow(), line.Line)
 			ring.Write(rows) // a full ring means that the writer stands still: it has worse to report
 		}
 	}

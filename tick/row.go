@@ -184,7 +184,7 @@ type HealthRow struct {
 	// Of a line that shares its streams with another: messages that it brought
 	// first, that it brought after the other, and that only the other brought.
 	First, Second, Missed uint64
-	LeadNanos             int64 // how far ahead of the other it is; negative = behind
+	LeadNanos             int64 // median time by which what it brought first came before the other's copy
 	Up                    bool
 	_                     [15]byte
 }

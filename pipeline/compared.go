@@ -1,0 +1,47 @@
+package pipeline
+
+import (
+	"tickproc/engine"
+	"tickproc/internal/stat"
+	"tickproc/tick"
+)
+
+// comparedLines bounds the lines that shards compare: a line of a higher number
+// is no worse, only not shown.
+const comparedLines = 2048
+
+// compared is how redundant lines stand against each other: what each shard
+// counted, by line number.
+type compared [][]engine.LineStats
+
+// of sums what the shards counted of a line.
+func (c compared) of(line uint16) (first, second, missed uint64) {
+	for _, shard := range c {
+		if int(line) < len(shard) {
+			x := &shard[line]
+			first, second, missed = first+x.First.Load(), second+x.Second.Load(), missed+x.Missed.Load()
+		}
+	}
+	return first, second, missed
+}
+
+// lead is the median time by which what the line brought first came before the
+// other's copy, in ns; 0 if it never did.
+func (c compared) lead(line uint16) int64 {
+	var sum [stat.HistogramBuckets]uint64
+	for _, shard := range c {
+		if int(line) < len(shard) {
+			buckets, _ := shard[line].Lead.Snapshot()
+			for i, n := range buckets {
+				sum[i] += n
+			}
+		}
+	}
+	return stat.Quantile(&sum, 0.5)
+}
+
+// fill writes it into a health row.
+func (c compared) fill(r *tick.HealthRow, line uint16) {
+	r.First, r.Second, r.Missed = c.of(line)
+	r.LeadNanos = c.lead(line)
+}
