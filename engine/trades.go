@@ -69,7 +69,13 @@ func (in *instrument) takeTrade(t *tick.Trade, ts int64, source tick.TimeSource,
 	if unsure {
 		return // the table drops a row that it has; a bar would count the trade twice
 	}
-	in.trade = indicators.Trade{TsNanos: ts, ID: t.ID, Price: t.Price, Size: t.Size, Sell: t.Flags&tick.FlagSell != 0}
+	order := t.ID
+	if in.def.TradeIDs == tick.TradeIDUUID {
+		// Random: of trades of one moment, which are told in order, nothing but
+		// that order says which was the first.
+		order = tick.ID{Lo: in.counts.Trades}
+	}
+	in.trade = indicators.Trade{TsNanos: ts, ID: order, Price: t.Price, Size: t.Size, Sell: t.Flags&tick.FlagSell != 0}
 	for _, x := range in.indicators {
 		x.Trade(&in.trade)
 	}

@@ -7,10 +7,12 @@ import (
 	"time"
 )
 
-// View is what the terminal shows: one line a feed and instrument, one a stage.
+// View is what the terminal shows: one line an instrument, or a venue, one a
+// stage.
 type View struct {
-	Header      []string // above the tables: addresses, hints
-	Instruments []InstrumentLine
+	Header      []string         // above the tables: addresses, hints
+	Instruments []InstrumentLine // venue by venue
+	Nbbo        []NbboLine
 	Stages      []StageLine
 	Footer      []string
 }
@@ -26,6 +28,16 @@ type InstrumentLine struct {
 	Gaps          uint64
 }
 
+// NbboLine is the best bid and offer of a pair over all venues; texts are empty
+// where there is none.
+type NbboLine struct {
+	Pair, Type    string
+	Bid, BidVenue string
+	Ask, AskVenue string
+	Venues        int // that count
+	Crossed       bool
+}
+
 // StageLine is the latency of one stage over the last interval.
 type StageLine struct {
 	Name          string
@@ -35,40 +47,116 @@ type StageLine struct {
 
 // Screen redraws a View in place on a terminal.
 type Screen struct {
-	W     io.Writer
-	lines int // drawn last time
+	W io.Writer
+	// Size of the terminal; nil, or 0, is no limit. What is wider is cut, so that
+	// a line stays one; what is higher shows a line a venue.
+	Size  func() (columns, lines int)
+	drawn int // lines, last time
 }
 
 // Draw replaces what the last Draw showed.
 func (s *Screen) Draw(v *View) {
-	text := v.text()
-	var b strings.Builder
-	if s.lines > 0 {
-		fmt.Fprintf(&b, "\x1b[%dA\x1b[J", s.lines)
+	columns, height := 0, 0
+	if s.Size != nil {
+		columns, height = s.Size()
 	}
-	b.WriteString(text)
-	s.lines = strings.Count(text, "\n")
+	lines := v.fit(height)
+	var b strings.Builder
+	if s.drawn > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA\x1b[J", s.drawn)
+	}
+	for _, line := range lines {
+		if runes := []rune(line); columns > 0 && len(runes) > columns {
+			line = string(runes[:columns])
+		}
+		b.WriteString(line + "\n")
+	}
+	s.drawn = len(lines)
 	io.WriteString(s.W, b.String())
 }
 
-func (v *View) text() string {
-	var b strings.Builder
-	for _, h := range v.Header {
-		b.WriteString(h + "\n")
+// fit returns the lines of the view, on a screen of a height: where the
+// instruments are too many, one a venue, and below it those whose book is not
+// valid, as far as there is room. The last line of the screen is the cursor's.
+func (v *View) fit(height int) []string {
+	var above, below []string
+	above = append(append(above, v.Header...), "", fmt.Sprintf("%-13s %-14s %5s %-9s %10s %10s %4s %8s  %s",
+		"VENUE", "SYMBOL", "MSG/S", "BOOK", "BID", "ASK", "GAPS", "LAG", "LAST 1s BAR (open high low close volume)"))
+	if len(v.Nbbo) > 0 {
+		below = append(below, "", fmt.Sprintf("%-9s %-9s %11s %-13s %11s %-13s %s", "BEST OF", "", "BID", "", "ASK", "", "VENUES"))
+		for _, l := range v.Nbbo {
+			below = append(below, l.text())
+		}
 	}
-	fmt.Fprintf(&b, "\n%-14s %-13s %8s  %-14s %14s %14s  %9s %5s  %s\n", "VENUE", "SYMBOL", "MSG/S", "BOOK", "BID", "ASK", "LAG", "GAPS", "LAST 1s BAR (open high low close volume)")
-	for _, l := range v.Instruments {
-		fmt.Fprintf(&b, "%-14s %-13s %8.0f  %-14s %14s %14s  %9s %5d  %s\n",
-			l.Venue, l.Symbol, l.PerSecond, l.Book, l.Bid, l.Ask, short(l.Lag), l.Gaps, l.LastBar)
-	}
-	fmt.Fprintf(&b, "\n%-34s %10s %10s %10s %12s\n", "STAGE", "P50", "P99", "MAX", "COUNT")
+	below = append(below, "", fmt.Sprintf("%-34s %9s %9s %9s %9s", "STAGE", "P50", "P99", "MAX", "COUNT"))
 	for _, l := range v.Stages {
-		fmt.Fprintf(&b, "%-34s %10s %10s %10s %12d\n", l.Name, short(l.P50), short(l.P99), short(l.Max), l.Count)
+		below = append(below, fmt.Sprintf("%-34s %9s %9s %9s %9d", l.Name, short(l.P50), short(l.P99), short(l.Max), l.Count))
 	}
-	for _, f := range v.Footer {
-		b.WriteString(f + "\n")
+	below = append(below, v.Footer...)
+
+	shown := v.Instruments
+	room := height - 1 - len(above) - len(below)
+	if height > 0 && len(shown) > room {
+		shown = v.venues()
+		for _, l := range v.Instruments {
+			if len(shown) < room && l.Book != valid {
+				shown = append(shown, l)
+			}
+		}
 	}
-	return b.String()
+	for _, l := range shown {
+		above = append(above, fmt.Sprintf("%-13s %-14s %5.0f %-9.9s %10s %10s %4d %8s  %s",
+			l.Venue, l.Symbol, l.PerSecond, l.Book, l.Bid, l.Ask, l.Gaps, short(l.Lag), l.LastBar))
+	}
+	lines := append(above, below...)
+	if height > 0 && len(lines) > height-1 {
+		lines = lines[:max(0, height-1)]
+	}
+	return lines
+}
+
+// valid is what InstrumentLine.Book says of a good book.
+const valid = "valid"
+
+// venues sums the instruments up, a line each venue: name and prices are those
+// of its first one.
+func (v *View) venues() (lines []InstrumentLine) {
+	count := map[string]int{}
+	good := map[string]int{}
+	for _, l := range v.Instruments {
+		count[l.Venue]++
+		if l.Book == valid {
+			good[l.Venue]++
+		}
+		if count[l.Venue] == 1 {
+			lines = append(lines, l)
+			continue
+		}
+		sum := &lines[len(lines)-1]
+		sum.PerSecond += l.PerSecond
+		sum.Gaps += l.Gaps
+	}
+	for i := range lines {
+		l := &lines[i]
+		if n := count[l.Venue]; n > 1 {
+			l.Book, l.LastBar = fmt.Sprintf("%d/%d good", good[l.Venue], n), ""
+		}
+	}
+	return lines
+}
+
+func (l *NbboLine) text() string {
+	or := func(s string) string {
+		if s == "" {
+			return "-"
+		}
+		return s
+	}
+	text := fmt.Sprintf("%-9s %-9s %11s %-13s %11s %-13s %d", l.Pair, l.Type, or(l.Bid), or(l.BidVenue), or(l.Ask), or(l.AskVenue), l.Venues)
+	if l.Crossed {
+		text += " x"
+	}
+	return text
 }
 
 // Lines is the View for an output that is no terminal: one line an instrument.
@@ -77,6 +165,10 @@ func (v *View) Lines() []string {
 	for _, l := range v.Instruments {
 		lines = append(lines, fmt.Sprintf("%s %s msg/s=%.0f book=%s bid=%s ask=%s lag=%s gaps=%d bar=[%s]",
 			l.Venue, l.Symbol, l.PerSecond, l.Book, l.Bid, l.Ask, short(l.Lag), l.Gaps, l.LastBar))
+	}
+	for _, l := range v.Nbbo {
+		lines = append(lines, fmt.Sprintf("nbbo %s %s bid=%s ask=%s venues=%d crossed=%t", l.Pair, l.Type,
+			strings.TrimSpace(l.Bid+" "+l.BidVenue), strings.TrimSpace(l.Ask+" "+l.AskVenue), l.Venues, l.Crossed))
 	}
 	for _, l := range v.Stages {
 		lines = append(lines, fmt.Sprintf("stage %q p50=%s p99=%s max=%s n=%d", l.Name, short(l.P50), short(l.P99), short(l.Max), l.Count))

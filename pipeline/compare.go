@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"tickproc/feeds/sim"
@@ -16,29 +18,40 @@ import (
 // settleTime is how long QuestDB may take to show what it has committed.
 const settleTime = 30 * time.Second
 
+// tradeLag is how much older than the start of the exchanges a first trade, or
+// the bar with it, may be.
+const tradeLag = time.Second
+
 // differencesShown bounds the differences that are printed, a kind.
 const differencesShown = 5
 
-// compare compares QuestDB with the simulator's truth: every trade that
-// reached a socket is in trades exactly once and as it was; every other lies
-// inside a gap; complete bars are those of the truth; books and quotes that
-// said valid were the venue's.
+// compare compares QuestDB with the simulator's truth:
+//
+//	trades          each that reached a socket is stored once and as it was, every other lies inside a gap
+//	bars            final and complete ones are those of the true trades that came
+//	book, quotes    what said valid is what the venue told under that id, or at that time
+//	funding, open_interest, liquidations, status
+//	                no row of what never happened; none is missing but inside a gap, and where a fault took it
+//	nbbo            each is what the stored quotes of its group make it (compare_nbbo.go)
 func (d *demo) compare(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, settleTime+time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, settleTime+2*time.Minute)
 	defer cancel()
 	c := &comparison{client: questdb.NewClient(d.url, d.config.credentials(), 0), out: d.options.Out,
-		from: d.started.Add(-time.Minute).UnixNano(), shown: map[string]int{}}
-	for _, table := range []string{"trades", "gaps", "bars", "book", "quotes"} {
+		from: d.started.Add(-tradeLag).UnixNano(), shown: map[string]int{},
+		truth: d.exchange.Truth(), faults: d.exchange.FaultLog()}
+	for _, table := range questdb.TableNames() {
 		if err := c.client.Settle(ctx, table); err != nil {
 			return fmt.Errorf("%w: %w", ErrDependency, err)
 		}
 	}
-	fmt.Fprintf(c.out, "\nQuestDB against the simulator's truth\n%-14s %-13s %8s %8s %8s %8s %8s %8s %8s %8s\n",
-		"VENUE", "SYMBOL", "TRADES", "STORED", "IN GAPS", "1s BARS", "BOOKS", "QUOTES", "GAP ROWS", "DIFFER")
-	for _, truth := range d.exchange.Truth() {
-		if err := c.symbol(ctx, &truth); err != nil {
+	fmt.Fprintf(c.out, "\nQuestDB against the simulator's truth\n%s\n", comparedHead)
+	for i := range c.truth {
+		if err := c.symbol(ctx, &c.truth[i]); err != nil {
 			return fmt.Errorf("%w: %w", ErrDependency, err)
 		}
+	}
+	if err := c.consolidated(ctx, d.config.engineOptions()); err != nil {
+		return fmt.Errorf("%w: %w", ErrDependency, err)
 	}
 	if c.differences > 0 {
 		fmt.Fprintf(c.out, "%d differences\n", c.differences)
@@ -52,6 +65,8 @@ type comparison struct {
 	client      *questdb.Client
 	out         io.Writer
 	from        int64 // rows before it are of an earlier run
+	truth       []sim.Truth
+	faults      []sim.FaultRecord
 	differences int
 	shown       map[string]int
 	notes       []string
@@ -59,16 +74,40 @@ type comparison struct {
 
 // differ notes one difference.
 func (c *comparison) differ(t *sim.Truth, kind, format string, args ...any) {
+	c.differs(t.Venue+" "+t.Symbol, kind, format, args...)
+}
+
+func (c *comparison) differs(of, kind, format string, args ...any) {
 	c.differences++
 	if c.shown[kind]++; c.shown[kind] <= differencesShown {
-		c.notes = append(c.notes, fmt.Sprintf("  DIFFERS %s %s %s: %s", t.Venue, t.Symbol, kind, fmt.Sprintf(format, args...)))
+		c.notes = append(c.notes, fmt.Sprintf("  DIFFERS %s %s: %s", of, kind, fmt.Sprintf(format, args...)))
 	}
+}
+
+// tell prints the differences noted since it was last called.
+func (c *comparison) tell() {
+	for _, note := range c.notes {
+		fmt.Fprintln(c.out, note)
+	}
+	c.notes = nil
 }
 
 func (c *comparison) query(ctx context.Context, t *sim.Truth, columns, table, more string) (*questdb.Result, error) {
 	return c.client.Query(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE venue = '%s' AND symbol = '%s' AND ts >= %d::timestamp_ns %s ORDER BY ts",
 		columns, table, t.Venue, t.Symbol, c.from, more))
 }
+
+// compared are the rows of an instrument that were compared.
+type compared struct {
+	asked, stored, inGaps                   int // trades
+	bars, books, quotes                     int
+	funding, interest, liquidations, status int
+
+	unheard map[int64]bool // trades that a fault took, and of which nothing tells
+}
+
+var comparedHead = fmt.Sprintf("%-14s %-17s %7s %7s %7s %5s %6s %7s %5s %5s %5s %6s %5s %6s",
+	"VENUE", "SYMBOL", "TRADES", "STORED", "IN GAPS", "BARS", "BOOKS", "QUOTES", "FUND", "OI", "LIQ", "STATUS", "GAPS", "DIFFER")
 
 // symbol compares one instrument.
 func (c *comparison) symbol(ctx context.Context, t *sim.Truth) error {
@@ -77,46 +116,41 @@ func (c *comparison) symbol(ctx context.Context, t *sim.Truth) error {
 	if err != nil {
 		return err
 	}
-	asked, stored, inGaps, err := c.trades(ctx, t, gaps)
-	if err != nil {
-		return err
+	n := &compared{}
+	for _, part := range []func(context.Context, *sim.Truth, gapsOf, *compared) error{
+		c.trades, c.bars, c.books, c.quotes, c.funding, c.openInterest, c.liquidations, c.status} {
+		if err := part(ctx, t, gaps, n); err != nil {
+			return err
+		}
 	}
-	bars, err := c.bars(ctx, t)
-	if err != nil {
-		return err
+	all := 0
+	for _, g := range gaps {
+		all += len(g)
 	}
-	books, err := c.books(ctx, t)
-	if err != nil {
-		return err
-	}
-	quotes, err := c.quotes(ctx, t)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(c.out, "%-14s %-13s %8d %8d %8d %8d %8d %8d %8d %8d\n",
-		t.Venue, t.Symbol, asked, stored, inGaps, bars, books, quotes, len(gaps), c.differences-before)
-	for _, note := range c.notes {
-		fmt.Fprintln(c.out, note)
-	}
-	c.notes = nil
+	fmt.Fprintf(c.out, "%-14s %-17s %7d %7d %7d %5d %6d %7d %5d %5d %5d %6d %5d %6d\n", t.Venue, t.Symbol, n.asked, n.stored, n.inGaps,
+		n.bars, n.books, n.quotes, n.funding, n.interest, n.liquidations, n.status, all, c.differences-before)
+	c.tell()
 	return nil
 }
 
 // interval is a closed interval of the venue's clock, in ns.
 type interval struct{ from, to int64 }
 
-func (c *comparison) gaps(ctx context.Context, t *sim.Truth) ([]interval, error) {
-	r, err := c.query(ctx, t, "ts::long, ts_end::long", "gaps", "AND channel = 'trades'")
+// gapsOf are the intervals in which a channel was not seen.
+type gapsOf map[string][]interval
+
+func (c *comparison) gaps(ctx context.Context, t *sim.Truth) (gapsOf, error) {
+	r, err := c.query(ctx, t, "ts::long, ts_end::long, channel", "gaps", "")
 	if err != nil {
 		return nil, err
 	}
-	var all []interval
+	all := gapsOf{}
 	for i := range r.Rows {
 		g := interval{r.Int(i, 0), r.Int(i, 1)}
 		if r.Rows[i][1] == nil {
 			g.to = math.MaxInt64
 		}
-		all = append(all, g)
+		all[r.Text(i, 2)] = append(all[r.Text(i, 2)], g)
 	}
 	return all, nil
 }
@@ -130,12 +164,50 @@ func within(gaps []interval, at int64) bool {
 	return false
 }
 
+// faultReach is how far a fault may strike from the message that it took: the
+// simulator notes the time of its step, and of dropped frames that of the
+// first.
+const faultReach = 2 * time.Second
+
+// struck reports whether a fault of a kind befell messages of a channel near
+// a time.
+func (c *comparison) struck(t *sim.Truth, channel tick.Channels, at int64, kinds ...sim.FaultKind) bool {
+	for _, f := range c.faults {
+		if f.Venue != t.Venue || f.Symbol != "" && f.Symbol != t.Symbol || f.Channel != 0 && !f.Channel.Has(channel) {
+			continue
+		}
+		for _, kind := range kinds {
+			lasts := slices.Contains(unsubscribed, kind) && f.TimeNanos <= at
+			if kind == f.Kind && (lasts || time.Duration(f.TimeNanos-at).Abs() <= faultReach) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// losers are the faults that take messages, without a trace where these have
+// no ids.
+var losers = []sim.FaultKind{sim.FaultDrop, sim.FaultTruncate, sim.FaultDropFrame, sim.FaultSilent}
+
+// unsubscribed are those of which nobody knows for how long they last: a silent
+// subscription stays so, a refused one is asked for again later and later. A
+// channel of several streams, of which one is refused, is none that is not seen.
+var unsubscribed = []sim.FaultKind{sim.FaultSilent, sim.FaultRefuse, sim.FaultUnknown, sim.FaultRateLimit}
+
+// missed reports whether there was a reason not to have a message that was
+// sent at a time: the channel was not asked for, lay in a gap, or a fault took it.
+func (c *comparison) missed(t *sim.Truth, gaps gapsOf, channel tick.Channels, at int64) bool {
+	since := t.SubscribedNanos[channel.Index()]
+	return since == 0 || at < since || within(gaps[channel.String()], at) || c.struck(t, channel, at, losers...)
+}
+
 // trades compares every trade. asked counts those since the stream was
 // subscribed, with the few before that came all the same.
-func (c *comparison) trades(ctx context.Context, t *sim.Truth, gaps []interval) (asked, stored, inGaps int, err error) {
+func (c *comparison) trades(ctx context.Context, t *sim.Truth, gaps gapsOf, n *compared) error {
 	r, err := c.query(ctx, t, "id, price, size, side, ts::long", "trades", "")
 	if err != nil {
-		return 0, 0, 0, err
+		return err
 	}
 	rows := map[string]int{}
 	for i := range r.Rows {
@@ -145,35 +217,37 @@ func (c *comparison) trades(ctx context.Context, t *sim.Truth, gaps []interval) 
 			rows[id] = i + 1
 		}
 	}
-	stored = len(rows)
+	n.stored = len(rows)
+	adapter, _ := adapterOf(t.Venue)
+	// Where ids are not contiguous nobody can know of a trade that a fault took.
+	counted := adapter.Instrument(t.Symbol).TradeIDs == tick.TradeIDContiguous
+	n.unheard = map[int64]bool{}
 	for _, want := range t.Trades {
 		id, at := t.TradeID(&want), want.TimeNanos
 		i := rows[id] - 1
 		delete(rows, id)
 		since := t.SubscribedNanos[0] != 0 && at >= t.SubscribedNanos[0]
 		if since || i >= 0 {
-			asked++
+			n.asked++
 		}
 		if i < 0 {
 			switch {
 			case want.Delivered > 0:
 				c.differ(t, "trade", "id %s reached a socket and is not stored", id)
 			case !since:
-			case within(gaps, at):
-				inGaps++
+			case within(gaps[tick.ChannelTrades.String()], at):
+				n.inGaps++
+			case !counted && c.struck(t, tick.ChannelTrades, at, losers...):
+				n.unheard[want.ID] = true
 			default:
 				c.differ(t, "trade", "id %s at %d is neither stored nor inside a gap", id, at)
 			}
 			continue
 		}
-		side := "buy"
-		if want.Sell {
-			side = "sell"
-		}
 		if !same64(r.Rows[i][1], want.Price, t.PriceDigits) || !same64(r.Rows[i][2], want.Size, t.SizeDigits) ||
-			r.Text(i, 3) != side || r.Int(i, 4) != at {
+			r.Text(i, 3) != sideName(want.Sell) || r.Int(i, 4) != at {
 			c.differ(t, "trade", "id %s: stored %v, truth %s %s %s %d", id, r.Rows[i],
-				tick.FormatScaled(want.Price, t.PriceDigits), tick.FormatScaled(want.Size, t.SizeDigits), side, at)
+				tick.FormatScaled(want.Price, t.PriceDigits), tick.FormatScaled(want.Size, t.SizeDigits), sideName(want.Sell), at)
 		}
 		if want.Delivered == 0 && want.Doubtful == 0 {
 			c.differ(t, "trade", "id %s is stored and never reached a socket", id)
@@ -184,28 +258,44 @@ func (c *comparison) trades(ctx context.Context, t *sim.Truth, gaps []interval) 
 			c.differ(t, "trade", "id %s is stored and never happened", id)
 		}
 	}
-	return asked, stored, inGaps, nil
+	return nil
+}
+
+func sideName(sell bool) string {
+	if sell {
+		return "sell"
+	}
+	return "buy"
 }
 
 // same64 compares a stored double with a scaled integer.
 func same64(cell any, want int64, digits uint8) bool {
+	have, ok := float(cell)
+	return ok && have == float64(want)/float64(tick.Pow10(digits))
+}
+
+// float is a cell that is a number; ok is false for null.
+func float(cell any) (v float64, ok bool) {
 	n, ok := cell.(json.Number)
 	if !ok {
-		return false
+		return 0, false
 	}
-	have, err := n.Float64()
-	return err == nil && have == float64(want)/float64(tick.Pow10(digits))
+	v, err := n.Float64()
+	return v, err == nil
 }
 
 // bars recomputes every final, complete one-second bar.
-func (c *comparison) bars(ctx context.Context, t *sim.Truth) (compared int, err error) {
+func (c *comparison) bars(ctx context.Context, t *sim.Truth, _ gapsOf, n *compared) error {
 	r, err := c.query(ctx, t, "ts::long, open, high, low, close, volume, trades", "bars", "AND interval = '1s' AND final AND complete")
 	if err != nil {
-		return 0, err
+		return err
 	}
 	type bar struct{ open, high, low, close, volume, trades int64 }
 	truth := map[int64]*bar{}
 	for _, x := range t.Trades { // by id, which is by time
+		if n.unheard[x.ID] {
+			continue
+		}
 		start := x.TimeNanos / int64(time.Second) * int64(time.Second)
 		b := truth[start]
 		if b == nil {
@@ -221,52 +311,82 @@ func (c *comparison) bars(ctx context.Context, t *sim.Truth) (compared int, err 
 		if t.Forgotten > 0 && start <= t.Trades[0].TimeNanos {
 			continue
 		}
-		compared++
+		n.bars++
 		b := truth[start]
 		if b == nil {
 			c.differ(t, "bar", "at %d: stored, and no trade happened", start)
 			continue
 		}
 		row := r.Rows[i]
-		volume, _ := row[5].(json.Number).Float64()
+		volume, _ := float(row[5])
 		want := float64(b.volume) / float64(tick.Pow10(t.SizeDigits))
 		if !same64(row[1], b.open, t.PriceDigits) || !same64(row[2], b.high, t.PriceDigits) || !same64(row[3], b.low, t.PriceDigits) ||
 			!same64(row[4], b.close, t.PriceDigits) || math.Abs(volume-want) > 1e-9*want || r.Int(i, 6) != b.trades {
 			c.differ(t, "bar", "at %d: stored %v, truth %+v", start, row, *b)
 		}
 	}
-	return compared, nil
+	return nil
 }
 
-// books compares every book row that said valid with the book at its id.
-func (c *comparison) books(ctx context.Context, t *sim.Truth) (compared int, err error) {
-	columns := "seq"
+// own is the part of a WHERE that leaves out rows which no message stamped:
+// what the venue told says nothing of those.
+const own = "AND valid AND ts_source <> 'est'"
+
+// at returns the time by which the venue may know a row: none where its
+// messages bear none.
+func at(r *questdb.Result, row, ts, source int) int64 {
+	if r.Text(row, source) == "recv" {
+		return 0
+	}
+	return r.Int(row, ts)
+}
+
+// books compares every book row that said valid with the books told under its
+// id or, where the venue gives none, at its time. Where several were, any of
+// them is right.
+func (c *comparison) books(ctx context.Context, t *sim.Truth, _ gapsOf, n *compared) error {
+	var columns strings.Builder
+	columns.WriteString("ts::long, seq, ts_source")
 	for i := range sim.TruthDepth {
-		columns += fmt.Sprintf(", bid%d, bid_size%d, ask%d, ask_size%d", i, i, i, i)
+		fmt.Fprintf(&columns, ", bid%d, bid_size%d, ask%d, ask_size%d", i, i, i, i)
 	}
-	r, err := c.query(ctx, t, columns, "book", "AND valid AND seq > 0")
+	r, err := c.query(ctx, t, columns.String(), "book", own)
 	if err != nil {
-		return 0, err
+		return err
 	}
+	_, oldest := t.Oldest()
 	for i := range r.Rows {
-		id := uint64(r.Int(i, 0))
-		bids, asks, ok := t.BookAt(id)
-		if !ok {
-			if oldest, _ := t.Oldest(); id >= oldest {
-				c.differ(t, "book", "id %d is not one of the venue's", id)
-			}
+		ts, id := r.Int(i, 0), uint64(r.Int(i, 1))
+		told := t.Books(id, at(r, i, 0, 2))
+		switch {
+		case len(told) == 0 && ts < oldest:
+			continue // the truth has forgotten it
+		case len(told) == 0:
+			c.differ(t, "book", "id %d at %d is not one of the venue's", id, ts)
 			continue
 		}
-		compared++
-		for level := range sim.TruthDepth {
-			cells := r.Rows[i][1+4*level:]
-			if !sameLevel(cells[0], cells[1], bids, level, t) || !sameLevel(cells[2], cells[3], asks, level, t) {
-				c.differ(t, "book", "id %d differs at level %d: stored %v", id, level, cells[:4])
+		n.books++
+		level := -1 // where the closest of them differs
+		for _, book := range told {
+			if level = max(level, sameBook(r.Rows[i][3:], &book, t)); level == sim.TruthDepth {
 				break
 			}
 		}
+		if level < sim.TruthDepth {
+			c.differ(t, "book", "id %d at %d differs at level %d: stored %v, of %d told", id, ts, level, r.Rows[i][3+4*level:7+4*level], len(told))
+		}
 	}
-	return compared, nil
+	return nil
+}
+
+// sameBook returns the first level that differs, sim.TruthDepth for none.
+func sameBook(cells []any, b *sim.Book, t *sim.Truth) int {
+	for level := range sim.TruthDepth {
+		if at := cells[4*level:]; !sameLevel(at[0], at[1], b.Bids, level, t) || !sameLevel(at[2], at[3], b.Asks, level, t) {
+			return level
+		}
+	}
+	return sim.TruthDepth
 }
 
 func sameLevel(price, size any, side []tick.Level, i int, t *sim.Truth) bool {
@@ -276,26 +396,36 @@ func sameLevel(price, size any, side []tick.Level, i int, t *sim.Truth) bool {
 	return same64(price, side[i].Price, t.PriceDigits) && same64(size, side[i].Size, t.SizeDigits)
 }
 
-// quotes compares every quote with what the venue told under its id.
-func (c *comparison) quotes(ctx context.Context, t *sim.Truth) (compared int, err error) {
-	r, err := c.query(ctx, t, "seq, bid, bid_size, ask, ask_size", "quotes", "AND valid AND seq > 0")
+// quotes compares every quote with what the venue told under its id or, where
+// it gives none, at its time; where it gives no time either, with all that it
+// ever told.
+func (c *comparison) quotes(ctx context.Context, t *sim.Truth, _ gapsOf, n *compared) error {
+	r, err := c.query(ctx, t, "ts::long, seq, ts_source, bid, bid_size, ask, ask_size", "quotes", own+" AND src = 'venue'")
 	if err != nil {
-		return 0, err
+		return err
 	}
 	for i := range r.Rows {
-		q, ok := t.QuoteAt(uint64(r.Int(i, 0)))
-		if !ok {
-			if len(t.Quotes) > 0 && uint64(r.Int(i, 0)) >= t.Quotes[0].ID {
-				c.differ(t, "quote", "id %d is not one of the venue's", r.Int(i, 0))
-			}
+		ts, id, when := r.Int(i, 0), uint64(r.Int(i, 1)), at(r, i, 0, 2)
+		told := t.Quotes
+		if id != 0 || when != 0 {
+			told = t.QuotesAt(id, when)
+		}
+		switch {
+		case len(told) == 0 && (len(t.Quotes) == 0 || ts < t.Quotes[0].TimeNanos):
+			continue
+		case len(told) == 0:
+			c.differ(t, "quote", "id %d at %d is not one of the venue's", id, ts)
 			continue
 		}
-		compared++
-		row := r.Rows[i]
-		if !same64(row[1], q.Bid.Price, t.PriceDigits) || !same64(row[2], q.Bid.Size, t.SizeDigits) ||
-			!same64(row[3], q.Ask.Price, t.PriceDigits) || !same64(row[4], q.Ask.Size, t.SizeDigits) {
-			c.differ(t, "quote", "id %d: stored %v, truth %+v", q.ID, row, q)
+		n.quotes++
+		row, right := r.Rows[i][3:], false
+		for _, q := range told {
+			right = right || same64(row[0], q.Bid.Price, t.PriceDigits) && same64(row[1], q.Bid.Size, t.SizeDigits) &&
+				same64(row[2], q.Ask.Price, t.PriceDigits) && same64(row[3], q.Ask.Size, t.SizeDigits)
+		}
+		if !right {
+			c.differ(t, "quote", "id %d at %d: stored %v, truth %+v", id, ts, row, told[:min(3, len(told))])
 		}
 	}
-	return compared, nil
+	return nil
 }

@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"tickproc/feeds/sim"
 	"tickproc/internal/questdbserver"
 	"tickproc/ops"
+	"tickproc/tick"
 	"tickproc/writer"
 	"tickproc/writer/questdb"
 )
@@ -20,24 +22,41 @@ import (
 // DemoOptions start the demo.
 type DemoOptions struct {
 	Out      io.Writer
-	Terminal bool          // Out is one: redraw in place
-	For      time.Duration // 0 = until ctx ends
-	QuestDB  string        // a running one; "" = start one
-	Dir      string        // QuestDB's data and the log; "" = temporary
-	Seed     uint64
-	Faults   bool
+	Terminal bool // Out is one: redraw in place
+	// Size of the terminal, asked for at each drawing; nil = no limits.
+	Size    func() (columns, lines int)
+	For     time.Duration // 0 = until ctx ends
+	QuestDB string        // a running one; "" = start one
+	Dir     string        // QuestDB's data and the log; "" = temporary
+	Seed    uint64
+	Faults  bool
 }
 
-// demoFaults strike often enough that a short run meets most kinds.
+// demoFaults strike often enough that a short run meets most kinds, and seldom
+// enough that most books are valid most of the time. Not among them:
+//
+//   - half-open: nobody can tell it from a quiet market within a short run;
+//   - huge, bomb: they take the memory of the machine that shows the demo;
+//   - alter: where books have no checksum nobody can know; incidents do it where
+//     they have;
+//   - constant-checksum: while it lasts, a venue without ids loses messages
+//     unnoticed, and so would the comparison find.
 var demoFaults = sim.Faults{
+	// By message.
 	sim.FaultDrop: 0.001, sim.FaultDuplicate: 0.001, sim.FaultReorder: 0.0005, sim.FaultGarbage: 0.0005, sim.FaultTruncate: 0.0002,
-	sim.FaultLateTrade: 0.001, sim.FaultDuplicateTrade: 0.002,
-	sim.FaultDisconnect: 2, sim.FaultClose: 1, sim.FaultSlow: 1, sim.FaultStaleDepth: 1, sim.FaultQuiet: 1,
+	sim.FaultLateTrade: 0.001, sim.FaultDuplicateTrade: 0.002, sim.FaultExtraField: 0.0005,
+	// By subscription, by handshake and by request.
+	sim.FaultRefuse: 0.01, sim.FaultUnknown: 0.005, sim.FaultRateLimit: 0.005, sim.FaultSilent: 0.002, sim.FaultHandshakeLimit: 0.02,
 	sim.FaultRESTError: 0.1, sim.FaultRESTSlow: 0.05, sim.FaultRESTGarbage: 0.05,
+	// By minute and venue.
+	sim.FaultDisconnect: 1, sim.FaultClose: 0.5, sim.FaultSlow: 0.5, sim.FaultShutdown: 0.5, sim.FaultDropFrame: 1, sim.FaultResnapshot: 1,
+	sim.FaultRestart: 0.3, sim.FaultMaintenance: 0.2, sim.FaultQuiet: 0.5, sim.FaultStaleDepth: 0.5, sim.FaultHalt: 0.5,
 }
 
 const (
 	demoDrainTime = 15 * time.Second
+	incidentEvery = 2 * time.Second
+	catalogEvery  = 3 * time.Second // far below what a real venue would take kindly
 	drawEvery     = 500 * time.Millisecond
 	lineEvery     = 5 * time.Second // where Out is no terminal
 )
@@ -67,6 +86,7 @@ func Demo(ctx context.Context, o DemoOptions) error {
 		return err
 	}
 
+	started := time.Now()
 	exchange, err := startExchange(ctx, o.Seed, o.Faults)
 	if err != nil {
 		return err
@@ -76,7 +96,6 @@ func Demo(ctx context.Context, o DemoOptions) error {
 	config := DefaultConfig()
 	config.DataDir, config.QuestDB.URL = dir.path, url
 	config.Feeds = simFeeds(exchange)
-	started := time.Now()
 	d := &demo{options: o, config: config, exchange: exchange, started: started, url: url}
 	if err := d.run(ctx, logger); err != nil {
 		return err
@@ -106,19 +125,72 @@ func startExchange(ctx context.Context, seed uint64, faults bool) (*sim.Exchange
 	return exchange, exchange.Start(ctx)
 }
 
-// simFeeds configures a feed for every simulated venue.
+// simFeeds configures a feed for every simulated venue, with all that the venue
+// has: also what is listed while the demo runs.
 func simFeeds(exchange *sim.Exchange) []Feed {
 	var all []Feed
 	for _, venue := range Venues() {
-		f := Feed{Venue: venue, WSURL: exchange.WSURL(venue), RESTURL: exchange.RESTURL(venue)}
+		f := Feed{Venue: venue, WSURL: exchange.WSURL(venue), RESTURL: exchange.RESTURL(venue), Channels: []string{AllChannels},
+			CatalogRefresh: Duration(catalogEvery)}
 		for _, s := range simVenue(venue).Dialect.DefaultSymbols() {
 			f.Symbols = append(f.Symbols, s.Name)
 		}
+		f.Symbols = append(f.Symbols, listedBase+"*")
 		all = append(all, f)
 	}
 	c := &Config{Feeds: all}
 	c.EnsureDefaults()
 	return c.Feeds
+}
+
+// listedBase is the base asset of what is listed while the demo runs.
+const listedBase = "NEW"
+
+// incidents lets happen what no rate does: a wrong message where a checksum
+// tells, a finer tick, a listing, a delisting; venue by venue until ctx ends.
+func (d *demo) incidents(ctx context.Context, s *system, logger *slog.Logger) {
+	ticker := time.NewTicker(incidentEvery)
+	defer ticker.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		for _, venue := range Venues() {
+			dialect := simVenue(venue).Dialect
+			symbols := dialect.DefaultSymbols()
+			first, last := symbols[0].Name, symbols[len(symbols)-1].Name
+			var err error
+			switch {
+			case s.verifies(venue):
+				err = d.exchange.Inject(sim.Fault{Kind: sim.FaultAlter, Venue: venue})
+			case n == 0:
+				err = d.exchange.List(venue, sim.Symbol{Name: strings.Replace(first, "BTC", listedBase, 1)})
+			case n == 2:
+				var spec sim.Spec
+				if spec, err = dialect.Spec(first); err == nil {
+					err = d.exchange.SetTick(venue, first, 5*spec.Tick, spec.PriceDigits+1)
+				}
+			case n == 5:
+				err = d.exchange.Delist(venue, last)
+			}
+			if err != nil {
+				logger.Warn("incident", "error", err)
+			}
+		}
+	}
+}
+
+// verifies reports whether a venue's books carry checksums that are checked.
+func (s *system) verifies(venue string) bool {
+	for _, in := range s.listed() {
+		if in.Venue == venue {
+			x := s.status.image(in.ID)
+			return in.Sync.Checksum != tick.ChecksumNone && !x.ChecksumAbsent && !x.ChecksumConstant && x.Valid
+		}
+	}
+	return false
 }
 
 // workDir is the demo's folder; a temporary one is removed at the end.
@@ -165,7 +237,7 @@ type demo struct {
 	options  DemoOptions
 	config   *Config
 	exchange *sim.Exchange
-	started  time.Time
+	started  time.Time // before the exchanges
 	url      string
 	memory   *writer.Memory
 	database *questdb.Sink
@@ -175,8 +247,8 @@ type demo struct {
 func (d *demo) run(ctx context.Context, logger *slog.Logger) error {
 	d.memory = writer.NewMemory(0)
 	sinks := []writer.Sink{d.memory}
-	bars := &lastBars{}
-	sinks = append(sinks, bars)
+	last := &lastRows{}
+	sinks = append(sinks, last)
 	if d.url != "" {
 		options := d.config.questDBOptions()
 		options.Logger, options.DeadLetterDir = logger, d.config.DataDir
@@ -199,7 +271,14 @@ func (d *demo) run(ctx context.Context, logger *slog.Logger) error {
 	var running sync.WaitGroup
 	running.Go(func() { s.run(feeding) })
 
-	d.show(ctx, s, bars)
+	happening, calm := context.WithCancel(ctx)
+	var incidents sync.WaitGroup
+	if d.options.Faults {
+		incidents.Go(func() { d.incidents(happening, s, logger) })
+	}
+	d.show(ctx, s, last)
+	calm()
+	incidents.Wait()
 
 	// Everything that reaches a socket must be in the comparison: the exchanges
 	// fall silent and are heard to the end before the sockets are closed.
@@ -222,7 +301,7 @@ func (d *demo) run(ctx context.Context, logger *slog.Logger) error {
 }
 
 // show draws until ctx ends or the time is over.
-func (d *demo) show(ctx context.Context, s *system, bars *lastBars) {
+func (d *demo) show(ctx context.Context, s *system, last *lastRows) {
 	var over <-chan time.Time
 	if d.options.For > 0 {
 		timer := time.NewTimer(d.options.For)
@@ -235,8 +314,8 @@ func (d *demo) show(ctx context.Context, s *system, bars *lastBars) {
 	}
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
-	screen := ops.Screen{W: d.options.Out}
-	view := newViewer(s, bars, d.database)
+	screen := ops.Screen{W: d.options.Out, Size: d.options.Size}
+	view := newViewer(s, last, d.database)
 	if !d.options.Terminal {
 		for _, line := range d.hints() {
 			fmt.Fprintln(d.options.Out, line)
@@ -270,9 +349,11 @@ func (d *demo) hints() []string {
 	}
 	return []string{
 		"QuestDB console: " + d.url + "/   paste there:",
-		"  SELECT * FROM bars WHERE interval = '1s' AND symbol = 'BTCUSDT' ORDER BY ts DESC LIMIT 20;",
-		"  SELECT venue, symbol, valid, bid0, ask0, ts FROM book LATEST ON ts PARTITION BY venue, symbol;",
-		"  SELECT ts, ts_end, venue, symbol, channel, reason, lost, repaired FROM gaps ORDER BY ts DESC LIMIT 20;",
+		"  SELECT * FROM nbbo WHERE symbol = 'BTC-USDT' AND type = 'spot' LIMIT -20;",
+		"  SELECT * FROM funding LATEST ON ts PARTITION BY venue, symbol;",
+		"  SELECT * FROM bars WHERE interval = '1s' AND symbol = 'BTCUSDT' LIMIT -20;",
+		"  SELECT * FROM book LATEST ON ts PARTITION BY venue, symbol;",
+		"  SELECT * FROM gaps LIMIT -20;",
 	}
 }
 
@@ -280,10 +361,10 @@ func (d *demo) hints() []string {
 func (d *demo) summary(s *system) {
 	out := d.options.Out
 	fmt.Fprintf(out, "\nran for %s\n", time.Since(d.started).Round(100*time.Millisecond))
-	fmt.Fprintf(out, "%-14s %-13s %8s %8s %8s %6s %8s %10s\n", "VENUE", "SYMBOL", "TRADES", "QUOTES", "DEPTH", "GAPS", "RESYNCS", "TOP AGREED")
-	for _, in := range s.instruments {
+	fmt.Fprintf(out, "%-14s %-17s %8s %8s %8s %6s %8s %10s\n", "VENUE", "SYMBOL", "TRADES", "QUOTES", "DEPTH", "GAPS", "RESYNCS", "TOP AGREED")
+	for _, in := range s.listed() {
 		x := s.status.image(in.ID)
-		fmt.Fprintf(out, "%-14s %-13s %8d %8d %8d %6d %8d %10d\n", in.Venue, in.Symbol, x.Trades, x.Quotes, x.Depth, x.Gaps, x.Resyncs, x.TopAgrees)
+		fmt.Fprintf(out, "%-14s %-17s %8d %8d %8d %6d %8d %10d\n", in.Venue, in.Symbol, x.Trades, x.Quotes, x.Depth, x.Gaps, x.Resyncs, x.TopAgrees)
 	}
 	faults := map[string]int{}
 	for _, f := range d.exchange.FaultLog() {
@@ -308,9 +389,9 @@ func Sim(ctx context.Context, out io.Writer, seed uint64, faults bool) error {
 			if i > 0 {
 				fmt.Fprint(out, ", ")
 			}
-			fmt.Fprint(out, symbol)
+			fmt.Fprintf(out, "'%s'", symbol)
 		}
-		fmt.Fprintf(out, "]\n    ws_url: %s\n    rest_url: %s\n", f.WSURL, f.RESTURL)
+		fmt.Fprintf(out, "]\n    channels: [%s]\n    ws_url: %s\n    rest_url: %s\n", AllChannels, f.WSURL, f.RESTURL)
 	}
 	<-ctx.Done()
 	return nil

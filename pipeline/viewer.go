@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -17,51 +18,86 @@ import (
 	"tickproc/writer/questdb"
 )
 
-// lastBars is a sink that remembers each instrument's newest one-second bar.
-type lastBars struct {
+// lastRows is a sink that remembers each instrument's newest one-second bar,
+// and each group's consolidated best bid and offer.
+type lastRows struct {
 	mu   sync.Mutex // the screen reads, twice a second
 	bars []tick.BarRow
+	nbbo []tick.NbboRow // in the order in which the groups were first written
 }
 
-// Write takes rows and keeps the newest bar among them.
-func (b *lastBars) Write(rows []tick.Unit) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+// Write takes rows and keeps the newest among them.
+func (x *lastRows) Write(rows []tick.Unit) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	for ; len(rows) > 0; rows = rows[tick.PacketUnits(&rows[0]):] {
-		if rows[0].KindOf() != tick.RowBar {
-			continue
-		}
-		r := rows[0].BarRow()
-		for int(r.Instrument) >= len(b.bars) {
-			b.bars = append(b.bars, tick.BarRow{})
-		}
-		if r.IntervalNanos == int64(time.Second) && r.TsNanos >= b.bars[r.Instrument].TsNanos {
-			b.bars[r.Instrument] = *r
+		switch rows[0].KindOf() {
+		case tick.RowBar:
+			r := rows[0].BarRow()
+			for int(r.Instrument) >= len(x.bars) {
+				x.bars = append(x.bars, tick.BarRow{})
+			}
+			if r.IntervalNanos == int64(time.Second) && r.TsNanos >= x.bars[r.Instrument].TsNanos {
+				x.bars[r.Instrument] = *r
+			}
+		case tick.RowNbbo:
+			r := rows[0].NbboRow()
+			i := slices.IndexFunc(x.nbbo, func(have tick.NbboRow) bool { return have.Instrument == r.Instrument })
+			if i < 0 {
+				i = len(x.nbbo)
+				x.nbbo = append(x.nbbo, tick.NbboRow{})
+			}
+			x.nbbo[i] = *r
 		}
 	}
 }
 
 // Idle and Close have nothing to do.
-func (b *lastBars) Idle(int64) {}
+func (x *lastRows) Idle(int64) {}
 
-func (b *lastBars) Close(context.Context) error { return nil }
+func (x *lastRows) Close(context.Context) error { return nil }
 
-func (b *lastBars) text(instrument uint32) string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if int(instrument) >= len(b.bars) || b.bars[instrument].TsNanos == 0 {
+func (x *lastRows) text(instrument uint32) string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if int(instrument) >= len(x.bars) || x.bars[instrument].TsNanos == 0 {
 		return "-"
 	}
-	r := &b.bars[instrument]
-	price := func(v int64) string { return tick.FormatScaled(v, r.PriceDigits) }
+	r := &x.bars[instrument]
+	price := func(v int64) string { return short(v, r.PriceDigits) }
 	return fmt.Sprintf("%s %s %s %s %s", price(r.Open), price(r.High), price(r.Low), price(r.Close), r.Volume.Decimal(r.SizeDigits))
+}
+
+// consolidated shows the groups of a base asset.
+func (x *lastRows) consolidated(base string, instruments []*tick.Instrument) (lines []ops.NbboLine) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for i := range x.nbbo {
+		r := &x.nbbo[i]
+		of := instruments[r.Instrument]
+		if of.Base != base {
+			continue
+		}
+		line := ops.NbboLine{Pair: of.Base + "-" + of.Quote, Type: of.Type.String(), Venues: int(r.Venues), Crossed: r.Flags&tick.RowCrossed != 0}
+		if r.BidSize > 0 {
+			line.Bid, line.BidVenue = short(r.Bid, r.BidDigits), instruments[r.BidInstrument].Venue
+		}
+		if r.AskSize > 0 {
+			line.Ask, line.AskVenue = short(r.Ask, r.AskDigits), instruments[r.AskInstrument].Venue
+		}
+		lines = append(lines, line)
+	}
+	slices.SortFunc(lines, func(a, b ops.NbboLine) int {
+		return cmp.Or(cmp.Compare(a.Pair, b.Pair), cmp.Compare(b.Type, a.Type))
+	})
+	return lines
 }
 
 // viewer makes views of a running system; rates and latencies are those since
 // the view before.
 type viewer struct {
 	system   *system
-	bars     *lastBars
+	last     *lastRows
 	database *questdb.Sink
 	at       int64
 	messages []uint64 // by instrument
@@ -75,8 +111,8 @@ type stageSince struct {
 	seen [stat.HistogramBuckets]uint64
 }
 
-func newViewer(s *system, bars *lastBars, database *questdb.Sink) *viewer {
-	v := &viewer{system: s, bars: bars, database: database, at: clock.Nanos()}
+func newViewer(s *system, last *lastRows, database *questdb.Sink) *viewer {
+	v := &viewer{system: s, last: last, database: database, at: clock.Nanos()}
 	wait := &stageSince{name: "socket read to shard"}
 	apply := &stageSince{name: "shard: book, bars, rows, a packet"}
 	for _, d := range s.drivers {
@@ -106,10 +142,11 @@ func (v *viewer) view() *ops.View {
 		total := image.Depth + image.Quotes + image.Trades
 		line := ops.InstrumentLine{Venue: in.Venue, Symbol: in.Symbol, PerSecond: float64(total-v.messages[in.ID]) / seconds,
 			Book: bookState(&image), Bid: priceText(&image, image.Bid), Ask: priceText(&image, image.Ask),
-			LastBar: v.bars.text(in.ID), Lag: -time.Duration(image.OffsetNanos), Gaps: image.Gaps}
+			LastBar: v.last.text(in.ID), Lag: -time.Duration(image.OffsetNanos), Gaps: image.Gaps}
 		v.messages[in.ID] = total
 		out.Instruments = append(out.Instruments, line)
 	}
+	out.Nbbo = v.last.consolidated("BTC", listed)
 	for _, s := range v.stages {
 		out.Stages = append(out.Stages, s.line())
 	}
@@ -127,7 +164,15 @@ func priceText(x *engine.Image, l tick.Level) string {
 	if l.Size == 0 {
 		return "-"
 	}
-	return tick.FormatScaled(l.Price, x.PriceDigits)
+	return short(l.Price, x.PriceDigits)
+}
+
+// short is a price without the zeros that end it beyond two places.
+func short(price int64, digits uint8) string {
+	for ; digits > 2 && price%10 == 0; digits-- {
+		price /= 10
+	}
+	return tick.FormatScaled(price, digits)
 }
 
 func (s *stageSince) line() ops.StageLine {
@@ -159,7 +204,8 @@ func (d *demo) rows() string {
 		return counted(counts) + " (committed by QuestDB)"
 	}
 	for kind, table := range map[tick.Kind]string{tick.RowTrade: "trades", tick.RowQuote: "quotes", tick.RowBook: "book",
-		tick.RowBar: "bars", tick.RowWindow: "windows", tick.RowGap: "gaps"} {
+		tick.RowBar: "bars", tick.RowWindow: "windows", tick.RowGap: "gaps", tick.RowFunding: "funding", tick.RowOpenInterest: "open_interest",
+		tick.RowLiquidation: "liquidations", tick.RowStatus: "status", tick.RowNbbo: "nbbo"} {
 		counts[table] = int(d.memory.Rows(kind))
 	}
 	return counted(counts) + " (in memory)"

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -24,11 +25,11 @@ func TestViewOfASystem(t *testing.T) {
 	t.Parallel()
 	config := DefaultConfig()
 	config.Shards = 2
-	bars := &lastBars{}
-	s := newSystem(config, textLogger(t.Output()), bars)
-	in := s.addInstrument(tick.Instrument{Venue: "binance-spot", Symbol: "BTCUSDT", Underlying: "BTC"}, nil)
+	last := &lastRows{}
+	s := newSystem(config, textLogger(t.Output()), last)
+	in := s.addInstrument(tick.Instrument{Venue: "binance-spot", Symbol: "BTCUSDT", Underlying: "BTC", Base: "BTC", Quote: "USDT", Type: tick.TypeSpot}, nil)
 	s.addInstrument(tick.Instrument{Venue: "binance-spot", Symbol: "ETHUSDT", Underlying: "ETH"}, nil)
-	v := newViewer(s, bars, nil)
+	v := newViewer(s, last, nil)
 
 	first := v.view()
 	if len(first.Instruments) != 2 || len(first.Stages) != 3 {
@@ -48,7 +49,10 @@ func TestViewOfASystem(t *testing.T) {
 		Open: 100, High: 250, Low: 50, Close: 200, Volume: tick.Int128Of(15)}
 	longer, u := tick.NewRow(nil, tick.RowBar)
 	*u.BarRow() = tick.BarRow{RowHeader: tick.RowHeader{Kind: tick.RowBar, TsNanos: 2}, IntervalNanos: int64(time.Minute)}
-	bars.Write(append(rows, longer...))
+	nbbo, u := tick.NewRow(nil, tick.RowNbbo)
+	*u.NbboRow() = tick.NbboRow{RowHeader: tick.RowHeader{Kind: tick.RowNbbo, Flags: tick.RowCrossed, Instrument: in.ID},
+		Bid: 6180001000, BidSize: 1, BidDigits: 5, BidInstrument: in.ID, Venues: 2}
+	last.Write(slices.Concat(rows, longer, nbbo))
 	v.at = clock.Nanos() - int64(2*time.Second)
 	second := v.view()
 	l := second.Instruments[0]
@@ -60,6 +64,9 @@ func TestViewOfASystem(t *testing.T) {
 		LastBar: "1.00 2.50 0.50 2.00 1.5", Lag: 3 * time.Millisecond, Gaps: 4}
 	if l != want {
 		t.Errorf("%+v, want %+v", l, want)
+	}
+	if best := second.Nbbo; len(best) != 1 || best[0] != (ops.NbboLine{Pair: "BTC-USDT", Type: "spot", Bid: "61800.01", BidVenue: "binance-spot", Venues: 2, Crossed: true}) {
+		t.Errorf("%+v", best)
 	}
 	if st := second.Stages[0]; st.Count != 4 || st.P50 < 1000 || st.Max < 2000 {
 		t.Errorf("%+v", st)

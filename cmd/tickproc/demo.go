@@ -30,7 +30,12 @@ simulator knows to be true, and exits 0, 1 on a difference, 3 without QuestDB.`,
 		if *duration < 0 || (*duration > 0 && *duration < 2*time.Second) {
 			return errUsage{fmt.Errorf("--for %s: must be at least 2s", *duration)}
 		}
-		return pipeline.Demo(c.Context(), pipeline.DemoOptions{Out: os.Stdout, Terminal: term.IsTerminal(int(os.Stdout.Fd())),
+		out := int(os.Stdout.Fd())
+		size := func() (columns, lines int) {
+			columns, lines, _ = term.GetSize(out) // 0 where unknown: no limits
+			return columns, lines
+		}
+		return pipeline.Demo(c.Context(), pipeline.DemoOptions{Out: os.Stdout, Terminal: term.IsTerminal(out), Size: size,
 			For: *duration, QuestDB: *url, Dir: *dir, Seed: *seed, Faults: *faults})
 	}
 	return cmd

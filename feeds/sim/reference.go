@@ -27,6 +27,7 @@ func (in *Instrument) beginReference(now int64) {
 	in.openInterest = in.Lot * in.OrderLots * (10_000 + in.drift.Int64N(10_000))
 	in.reference = Reference{PriceDigits: in.PriceDigits + markDigits, RateDigits: rateDigits, FundingRate: 10_000}
 	in.price(now)
+	in.truth.firstReference, in.truth.firstInterest = in.reference, OpenInterest{in.reference.TimeNanos, in.openInterest}
 	in.referenceNanos = now + 1 + in.drift.Int64N(int64(referenceEvery))
 }
 

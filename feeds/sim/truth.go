@@ -52,6 +52,10 @@ type Truth struct {
 	OpenInterests           []OpenInterest
 	Liquidations            []Liquidation
 	Changes                 []Change
+	// FirstReference and FirstInterest are those that no event told: snapshots
+	// and REST may have.
+	FirstReference Reference
+	FirstInterest  OpenInterest
 	// Forgotten counts trades older than Options.History that are not in Trades.
 	Forgotten uint64
 	// SubscribedNanos is the first time after a client first asked for each
@@ -59,11 +63,11 @@ type Truth struct {
 	// 0 = never.
 	SubscribedNanos [tick.ChannelCount]int64
 
-	images     []image // in the order in which they were told
-	byID, byAt []int   // their places, in order; made when asked for
-	quotesByID []int
-	dialect    Dialect
-	instrument *Instrument
+	images                 []image // in the order in which they were told
+	byID, byAt             []int   // their places, in order; made when asked for
+	quotesByID, quotesByAt []int
+	dialect                Dialect
+	instrument             *Instrument
 }
 
 // TradeID is a trade's id as the venue writes it.
@@ -102,11 +106,10 @@ func (t *Truth) QuotesAt(id uint64, nanos int64) []Quote {
 		t.quotesByID = sorted(len(t.Quotes), func(a, b int) int { return cmp.Compare(t.Quotes[a].ID, t.Quotes[b].ID) })
 	}
 	var out []Quote
-	byAt := sorted(0, nil)
-	if id == 0 {
-		byAt = sorted(len(t.Quotes), func(a, b int) int { return cmp.Compare(t.Quotes[a].TimeNanos, t.Quotes[b].TimeNanos) })
+	if id == 0 && t.quotesByAt == nil {
+		t.quotesByAt = sorted(len(t.Quotes), func(a, b int) int { return cmp.Compare(t.Quotes[a].TimeNanos, t.Quotes[b].TimeNanos) })
 	}
-	for _, i := range pick(id, nanos, t.quotesByID, byAt, func(i int) (uint64, int64) { return t.Quotes[i].ID, t.Quotes[i].TimeNanos }) {
+	for _, i := range pick(id, nanos, t.quotesByID, t.quotesByAt, func(i int) (uint64, int64) { return t.Quotes[i].ID, t.Quotes[i].TimeNanos }) {
 		out = append(out, t.Quotes[i])
 	}
 	return out
@@ -182,6 +185,8 @@ type record struct {
 	openInterests   history[OpenInterest]
 	liquidations    history[Liquidation]
 	changes         history[Change]
+	firstReference  Reference
+	firstInterest   OpenInterest
 	subscribedNanos [channelBits]int64
 }
 
@@ -279,7 +284,7 @@ func (in *Instrument) truthNow() Truth {
 	r := &in.truth
 	t := Truth{Venue: in.market.name, Symbol: in.Name, PriceDigits: in.PriceDigits, SizeDigits: in.SizeDigits,
 		Trades: r.trades.all(), Quotes: r.quotes.all(), References: r.references.all(), OpenInterests: r.openInterests.all(),
-		Liquidations: r.liquidations.all(), Changes: r.changes.all(), Forgotten: r.trades.forgotten,
+		Liquidations: r.liquidations.all(), Changes: r.changes.all(), FirstReference: r.firstReference, FirstInterest: r.firstInterest, Forgotten: r.trades.forgotten,
 		images: r.images.all(), dialect: in.market.dialect, instrument: in}
 	copy(t.SubscribedNanos[:], r.subscribedNanos[:])
 	return t
