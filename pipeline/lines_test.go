@@ -21,8 +21,8 @@ func oneSymbolEach() (all []sim.Venue) {
 	return all
 }
 
-// gapsOf lists the gap rows of a venue that have one of the reasons.
-func gapsOf(l *lab, reasons ...tick.Reason) (all []string) {
+// gapsBecause lists the gap rows of a venue that have one of the reasons.
+func gapsBecause(l *lab, reasons ...tick.Reason) (all []string) {
 	for _, truth := range l.exchange.Truth() {
 		for _, e := range l.ledger.of(truth.Venue, truth.Symbol, tick.RowGap) {
 			g := e.units[0].GapRow()
@@ -60,7 +60,7 @@ func TestHandoverLeavesNoGap(t *testing.T) {
 		await(t, venue+" has changed its sockets", 90*time.Second, func() bool { return handovers(venue) >= 2 })
 	}
 	l.finish()
-	if gaps := gapsOf(l, tick.ReasonReconnect, tick.ReasonDisconnect, tick.ReasonSequence, tick.ReasonChecksum, tick.ReasonSilence); len(gaps) > 0 {
+	if gaps := gapsBecause(l, tick.ReasonReconnect, tick.ReasonDisconnect, tick.ReasonSequence, tick.ReasonChecksum, tick.ReasonSilence); len(gaps) > 0 {
 		t.Errorf("gaps:\n%s", strings.Join(gaps, "\n"))
 	}
 	for _, truth := range exchange.Truth() {
