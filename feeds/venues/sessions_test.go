@@ -455,7 +455,7 @@ func TestUnsubscribedStreamsEnd(t *testing.T) {
 			c.settle()
 			after := len(c.packets)
 			c.run(2 * time.Second)
-			if before < 20 || len(c.packets) != after {
+			if before < 5 || len(c.packets) != after {
 				t.Errorf("%d packets before, %d of streams that were unsubscribed", before, len(c.packets)-after)
 			}
 		})
