@@ -46,7 +46,7 @@ type system struct {
 	commanded *ringbuf.Waker
 	writer    *writer.Writer
 	status    *status
-	compared  compared
+	compared  lineComparison
 	lines     int                   // numbers that are given away
 	named     map[symbolOf]struct{} // symbols that feeds list by name
 

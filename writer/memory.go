@@ -21,7 +21,7 @@ type memoryKind struct {
 	recent [][]tick.Unit // a circle of keep rows
 }
 
-const memoryKinds = int(tick.RowHealth-tick.RowTrade) + 1
+const memoryKinds = int(tick.RowNbbo-tick.RowTrade) + 1
 
 // NewMemory returns a sink that keeps the last keep rows of each kind.
 func NewMemory(keep int) *Memory { return &Memory{keep: keep} }
@@ -35,7 +35,7 @@ func (m *Memory) Write(packets []tick.Unit) {
 		if n == 0 || n > len(packets) {
 			panic("BUG: a torn row")
 		}
-		if kind := packets[0].KindOf(); kind >= tick.RowTrade && kind <= tick.RowHealth {
+		if kind := packets[0].KindOf(); kind >= tick.RowTrade && kind <= tick.RowNbbo {
 			m.kinds[kind-tick.RowTrade].add(packets[:n], m.keep)
 		}
 		packets = packets[n:]

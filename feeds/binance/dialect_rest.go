@@ -171,10 +171,14 @@ func (d *dialect) appendSymbol(dst []byte, s *sim.Spec, trading bool) []byte {
 			s.Name, status, s.Base, s.Quote, filters)
 	}
 	margin, statusKey, contract := s.Quote, "status", ""
+	delivery := int64(4133404800000) // of a perpetual
+	if s.ExpiryNanos != 0 {
+		delivery = ms(s.ExpiryNanos)
+	}
 	if d.venue == COINM {
 		margin, statusKey = s.Base, "contractStatus"
 		contract = fmt.Sprintf(`"contractSize":%d,`, s.ContractSize.Mantissa)
 	}
-	return fmt.Appendf(dst, `{"symbol":%q,"pair":%q,"contractType":%q,"deliveryDate":4133404800000,"onboardDate":1569398400000,%q:%q,%s"baseAsset":%q,"quoteAsset":%q,"marginAsset":%q,"pricePrecision":%d,"quantityPrecision":%d,"baseAssetPrecision":8,"quotePrecision":8,"underlyingType":"COIN","filters":%s,"orderTypes":["LIMIT","MARKET"],"timeInForce":["GTC"]}`,
-		s.Name, s.Alias, s.Contract, statusKey, status, contract, s.Base, s.Quote, margin, s.PriceDigits, s.SizeDigits, filters)
+	return fmt.Appendf(dst, `{"symbol":%q,"pair":%q,"contractType":%q,"deliveryDate":%d,"onboardDate":1569398400000,%q:%q,%s"baseAsset":%q,"quoteAsset":%q,"marginAsset":%q,"pricePrecision":%d,"quantityPrecision":%d,"baseAssetPrecision":8,"quotePrecision":8,"underlyingType":"COIN","filters":%s,"orderTypes":["LIMIT","MARKET"],"timeInForce":["GTC"]}`,
+		s.Name, s.Alias, s.Contract, delivery, statusKey, status, contract, s.Base, s.Quote, margin, s.PriceDigits, s.SizeDigits, filters)
 }

@@ -3,6 +3,7 @@ package binance
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"tickproc/feeds/sim"
 	"tickproc/tick"
@@ -25,6 +26,9 @@ func coinmSpec(base, contract, suffix string, digits uint8, tickSize, start, con
 		Tick: tickSize, Lot: 1, Start: start, OrderLots: 40, ReachBits: reach}
 	if contract != "PERPETUAL" {
 		s.Type = tick.TypeFuture
+		if day, err := time.Parse("060102", suffix); err == nil {
+			s.ExpiryNanos = day.Add(8 * time.Hour).UnixNano()
+		}
 	}
 	return s
 }

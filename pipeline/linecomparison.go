@@ -10,12 +10,12 @@ import (
 // is no worse, only not shown.
 const comparedLines = 2048
 
-// compared is how redundant lines stand against each other: what each shard
+// lineComparison is how redundant lines stand against each other: what each shard
 // counted, by line number.
-type compared [][]engine.LineStats
+type lineComparison [][]engine.LineStats
 
 // of sums what the shards counted of a line.
-func (c compared) of(line uint16) (first, second, missed uint64) {
+func (c lineComparison) of(line uint16) (first, second, missed uint64) {
 	for _, shard := range c {
 		if int(line) < len(shard) {
 			x := &shard[line]
@@ -27,7 +27,7 @@ func (c compared) of(line uint16) (first, second, missed uint64) {
 
 // lead is the median time by which what the line brought first came before the
 // other's copy, in ns; 0 if it never did.
-func (c compared) lead(line uint16) int64 {
+func (c lineComparison) lead(line uint16) int64 {
 	var sum [stat.HistogramBuckets]uint64
 	for _, shard := range c {
 		if int(line) < len(shard) {
@@ -41,7 +41,7 @@ func (c compared) lead(line uint16) int64 {
 }
 
 // fill writes it into a health row.
-func (c compared) fill(r *tick.HealthRow, line uint16) {
+func (c lineComparison) fill(r *tick.HealthRow, line uint16) {
 	r.First, r.Second, r.Missed = c.of(line)
 	r.LeadNanos = c.lead(line)
 }
