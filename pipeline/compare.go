@@ -97,8 +97,8 @@ func (c *comparison) query(ctx context.Context, t *sim.Truth, columns, table, mo
 		columns, table, t.Venue, t.Symbol, c.from, more))
 }
 
-// compared are the rows of an instrument that were compared.
-type compared struct {
+// tally are the rows of an instrument that were compared.
+type tally struct {
 	asked, stored, inGaps                   int // trades
 	bars, books, quotes                     int
 	funding, interest, liquidations, status int
@@ -116,8 +116,8 @@ func (c *comparison) symbol(ctx context.Context, t *sim.Truth) error {
 	if err != nil {
 		return err
 	}
-	n := &compared{}
-	for _, part := range []func(context.Context, *sim.Truth, gapsOf, *compared) error{
+	n := &tally{}
+	for _, part := range []func(context.Context, *sim.Truth, missing, *tally) error{
 		c.trades, c.bars, c.books, c.quotes, c.funding, c.openInterest, c.liquidations, c.status} {
 		if err := part(ctx, t, gaps, n); err != nil {
 			return err
@@ -136,15 +136,15 @@ func (c *comparison) symbol(ctx context.Context, t *sim.Truth) error {
 // interval is a closed interval of the venue's clock, in ns.
 type interval struct{ from, to int64 }
 
-// gapsOf are the intervals in which a channel was not seen.
-type gapsOf map[string][]interval
+// missing are the intervals, by channel, in which a channel was not seen.
+type missing map[string][]interval
 
-func (c *comparison) gaps(ctx context.Context, t *sim.Truth) (gapsOf, error) {
+func (c *comparison) gaps(ctx context.Context, t *sim.Truth) (missing, error) {
 	r, err := c.query(ctx, t, "ts::long, ts_end::long, channel", "gaps", "")
 	if err != nil {
 		return nil, err
 	}
-	all := gapsOf{}
+	all := missing{}
 	for i := range r.Rows {
 		g := interval{r.Int(i, 0), r.Int(i, 1)}
 		if r.Rows[i][1] == nil {
@@ -197,14 +197,14 @@ var unsubscribed = []sim.FaultKind{sim.FaultSilent, sim.FaultRefuse, sim.FaultUn
 
 // missed reports whether there was a reason not to have a message that was
 // sent at a time: the channel was not asked for, lay in a gap, or a fault took it.
-func (c *comparison) missed(t *sim.Truth, gaps gapsOf, channel tick.Channels, at int64) bool {
+func (c *comparison) missed(t *sim.Truth, gaps missing, channel tick.Channels, at int64) bool {
 	since := t.SubscribedNanos[channel.Index()]
 	return since == 0 || at < since || within(gaps[channel.String()], at) || c.struck(t, channel, at, losers...)
 }
 
 // trades compares every trade. asked counts those since the stream was
 // subscribed, with the few before that came all the same.
-func (c *comparison) trades(ctx context.Context, t *sim.Truth, gaps gapsOf, n *compared) error {
+func (c *comparison) trades(ctx context.Context, t *sim.Truth, gaps missing, n *tally) error {
 	r, err := c.query(ctx, t, "id, price, size, side, ts::long", "trades", "")
 	if err != nil {
 		return err
@@ -285,7 +285,7 @@ func float(cell any) (v float64, ok bool) {
 }
 
 // bars recomputes every final, complete one-second bar.
-func (c *comparison) bars(ctx context.Context, t *sim.Truth, _ gapsOf, n *compared) error {
+func (c *comparison) bars(ctx context.Context, t *sim.Truth, _ missing, n *tally) error {
 	r, err := c.query(ctx, t, "ts::long, open, high, low, close, volume, trades", "bars", "AND interval = '1s' AND final AND complete")
 	if err != nil {
 		return err
@@ -344,7 +344,7 @@ func at(r *questdb.Result, row, ts, source int) int64 {
 // books compares every book row that said valid with the books told under its
 // id or, where the venue gives none, at its time. Where several were, any of
 // them is right.
-func (c *comparison) books(ctx context.Context, t *sim.Truth, _ gapsOf, n *compared) error {
+func (c *comparison) books(ctx context.Context, t *sim.Truth, _ missing, n *tally) error {
 	var columns strings.Builder
 	columns.WriteString("ts::long, seq, ts_source")
 	for i := range sim.TruthDepth {
@@ -399,7 +399,7 @@ func sameLevel(price, size any, side []tick.Level, i int, t *sim.Truth) bool {
 // quotes compares every quote with what the venue told under its id or, where
 // it gives none, at its time; where it gives no time either, with all that it
 // ever told.
-func (c *comparison) quotes(ctx context.Context, t *sim.Truth, _ gapsOf, n *compared) error {
+func (c *comparison) quotes(ctx context.Context, t *sim.Truth, _ missing, n *tally) error {
 	r, err := c.query(ctx, t, "ts::long, seq, ts_source, bid, bid_size, ask, ask_size", "quotes", own+" AND src = 'venue'")
 	if err != nil {
 		return err

@@ -17,7 +17,7 @@ import (
 // funding compares the rows of a derivative. Each number is one that the venue
 // had told by then, and each mark price that it told is in the row in force at
 // its time.
-func (c *comparison) funding(ctx context.Context, t *sim.Truth, gaps gapsOf, n *compared) error {
+func (c *comparison) funding(ctx context.Context, t *sim.Truth, gaps missing, n *tally) error {
 	r, err := c.query(ctx, t, "ts::long, mark, index_price, rate, next_funding_ts::long", "funding", "")
 	if err != nil {
 		return err
@@ -83,7 +83,7 @@ func inForce(r *questdb.Result, at int64) int {
 }
 
 // openInterest is funding for one number.
-func (c *comparison) openInterest(ctx context.Context, t *sim.Truth, gaps gapsOf, n *compared) error {
+func (c *comparison) openInterest(ctx context.Context, t *sim.Truth, gaps missing, n *tally) error {
 	r, err := c.query(ctx, t, "ts::long, size", "open_interest", "")
 	if err != nil {
 		return err
@@ -126,7 +126,7 @@ func polled(t *sim.Truth, channel tick.Channels) bool {
 
 // liquidations compares each: they have no identity but what they say, so that
 // one that a fault sent twice is stored twice.
-func (c *comparison) liquidations(ctx context.Context, t *sim.Truth, gaps gapsOf, n *compared) error {
+func (c *comparison) liquidations(ctx context.Context, t *sim.Truth, gaps missing, n *tally) error {
 	r, err := c.query(ctx, t, "ts::long, side, price, size", "liquidations", "")
 	if err != nil {
 		return err
@@ -162,7 +162,7 @@ func (c *comparison) liquidations(ctx context.Context, t *sim.Truth, gaps gapsOf
 // catalog that is asked for now and then shows what stands. Nor are the words
 // the same: of what is halted one venue says that it settles, another leaves it
 // out of its list.
-func (c *comparison) status(ctx context.Context, t *sim.Truth, _ gapsOf, n *compared) error {
+func (c *comparison) status(ctx context.Context, t *sim.Truth, _ missing, n *tally) error {
 	r, err := c.query(ctx, t, "ts::long, state", "status", "")
 	if err != nil {
 		return err

@@ -31,7 +31,7 @@ func TestDemoEndsWithoutADifference(t *testing.T) {
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
-	for _, want := range []string{"QuestDB console: http://127.0.0.1:", "SELECT * FROM bars", "faults injected: ", "(committed by QuestDB)", "no difference"} {
+	for _, want := range []string{"QuestDB console: http://127.0.0.1:", "SELECT * FROM bars", "SELECT * FROM nbbo", "SELECT * FROM funding", "faults injected: ", "(committed by QuestDB)", "no difference"} {
 		if !out.has(want) {
 			t.Errorf("not shown: %s\n%s", want, out)
 		}
@@ -57,7 +57,8 @@ func processesOf(t *testing.T, dir string) (found []string) {
 }
 
 // What the comparison must find: a trade that is not as it was, one that never
-// happened, a wrong bar, a wrong book, a wrong quote.
+// happened, a wrong bar, book, quote, mark price and open interest, a
+// liquidation and a halt that never were, a best bid that nobody offered.
 func TestDemoFindsADifference(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs QuestDB")
@@ -65,6 +66,7 @@ func TestDemoFindsADifference(t *testing.T) {
 	t.Parallel()
 	server := questdbserver.ForTest(t)
 	client := questdb.NewClient(server.URL(), questdb.Credentials{}, 20*time.Second)
+	started := time.Now()
 	exchange, err := startExchange(t.Context(), 2, true)
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +75,7 @@ func TestDemoFindsADifference(t *testing.T) {
 	config := DefaultConfig()
 	config.DataDir, config.QuestDB.URL, config.Feeds = t.TempDir(), server.URL(), simFeeds(exchange)
 	out := &logText{}
-	d := &demo{options: DemoOptions{Out: out, For: 3 * time.Second}, config: config, exchange: exchange, started: time.Now(), url: server.URL()}
+	d := &demo{options: DemoOptions{Out: out, For: 3 * time.Second, Faults: true}, config: config, exchange: exchange, started: started, url: server.URL()}
 	if err := d.run(t.Context(), textLogger(t.Output())); err != nil {
 		t.Fatal(err)
 	}
@@ -107,6 +109,14 @@ func TestDemoFindsADifference(t *testing.T) {
 		"id 1 is stored and never happened")
 	f("bars", "UPDATE bars SET high = high + 1 WHERE "+spot+" AND interval = '1s' AND final AND complete", "DIFFERS binance-spot BTCUSDT bar: at ")
 	f("book", "UPDATE book SET bid3 = bid3 + 0.01 WHERE "+spot+" AND valid AND seq > 0", "differs at level 3")
+	const perpetual = "venue = 'binance-usdm' AND symbol = 'BTCUSDT'"
+	f("funding", "UPDATE funding SET mark = mark + 1 WHERE "+perpetual, "DIFFERS binance-usdm BTCUSDT funding: at ")
+	f("open_interest", "UPDATE open_interest SET size = size + 1 WHERE "+perpetual, "DIFFERS binance-usdm BTCUSDT open interest: at ")
+	f("liquidations", "INSERT INTO liquidations (ts, venue, symbol, ord, side, price, size) SELECT ts, venue, symbol, 0, side, price, size FROM trades WHERE "+perpetual+" LIMIT 1",
+		"DIFFERS binance-usdm BTCUSDT liquidation: stored ")
+	f("status", "INSERT INTO status (ts, venue, symbol, ord, state, before, recv_ts) SELECT ts, venue, symbol, 9, 'halted', 'trading', recv_ts FROM quotes WHERE "+perpetual+" LIMIT -1",
+		"DIFFERS binance-usdm BTCUSDT status: at ")
+	f("nbbo", "UPDATE nbbo SET bid = bid - 1 WHERE symbol = 'BTC-USDT' AND type = 'spot'", "DIFFERS BTC-USDT spot nbbo: row of ")
 	f("quotes", "UPDATE quotes SET ask_size = ask_size + 1 WHERE "+spot+" AND valid", "DIFFERS binance-spot BTCUSDT quote: id ")
 }
 

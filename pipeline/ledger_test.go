@@ -72,14 +72,33 @@ func (l *ledger) write(row []tick.Unit) {
 	}
 	e := &entry{venue: in.Venue, symbol: in.Symbol, units: slices.Clone(row), catalog: in}
 	identity := ""
-	e.table, identity, e.value = rowText(row)
-	e.key = strings.Join([]string{e.table, in.Venue, in.Symbol, identity}, " ")
+	if row[0].KindOf() == tick.RowNbbo {
+		// It is of a group: which instrument lends its id is by order of appearance.
+		e.table, e.venue, e.symbol = "nbbo", "all", in.Base+"-"+in.Quote+" "+in.Type.String()
+		identity, e.value = l.nbboText(row[0].NbboRow())
+	} else {
+		e.table, identity, e.value = rowText(row)
+	}
+	e.key = strings.Join([]string{e.table, e.venue, e.symbol, identity}, " ")
 	if old := l.rows[e.key]; old != nil {
 		*old = *e
 		return
 	}
 	l.rows[e.key] = e
 	l.order = append(l.order, e)
+}
+
+// nbboText is rowText with names for ids.
+func (l *ledger) nbboText(r *tick.NbboRow) (identity, value string) {
+	side := func(price int64, priceDigits uint8, size int64, sizeDigits uint8, of uint32) string {
+		if size == 0 {
+			return "none "
+		}
+		in := l.instruments[of]
+		return fmt.Sprint(exact(price, priceDigits), " × ", exact(size, sizeDigits), " of ", in.Venue, " ", in.Symbol, " ")
+	}
+	return fmt.Sprint(r.TsNanos, r.Ord), fmt.Sprint(side(r.Bid, r.BidDigits, r.BidSize, r.BidSizeDigits, r.BidInstrument),
+		side(r.Ask, r.AskDigits, r.AskSize, r.AskSizeDigits, r.AskInstrument), r.Venues, " ", r.Flags)
 }
 
 // rowText writes a row's identity and its values as text.
@@ -128,9 +147,6 @@ func rowText(row []tick.Unit) (table, identity, value string) {
 	case tick.RowStatus:
 		r := row[0].StatusRow()
 		return "status", fmt.Sprint(r.TsNanos, r.Ord), fmt.Sprint(r.Before, " ", r.State, " ", flags)
-	case tick.RowNbbo:
-		r := row[0].NbboRow()
-		return "nbbo", fmt.Sprint(r.TsNanos, r.Ord), fmt.Sprintf("%+v", *r)
 	}
 	panic(fmt.Sprintf("row of unknown kind %d", row[0].KindOf()))
 }
