@@ -19,7 +19,8 @@ const (
 	inOrder   place = iota
 	jumped          // numbers before it are missing
 	late            // one of the missing after all
-	duplicate       // seen before, or older than we remember
+	past            // older than we remember: missing once, or seen before
+	duplicate       // seen before
 	anew            // the venue counts from another place now
 )
 
@@ -44,7 +45,10 @@ func (c *frameCount) take(n uint64) (p place, lost uint64) {
 		c.move(n)
 		return anew, 0
 	}
-	if back := c.next - 1 - n; back < 64 && c.seen&(1<<back) == 0 {
+	switch back := c.next - 1 - n; {
+	case back >= 64:
+		return past, 0
+	case c.seen&(1<<back) == 0:
 		c.seen |= 1 << back
 		return late, 0
 	}
@@ -72,7 +76,7 @@ func stragglers(units []tick.Unit, from int, p place) []tick.Unit {
 	end := from
 	for at := from; at < len(units); {
 		n := tick.PacketUnits(&units[at])
-		if k := units[at].KindOf(); k == tick.KindRescale || k == tick.KindTrade && p == late {
+		if k := units[at].KindOf(); k == tick.KindRescale || k == tick.KindTrade && p != duplicate {
 			end += copy(units[end:], units[at:at+n])
 		}
 		at += n

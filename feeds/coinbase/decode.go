@@ -107,9 +107,9 @@ func (d *decoder) Decode(dst []tick.Unit, frame []byte, at feeds.Stamp) ([]tick.
 		return out, d.answered(notice), nil
 	}
 	p, lost := d.count.take(d.number)
-	if p == late || p == duplicate {
+	if p == late || p == past || p == duplicate {
 		out = stragglers(out, len(dst), p)
-		if len(out) == len(dst) && (notice.Kind == feeds.NoticeNone || p == duplicate) {
+		if len(out) == len(dst) && (notice.Kind == feeds.NoticeNone || p != late) {
 			notice = feeds.Notice{Kind: feeds.NoticeIgnored}
 		}
 	}
