@@ -196,6 +196,14 @@ func (v *verification) slice(ctx context.Context, name string, nanos, from, to, 
 			row.Excused++
 			continue
 		}
+		tie, err := v.isTie(ctx, row.Venue, row.Symbol, start, nanos, found.Rows[i])
+		if err != nil {
+			return err
+		}
+		if tie {
+			row.Differing--
+			continue
+		}
 		if len(row.Examples) < examplesMax {
 			row.Examples = append(row.Examples, example(names, found.Rows[i], start))
 		}
