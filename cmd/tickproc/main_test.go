@@ -374,7 +374,7 @@ func TestRecordThenReplay(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.gz"))
-	if err != nil || len(files) != 2*len(pipeline.Venues()) {
+	if err != nil || len(files) < 2*len(pipeline.Venues()) { // some speak by several sockets
 		t.Fatalf("%q, %v", files, err)
 	}
 	r := tickproc(t, append([]string{"replay", "--json"}, files...)...)
