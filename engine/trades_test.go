@@ -262,3 +262,17 @@ func TestTradeUnsure(t *testing.T) {
 	n := holesMax + 100 + 1
 	s.tell(fmt.Sprintf("11.3 tick\n> bar BTC 1s 10.000 100 100 100 100 v=%d n=%d buy=%d sell=0 trades=%d rev=0", n, 100*n, n, n))
 }
+
+// Random ids have no order: of the trades of one moment, which are told in
+// order, the first one heard opens the bar and the last one closes it.
+func TestTradesOfOneMomentWithRandomIDs(t *testing.T) {
+	t.Parallel()
+	tell(t, secondBars, "bar", `
+		 9.0 catalog BTC channels=trades ids=uuid
+		10.1 trade BTC 9 101x1
+		10.1 trade BTC 3 103x1
+		10.1 trade BTC 7 102x1
+		11.3 trade BTC 5 100x1
+			> bar BTC 1s 10.000 101 103 101 102 v=3 n=306 buy=3 sell=0 trades=3 rev=0
+	`)
+}
