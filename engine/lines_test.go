@@ -250,3 +250,19 @@ func TestBookStaleWithoutIDs(t *testing.T) {
 		40.0 quote BTC 0 98x1 101x1
 	`)
 }
+
+// The subscription itself asks for a book. One whose snapshot is lost on the
+// way is asked for again, and not before it had time to come.
+func TestAFirstSnapshotThatIsLost(t *testing.T) {
+	t.Parallel()
+	tell(t, Options{}, "resync", `
+		 8.0 catalog BTC rule=streamed
+		 9.0 up BTC depth
+		10.0 depth BTC 5..5 99x1
+		38.9 tick
+		39.0 tick
+			> resync BTC epoch=1 start
+		39.5 snapshot BTC 9 99x1 | 101x1
+		80.0 tick
+	`)
+}

@@ -79,10 +79,15 @@ func (in *instrument) beginDepthLine(line uint16) {
 	case len(lines) == 1:
 		in.sync.Up()
 		in.leader, in.depthLine = line, line
+		if in.def.Sync.Snapshot == tick.SnapshotInBand {
+			// The subscription asks for a snapshot; one that is lost on the way is asked
+			// for again.
+			in.answerBy, in.lineDue = in.shard.now+answerSpan, 0
+		}
 	case in.merges:
 		in.sync.Share(lines[0].line, line)
 	case in.standsBy():
-		x := &standby{in: in, line: line, sync: book.NewSync(in.def.Sync, in.priceDigits, in.sizeDigits), answerBy: never}
+		x := &standby{in: in, line: line, sync: book.NewSync(in.def.Sync, in.priceDigits, in.sizeDigits), answerBy: in.shard.now + answerSpan}
 		x.sync.Up()
 		in.standbys = append(in.standbys, x)
 	}

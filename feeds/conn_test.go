@@ -377,6 +377,7 @@ func TestPingsOfTheVenueAreAnsweredAndCountAsLife(t *testing.T) {
 func TestServerThatNeverAcks(t *testing.T) {
 	s := &server{socket: func(n int, ws *websocket.Conn) {
 		if n == 1 {
+			listen(ws, `{"sub":"A"}`)
 			say(ws, "ack 0")
 		}
 		listen(ws, "")

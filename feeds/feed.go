@@ -42,7 +42,7 @@ type Options struct {
 	// once for each, and the first arrival of a message wins. "" = WSURL. Nil = one
 	// line.
 	Lines []string
-	// NextLine numbers a line, in the order of New and Add; required.
+	// NextLine numbers a line, in the order of New and Add. Default: from 0.
 	NextLine func() uint16
 	// NewOutput makes the output of a line, once a line, within New and Add. The
 	// line closes it when it ends.
@@ -91,6 +91,10 @@ func (o *Options) ensureDefaults() {
 	set(&o.StopWait, DefaultStopWait)
 	set(&o.CoverWait, DefaultCoverWait)
 	set(&o.Overlap, DefaultOverlap)
+	if o.NextLine == nil {
+		next := uint16(0)
+		o.NextLine = func() uint16 { next++; return next - 1 }
+	}
 	if len(o.Lines) == 0 {
 		o.Lines = []string{""}
 	}

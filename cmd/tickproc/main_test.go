@@ -360,7 +360,7 @@ func TestRecordThenReplay(t *testing.T) {
 	record := start(t, "record", "--dir", dir, "-c", file(t, "record.yaml", config+"metrics: {listen: none}\nlog: {format: text}\n"))
 	record.await("all venues are connected", func() bool { return strings.Count(record.stderr.String(), "msg=connected") >= len(pipeline.Venues()) })
 	record.await("every venue has captures with something in them", func() bool {
-		files, _ := filepath.Glob(filepath.Join(dir, "*-public-0-*.gz"))
+		files, _ := filepath.Glob(filepath.Join(dir, "*-public-0-*.gz")) // every venue has this endpoint
 		big := 0
 		for _, path := range files {
 			if info, err := os.Stat(path); err == nil && info.Size() > 4096 {
@@ -374,7 +374,7 @@ func TestRecordThenReplay(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.gz"))
-	if err != nil || len(files) < 2*len(pipeline.Venues()) { // some speak by several sockets
+	if err != nil || len(files) < 2*len(pipeline.Venues()) { // a REST line a venue, and its sockets
 		t.Fatalf("%q, %v", files, err)
 	}
 	r := tickproc(t, append([]string{"replay", "--json"}, files...)...)

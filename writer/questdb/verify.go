@@ -56,8 +56,7 @@ const (
 
 // Verify recomputes every final, complete bar from the trades that are not
 // late, in QuestDB, and compares: open, high, low, close and the number of
-// trades exactly, volumes, notional and vwap within 1e-9. Trades of one moment
-// whose ids are random may stand in any order.
+// trades exactly, volumes, notional and vwap within 1e-9.
 func Verify(ctx context.Context, o VerifyOptions) (*VerifyReport, error) {
 	if o.URL == "" {
 		o.URL = "http://127.0.0.1:9000"
@@ -182,10 +181,6 @@ func (v *verification) slice(ctx context.Context, name string, nanos, from, to, 
 	if differing == 0 {
 		return nil
 	}
-	tied, err := v.tied(ctx, compared, name, nanos, from, to)
-	if err != nil {
-		return err
-	}
 	what := "open, high, low, close, volume, notional, vwap, trades, buy_volume, sell_volume"
 	found, err := v.client.Query(ctx, fmt.Sprintf("%s SELECT venue, symbol, start, %s, t_open, t_high, t_low, t_close, t_volume, t_notional, t_notional / t_volume, t_trades, t_buy, t_sell "+
 		"FROM compared WHERE differs = 1 ORDER BY start, venue, symbol LIMIT %d", compared, what, differingMax))
@@ -201,7 +196,11 @@ func (v *verification) slice(ctx context.Context, name string, nanos, from, to, 
 			row.Excused++
 			continue
 		}
-		if tied[tiedBar{verifyKey{row.Venue, row.Symbol, name}, start}] {
+		tie, err := v.isTie(ctx, row.Venue, row.Symbol, start, nanos, found.Rows[i])
+		if err != nil {
+			return err
+		}
+		if tie {
 			row.Differing--
 			continue
 		}
@@ -210,37 +209,6 @@ func (v *verification) slice(ctx context.Context, name string, nanos, from, to, 
 		}
 	}
 	return nil
-}
-
-// tiedBar is a bar by its start.
-type tiedBar struct {
-	verifyKey
-	start int64
-}
-
-// tied returns the differing bars whose open and close are prices of their
-// first and last moment, where trades have random ids: of one moment these are
-// told in order, but no column keeps it.
-func (v *verification) tied(ctx context.Context, compared, name string, nanos, from, to int64) (map[tiedBar]bool, error) {
-	r, err := v.client.Query(ctx, compared+fmt.Sprintf(`, unordered AS (
- SELECT venue, symbol, ts, ts::long / %[1]d * %[1]d start, price FROM trades WHERE late = false AND ts >= %[2]s AND ts < %[3]s AND strpos(id, '-') > 0
-), ends AS (
- SELECT venue, symbol, start, min(ts) lo, max(ts) hi FROM unordered
-), tied AS (
- SELECT c.venue venue, c.symbol symbol, c.start start, max(CASE WHEN u.ts = e.lo AND u.price = c.open THEN 1 ELSE 0 END) opens,
-  max(CASE WHEN u.ts = e.hi AND u.price = c.close THEN 1 ELSE 0 END) closes
- FROM compared c JOIN ends e ON c.venue = e.venue AND c.symbol = e.symbol AND c.start = e.start
- JOIN unordered u ON c.venue = u.venue AND c.symbol = u.symbol AND c.start = u.start
- WHERE c.differs = 1 AND c.other = 0
-) SELECT venue, symbol, start FROM tied WHERE opens = 1 AND closes = 1`, nanos, moment(from), moment(to)))
-	if err != nil {
-		return nil, err
-	}
-	tied := map[tiedBar]bool{}
-	for i := range r.Rows {
-		tied[tiedBar{verifyKey{r.Text(i, 0), r.Text(i, 1), name}, r.Int(i, 2)}] = true
-	}
-	return tied, nil
 }
 
 // example says what a bar has and what its trades make, where they differ in print.
@@ -264,13 +232,12 @@ func comparison(name string, nanos, from, to, barsFrom, barsTo int64) string {
 	near := func(bar, trades, scale string) string {
 		return fmt.Sprintf("abs(%s::double - %s) > %s * %s", bar, trades, verifyTolerance, scale)
 	}
-	other := strings.Join([]string{
-		"b.trades <> t.k", "b.high <> t.h", "b.low <> t.l",
+	differs := strings.Join([]string{
+		"b.trades <> t.k", "b.open <> t.o", "b.high <> t.h", "b.low <> t.l", "b.close <> t.c",
 		near("b.volume", "t.v", "abs(t.v)"), near("b.notional", "t.n", "abs(t.n)"),
 		near("b.buy_volume", "t.bv", "abs(t.v)"), near("b.sell_volume", "t.sv", "abs(t.v)"),
 		near("b.vwap", "t.n / t.v", "abs(t.n / t.v)"),
 	}, " OR ")
-	differs := "b.open <> t.o OR b.close <> t.c OR " + other
 	return fmt.Sprintf(`WITH made AS (
  SELECT venue, symbol, ts::long / %[1]d * %[1]d start, first(price) o, max(price) h, min(price) l, last(price) c,
   sum(size::double) v, sum(price::double * size::double) n, count() k,
@@ -282,10 +249,9 @@ func comparison(name string, nanos, from, to, barsFrom, barsTo int64) string {
  SELECT b.venue venue, b.symbol symbol, b.start start, b.open open, b.high high, b.low low, b.close close, b.volume volume, b.notional notional,
   b.vwap vwap, b.trades trades, b.buy_volume buy_volume, b.sell_volume sell_volume,
   t.o t_open, t.h t_high, t.l t_low, t.c t_close, t.v t_volume, t.n t_notional, t.k t_trades, t.bv t_buy, t.sv t_sell,
-  CASE WHEN t.k IS NULL THEN CASE WHEN b.trades = 0 THEN 0 ELSE 1 END WHEN %[5]s THEN 1 ELSE 0 END differs,
-  CASE WHEN t.k IS NULL OR %[6]s THEN 1 ELSE 0 END other
+  CASE WHEN t.k IS NULL THEN CASE WHEN b.trades = 0 THEN 0 ELSE 1 END WHEN %[5]s THEN 1 ELSE 0 END differs
  FROM shown b LEFT JOIN made t ON b.venue = t.venue AND b.symbol = t.symbol AND b.start = t.start
-)`, nanos, moment(from), moment(to), barsWhere(name, barsFrom, barsTo), differs, other)
+)`, nanos, moment(from), moment(to), barsWhere(name, barsFrom, barsTo), differs)
 }
 
 func (v *verification) excused(venue, symbol string, from, to int64) bool {

@@ -36,7 +36,7 @@ func market(t *testing.T, s *Sink, seed uint64, n int, intervals []int64, change
 		row := *x.trade(uint32(r.IntN(2)), ts, id+95)
 		row.Price, row.Size = 1+int64(r.IntN(1_000_000)), 1+int64(r.IntN(1_000_000))
 		if row.Instrument == 1 {
-			row.ID = tick.ID{Hi: r.Uint64(), Lo: r.Uint64()} // no order among those of one moment
+			row.ID = tick.ID{Hi: id + 95, Lo: r.Uint64()}
 		}
 		if r.IntN(2) == 0 {
 			row.Flags = tick.RowSell
