@@ -67,7 +67,8 @@ func TestDemoFindsADifference(t *testing.T) {
 	server := questdbserver.ForTest(t)
 	client := questdb.NewClient(server.URL(), questdb.Credentials{}, 20*time.Second)
 	started := time.Now()
-	exchange, err := startExchange(t.Context(), 2, true)
+	// Without faults: each table must have rows to alter within a few seconds.
+	exchange, err := startExchange(t.Context(), 2, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +76,7 @@ func TestDemoFindsADifference(t *testing.T) {
 	config := DefaultConfig()
 	config.DataDir, config.QuestDB.URL, config.Feeds = t.TempDir(), server.URL(), simFeeds(exchange)
 	out := &logText{}
-	d := &demo{options: DemoOptions{Out: out, For: 3 * time.Second, Faults: true}, config: config, exchange: exchange, started: started, url: server.URL()}
+	d := &demo{options: DemoOptions{Out: out, For: 4 * time.Second}, config: config, exchange: exchange, started: started, url: server.URL()}
 	if err := d.run(t.Context(), textLogger(t.Output())); err != nil {
 		t.Fatal(err)
 	}

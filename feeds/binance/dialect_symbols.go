@@ -36,22 +36,22 @@ func coinmSpec(base, contract, suffix string, digits uint8, tickSize, start, con
 // specs are the instruments with parameters like the real ones.
 var specs = map[string][]sim.Spec{
 	Spot: {
-		spotSpec("BTC", 1e6, 1e3, 6_180_000, 20_000, 12),
+		spotSpec("BTC", 1e6, 1e3, 7_872_000, 20_000, 12),
 		spotSpec("ETH", 1e6, 1e4, 268_000, 20_000, 10),
 		spotSpec("SOL", 1e6, 1e5, 15_500, 30_000, 9),
 		spotSpec("XRP", 1e4, 1e7, 6_200, 5_000, 8),
 		spotSpec("DOGE", 1e3, 1e8, 10_500, 4_000, 8),
 	},
 	USDM: {
-		usdmSpec("BTC", 2, 3, 10, 618_000, 300, 10),
+		usdmSpec("BTC", 2, 3, 10, 787_200, 300, 10),
 		usdmSpec("ETH", 2, 3, 1, 268_000, 3_000, 10),
 		usdmSpec("SOL", 4, 0, 100, 15_500, 60, 9),
 		usdmSpec("XRP", 4, 1, 1, 6_200, 9_000, 8),
 	},
 	COINM: {
-		coinmSpec("BTC", "PERPETUAL", "PERP", 1, 1, 618_000, 100, 10),
+		coinmSpec("BTC", "PERPETUAL", "PERP", 1, 1, 787_300, 100, 10),
 		coinmSpec("ETH", "PERPETUAL", "PERP", 2, 1, 268_000, 10, 10),
-		coinmSpec("BTC", "CURRENT_QUARTER", "261225", 1, 1, 627_000, 100, 10),
+		coinmSpec("BTC", "CURRENT_QUARTER", "261225", 1, 1, 797_000, 100, 10),
 	},
 }
 

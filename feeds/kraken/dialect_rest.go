@@ -109,7 +109,7 @@ func spotSpec(base, quote string, digits uint8, start, orderLots int64, reach in
 
 // specs are the instruments with parameters like the real ones.
 var specs = []sim.Spec{
-	spotSpec("BTC", "USD", 1, 837_443, 5_000_000, 11),
+	spotSpec("BTC", "USD", 1, 788_550, 5_000_000, 11),
 	spotSpec("ETH", "USD", 2, 268_000, 100_000_000, 10),
 	spotSpec("SOL", "USD", 2, 15_500, 2_000_000_000, 9),
 	spotSpec("ETH", "BTC", 5, 3_205, 50_000_000, 8),
