@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tickproc/feeds"
+	"tickproc/feeds/wire"
 	"tickproc/tick"
 )
 
@@ -113,7 +114,7 @@ func future(in tick.Instrument, p *product) tick.Instrument {
 	in.Base, in.ContractSize = first(p.Future.Root, in.Base), number(p.Future.Size)
 	if p.Future.ExpiryType == "PERPETUAL" {
 		in.Type = tick.TypePerpetual
-	} else if nanos, ok := parseTime([]byte(p.Future.Expiry)); ok {
+	} else if nanos, ok := wire.ParseTime([]byte(p.Future.Expiry)); ok {
 		in.ExpiryNanos = nanos
 	}
 	return in

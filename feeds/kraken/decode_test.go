@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tickproc/feeds"
+	"tickproc/feeds/wire"
 	"tickproc/tick"
 )
 
@@ -402,7 +403,7 @@ func TestTimes(t *testing.T) {
 	t.Parallel()
 	f := func(text string) {
 		t.Helper()
-		if got, ok := parseTime([]byte(text)); !ok || got != nanosAt(text) {
+		if got, ok := wire.ParseTime([]byte(text)); !ok || got != nanosAt(text) {
 			t.Errorf("%s: %d, %v, want %d", text, got, ok, nanosAt(text))
 		}
 	}
@@ -415,7 +416,7 @@ func TestTimes(t *testing.T) {
 	}
 	// Beyond what ns in int64 hold, and what is finer.
 	for text, want := range map[string]int64{"1969-12-31T23:59:59Z": 0, "9999-12-31T23:59:59Z": 0, "1970-01-01T00:00:01.1234567899Z": 1123456789} {
-		if got, ok := parseTime([]byte(text)); !ok || got != want {
+		if got, ok := wire.ParseTime([]byte(text)); !ok || got != want {
 			t.Errorf("%s: %d, %v, want %d", text, got, ok, want)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"tickproc/feeds"
+	"tickproc/feeds/wire"
 	"tickproc/internal/jsonscan"
 	"tickproc/tick"
 )
@@ -154,7 +155,7 @@ func (d *decoder) time() int64 {
 	if !d.of.has(fieldTime) {
 		return 0
 	}
-	nanos, ok := parseTime(d.text(&d.of, fieldTime))
+	nanos, ok := wire.ParseTime(d.text(&d.of, fieldTime))
 	if !ok {
 		d.Refuse("a time is not as RFC 3339 writes it")
 	}

@@ -1,14 +1,14 @@
-package kraken
+package wire
 
 import "time"
 
-// parseTime reads RFC 3339, "2026-08-24T22:21:57.110183Z", as ns since the
+// ParseTime reads RFC 3339, "2026-08-24T22:21:57.110183Z", as ns since the
 // epoch; false if it is none. Digits finer than ns are cut. A time that no
 // int64 of ns can hold is 0, no time: whether the others are near our clock is
 // for the shard to judge.
 //
 // hot: per message, 0 allocs.
-func parseTime(t []byte) (nanos int64, ok bool) {
+func ParseTime(t []byte) (nanos int64, ok bool) {
 	if len(t) < len("2006-01-02T15:04:05Z") || t[4] != '-' || t[7] != '-' || t[10]|0x20 != 't' || t[13] != ':' || t[16] != ':' {
 		return 0, false
 	}
