@@ -29,7 +29,7 @@ const imageEvery = int64(50 * time.Millisecond)
 // clock: for ticks when the rings are empty, and for measurements.
 type Driver struct {
 	Shard *Shard
-	// Inputs: one ring a line. They must share Waker.
+	// Inputs: one ring a line. They must share Waker. Run owns the slice.
 	Inputs []*ringbuf.Ring
 	Waker  *ringbuf.Waker
 	// Merge waits for every ring until it has a packet or is closed, and reads

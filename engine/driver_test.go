@@ -93,8 +93,8 @@ func TestDriverMerge(t *testing.T) {
 		r.Merge = true
 		var producing sync.WaitGroup
 		for i, line := range order {
-			seed := random.Uint64()
-			producing.Go(func() { produce(rand.New(rand.NewPCG(seed, 1)), r.Inputs[i], lines[line]) })
+			seed, in := random.Uint64(), r.Inputs[i]
+			producing.Go(func() { produce(rand.New(rand.NewPCG(seed, 1)), in, lines[line]) })
 		}
 		var log []tick.Unit
 		r.Log = func(batch []tick.Unit) { log = append(log, batch...) }
@@ -133,9 +133,10 @@ func TestDriverLive(t *testing.T) {
 	r.Images = ringbuf.NewBroadcast(64, ImageUnits)
 	images := r.Images.Reader()
 	var producing sync.WaitGroup
+	inputs := slices.Clone(r.Inputs) // Run owns the field
 	for line := range uint16(lines) {
 		seed := random.Uint64()
-		producing.Go(func() { liveLine(rand.New(rand.NewPCG(seed, 2)), r.Inputs[line], line) })
+		producing.Go(func() { liveLine(rand.New(rand.NewPCG(seed, 2)), inputs[line], line) })
 	}
 	running := make(chan struct{})
 	go func() { r.Run(); close(running) }()
@@ -145,7 +146,7 @@ func TestDriverLive(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("no tick")
 	}
-	for _, in := range r.Inputs {
+	for _, in := range inputs {
 		in.Close()
 	}
 	<-running
