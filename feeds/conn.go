@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"tickproc/internal/clock"
+	"tickproc/internal/invariants"
 	"tickproc/internal/stat"
 	"tickproc/tick"
 )
@@ -309,6 +310,11 @@ func (c *connection) take(now int64) {
 		return
 	}
 	c.units = units
+	if invariants.Enabled {
+		if err := tick.WellFormed(units); err != nil {
+			panic("feeds: a decoder returned packets that are not well formed: " + err.Error())
+		}
+	}
 	if notice.Kind != NoticeNone {
 		c.notice(notice, at)
 	}

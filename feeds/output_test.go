@@ -21,6 +21,7 @@ func packet(kind tick.Kind, instrument uint32, ordinal uint64, levels int) []tic
 	d.LevelCount = uint16(levels)
 	if kind == tick.KindTrade {
 		p[0].Trade().ID.Lo = ordinal
+		p[0].Trade().Price, p[0].Trade().Size = 1, 1
 	}
 	return p
 }

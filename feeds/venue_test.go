@@ -166,14 +166,19 @@ func (d *toyDecoder) Decode(dst []tick.Unit, frame []byte, at Stamp) ([]tick.Uni
 	if e == nil {
 		return dst, Notice{}, ErrUnknownSymbol
 	}
-	dst, p := tick.AppendUnits(dst, 1)
+	levels := 0
+	if string(words[0]) == "quote" {
+		levels = 2 // both absent
+	}
+	dst, p := tick.AppendUnits(dst, tick.DepthUnits(levels))
 	switch string(words[0]) {
 	case "trade":
 		t := p[0].Trade()
 		t.Header = at.Header(tick.KindTrade, e.ID, 0)
-		t.ID.Lo = number(words[2])
+		t.ID.Lo, t.Price, t.Size = number(words[2]), 1, 1
 	case "quote":
 		q := p[0].Depth()
+		q.LevelCount, q.Bids = 2, 1
 		q.Header = at.Header(tick.KindQuote, e.ID, 0)
 		q.LastID = number(words[2])
 	case "depth":

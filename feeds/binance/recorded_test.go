@@ -5,13 +5,11 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"reflect"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -311,52 +309,30 @@ func wellFormed(t testing.TB, units []tick.Unit) {
 	}
 }
 
+// fault says what a decoder may not return without an error: a frame is one
+// message here.
 func fault(units []tick.Unit) error {
-	data, last := 0, tick.FlagLast
-	for len(units) > 0 {
-		u := &units[0]
-		h := u.Header()
-		n := tick.PacketUnits(u)
-		if n == 0 || n > len(units) {
-			return fmt.Errorf("kind %d takes %d of %d units", h.Kind, n, len(units))
-		}
-		switch h.Kind {
-		case tick.KindRescale:
-			if data > 0 || u.Rescale().PriceDigits > tick.MaxDigits || u.Rescale().SizeDigits > tick.MaxDigits {
-				return fmt.Errorf("rescale to %d, %d behind %d packets", u.Rescale().PriceDigits, u.Rescale().SizeDigits, data)
-			}
-		case tick.KindMark, tick.KindOpenInterest:
-			if data > 0 {
-				return errors.New("a reference price beside other packets")
-			}
-			data++
-		case tick.KindTrade, tick.KindLiquidation:
-			if tr := u.Trade(); tr.Price < 0 || tr.Size < 0 || data > 0 {
-				return fmt.Errorf("trade %+v", tr)
-			}
-			data++
-		case tick.KindQuote, tick.KindDepth, tick.KindSnapshot:
-			d := u.Depth()
-			if d.Bids > d.LevelCount || d.LevelCount > tick.MaxLevels || h.Kind == tick.KindQuote && (d.LevelCount != 2 || d.Bids != 1) {
-				return fmt.Errorf("%d bids of %d levels", d.Bids, d.LevelCount)
-			}
-			if first := h.Flags&tick.FlagFirst != 0; first != (data == 0) || last == 0 == first {
-				return errors.New("fragments do not join: " + strconv.Itoa(data))
-			}
-			last = h.Flags & tick.FlagLast
-			for _, l := range tick.Levels(units) {
-				if l.Price < 0 || l.Size < 0 || h.Kind != tick.KindQuote && l.Price == 0 {
-					return fmt.Errorf("level %+v", l)
-				}
-			}
-			data++
-		default:
-			return fmt.Errorf("kind %d", h.Kind)
-		}
-		units = units[n:]
+	if err := tick.WellFormed(units); err != nil {
+		return err
 	}
-	if last == 0 {
-		return errors.New("the last fragment is missing")
+	data := 0
+	for ; len(units) > 0; units = units[tick.PacketUnits(&units[0]):] {
+		u := &units[0]
+		switch h := u.Header(); h.Kind {
+		case tick.KindRescale:
+			continue
+		case tick.KindQuote, tick.KindDepth, tick.KindSnapshot:
+			if first := h.Flags&tick.FlagFirst != 0; first != (data == 0) {
+				return fmt.Errorf("fragments do not join: %d", data)
+			}
+		case tick.KindStatus:
+			return fmt.Errorf("kind %d", h.Kind)
+		default:
+			if data > 0 {
+				return fmt.Errorf("kind %d beside other packets", h.Kind)
+			}
+		}
+		data++
 	}
 	return nil
 }

@@ -581,49 +581,28 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// wellFormed holds whatever a decoder may return without an error.
 func wellFormed(t testing.TB, units []tick.Unit) {
 	t.Helper()
-	data, open := 0, false
-	for len(units) > 0 {
-		u := &units[0]
-		h := u.Header()
-		n := tick.PacketUnits(u)
-		if n == 0 || n > len(units) {
-			t.Fatalf("kind %d takes %d of %d units", h.Kind, n, len(units))
-		}
-		if h.Kind != tick.KindRescale {
-			data++
-		}
-		switch h.Kind {
-		case tick.KindRescale:
-			if data > 0 || u.Rescale().PriceDigits > tick.MaxDigits || u.Rescale().SizeDigits > tick.MaxDigits {
-				t.Fatalf("rescale to %d, %d behind %d packets", u.Rescale().PriceDigits, u.Rescale().SizeDigits, data)
-			}
+	if err := fault(units); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fault says what a decoder may not return without an error.
+func fault(units []tick.Unit) error {
+	if err := tick.WellFormed(units); err != nil {
+		return err
+	}
+	for ; len(units) > 0; units = units[tick.PacketUnits(&units[0]):] {
+		switch u := &units[0]; u.Header().Kind {
 		case tick.KindTrade:
-			if tr := u.Trade(); tr.Price <= 0 || tr.Size <= 0 || open {
-				t.Fatalf("trade %+v", tr)
+			if x := u.Trade(); x.Price <= 0 || x.Size <= 0 {
+				return fmt.Errorf("trade %+v", *x)
 			}
-		case tick.KindQuote, tick.KindDepth, tick.KindSnapshot:
-			d := u.Depth()
-			if d.Bids > d.LevelCount || d.LevelCount > tick.MaxLevels || h.Kind == tick.KindQuote && (d.LevelCount != 2 || d.Bids != 1) {
-				t.Fatalf("%d bids of %d levels", d.Bids, d.LevelCount)
-			}
-			if first := h.Flags&tick.FlagFirst != 0; first == open {
-				t.Fatalf("fragments do not join at packet %d", data)
-			}
-			open = h.Flags&tick.FlagLast == 0
-			for _, l := range tick.Levels(units) {
-				if l.Price < 0 || l.Size < 0 || h.Kind != tick.KindQuote && l.Price == 0 {
-					t.Fatalf("level %+v", l)
-				}
-			}
+		case tick.KindRescale, tick.KindQuote, tick.KindDepth, tick.KindSnapshot:
 		default:
-			t.Fatalf("kind %d", h.Kind)
+			return fmt.Errorf("kind %d", u.Header().Kind)
 		}
-		units = units[n:]
 	}
-	if open {
-		t.Fatal("the last fragment is missing")
-	}
+	return nil
 }

@@ -75,6 +75,12 @@ func (f *faulty) serve(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprint(w, text)
 }
 
+func (f *faulty) posted(table string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.posts[table]
+}
+
 func (f *faulty) committed(table string) []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -355,6 +361,10 @@ func TestOverflow(t *testing.T) {
 	if lost(tableTrades)+lost(tableBook)+lost(tableQuotes) != 0 {
 		t.Fatal("rows were lost below the bound")
 	}
+	// A request holds the first batch of each: what is lost begins behind it.
+	until(t, "a request of each table hangs", func() bool {
+		return server.posted("trades") == 1 && server.posted("book") == 1 && server.posted("quotes") == 1
+	})
 	// Trades push out the quotes, all but those of the request that hangs, ...
 	for lost(tableBook) == 0 {
 		write(tableTrades, 100)
