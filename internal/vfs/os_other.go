@@ -1,0 +1,5 @@
+//go:build !linux
+
+package vfs
+
+func (f osFile) Allocate(size int64) error { return f.zeros(size) }
