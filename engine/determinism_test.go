@@ -58,8 +58,9 @@ func packetsOf(tape []tick.Unit) (all [][]tick.Unit) {
 // outcome is all that comes of a tape: the bytes of each instrument's rows, in
 // order, and the state in the end.
 type outcome struct {
-	rows map[uint32][]byte
-	hash uint64
+	rows      map[uint32][]byte
+	positions []tick.PositionRow
+	hash      uint64
 }
 
 func (o *outcome) add(rows []tick.Unit) {
@@ -67,6 +68,10 @@ func (o *outcome) add(rows []tick.Unit) {
 		o.rows = map[uint32][]byte{}
 	}
 	eachRow(rows, func(row []tick.Unit) {
+		if row[0].KindOf() == tick.RowPosition {
+			o.positions = append(o.positions, *row[0].PositionRow())
+			return
+		}
 		id := row[0].RowHeader().Instrument
 		if row[0].KindOf() == tick.KindCatalog {
 			id = row[0].Header().Instrument

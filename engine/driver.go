@@ -35,8 +35,12 @@ type Driver struct {
 	// Merge waits for every ring until it has a packet or is closed, and reads
 	// no clock: the order of a capture, whatever the pace.
 	Merge bool
-	// Log, where set, gets each batch before it is applied.
-	Log      func(batch []tick.Unit)
+	// Log, where set, gets each batch before it is applied, and returns the
+	// position behind it.
+	Log func(batch []tick.Unit) (end uint64)
+	// Number is the shard's, LogID its log's: both go into RowPosition.
+	Number   uint16
+	LogID    uint64
 	Rows     *ringbuf.Ring // to the writer
 	Commands *ringbuf.Ring // to the feeds; nil in replay
 	Images   *ringbuf.Broadcast
@@ -52,6 +56,7 @@ type Driver struct {
 		rings []*ringbuf.Ring
 		some  atomic.Bool
 	}
+	logged      uint64 // position behind the last batch that was applied
 	heads       [][]tick.Unit
 	ready       func() bool // readable, bound once
 	imagesAt    int64
@@ -147,11 +152,14 @@ func (d *Driver) next() (int, []tick.Unit) {
 	// Lines of lower number go first at equal times, so that the order is total.
 	head, n := d.heads[best], 0
 	for n < len(head) && n < batchUnits {
-		at := head[n].Header().ReceiveNanos
-		if n > 0 && at >= limit {
+		h := head[n].Header()
+		if n > 0 && h.ReceiveNanos >= limit {
 			break
 		}
 		n += tick.PacketUnits(&head[n])
+		if h.Kind == tick.KindBarrier {
+			break // the place of a snapshot is the end of its batch
+		}
 	}
 	return best, head[:n]
 }
@@ -163,7 +171,7 @@ func (d *Driver) apply(batch []tick.Unit) {
 		d.Stats.Wait.Observe(before-batch[0].Header().ReceiveNanos, 1)
 	}
 	if d.Log != nil {
-		d.Log(batch)
+		d.logged = d.Log(batch)
 	}
 	packets := uint64(d.Shard.Apply(batch))
 	d.Stats.Packets.Add(packets)
@@ -174,13 +182,55 @@ func (d *Driver) apply(batch []tick.Unit) {
 	d.Flush()
 }
 
+// Logged is the position behind the last batch that was applied. It is the
+// driver's own goroutine's.
+func (d *Driver) Logged() uint64 { return d.logged }
+
+// Recover applies a batch that the log holds already and that ends at a
+// position. Its rows are carried away if they are wanted; commands are not: the
+// feeds of that time are gone. The caller owns the driver; it is not running.
+func (d *Driver) Recover(batch []tick.Unit, end uint64, wanted bool) {
+	d.Shard.Apply(batch)
+	d.logged = end
+	rows := d.Shard.TakeRows()
+	d.Shard.TakeCommands()
+	if wanted {
+		d.writeRows(rows)
+	}
+}
+
+// Record logs packets that no line brought, and applies them. The caller owns
+// the driver; it is not running.
+func (d *Driver) Record(packets []tick.Unit) {
+	if d.Log != nil {
+		d.logged = d.Log(packets)
+	}
+	d.Shard.Apply(packets)
+	d.Flush()
+}
+
 // Flush carries away what the shard said.
 func (d *Driver) Flush() {
-	d.write(d.Rows, d.Shard.TakeRows())
+	d.writeRows(d.Shard.TakeRows())
 	if commands := d.Shard.TakeCommands(); d.Commands != nil {
 		d.write(d.Commands, commands)
 	}
 	d.publishImages(false)
+}
+
+// writeRows writes the rows of what was applied last, and how far in the log
+// that is.
+func (d *Driver) writeRows(rows []tick.Unit) {
+	if len(rows) == 0 {
+		return
+	}
+	if d.Log != nil {
+		var u *tick.Unit
+		rows, u = tick.NewRow(rows, tick.RowPosition)
+		p := u.PositionRow()
+		p.Shard, p.Epoch, p.Position = d.Number, d.LogID, d.logged
+	}
+	d.write(d.Rows, rows)
 }
 
 func (d *Driver) publishImages(always bool) {
@@ -240,7 +290,7 @@ func (d *Driver) idle() {
 		t := d.tickPackets[0].Header()
 		*t = tick.Header{Kind: tick.KindTick, ReceiveNanos: now}
 		if d.Log != nil {
-			d.Log(d.tickPackets)
+			d.logged = d.Log(d.tickPackets)
 		}
 		d.Shard.Apply(d.tickPackets)
 		d.Stats.Ticks.Add(1)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -97,7 +98,7 @@ func TestDriverMerge(t *testing.T) {
 			producing.Go(func() { produce(rand.New(rand.NewPCG(seed, 1)), in, lines[line]) })
 		}
 		var log []tick.Unit
-		r.Log = func(batch []tick.Unit) { log = append(log, batch...) }
+		r.Log = func(batch []tick.Unit) uint64 { log = append(log, batch...); return uint64(len(log)) }
 		r.Run()
 		producing.Wait()
 		got := r.finish()
@@ -123,11 +124,12 @@ func TestDriverLive(t *testing.T) {
 	var batches [][]tick.Unit
 	var first sync.Once
 	ticked := make(chan struct{})
-	r.Log = func(batch []tick.Unit) {
+	r.Log = func(batch []tick.Unit) uint64 {
 		batches = append(batches, slices.Clone(batch))
 		if batch[0].KindOf() == tick.KindTick {
 			first.Do(func() { close(ticked) })
 		}
+		return uint64(len(batches))
 	}
 	r.Commands = ringbuf.New(1 << 12)
 	r.Images = ringbuf.NewBroadcast(64, ImageUnits)
@@ -237,5 +239,66 @@ func TestDriverWaitsForItsReader(t *testing.T) {
 	r.rows.mustBe(t, "slowly read", want)
 	if r.Stats.RowsBlockedNanos.Load() == 0 {
 		t.Error("no time blocked")
+	}
+}
+
+// A process was killed after some batches, of which the writer has the rows up
+// to a position: the log gives the rest of them, each once, and the same state.
+func TestDriverRecovers(t *testing.T) {
+	t.Parallel()
+	random := seeded(t)
+	packets := packetsOf(manyMarkets(t, random, 2*time.Second))
+	type logged struct {
+		batch []tick.Unit
+		end   uint64
+	}
+	var log []logged
+	end := uint64(0)
+	for len(packets) > 0 {
+		n := min(1+random.IntN(50), len(packets))
+		batch := slices.Concat(packets[:n]...)
+		end += uint64(len(batch)) + 1
+		log = append(log, logged{batch, end})
+		packets = packets[n:]
+	}
+	recovering := func(wanted func(end uint64) bool) outcome {
+		r := newRig(everything, 0)
+		r.Number, r.LogID = 3, 77
+		r.Log = func([]tick.Unit) uint64 { panic("what the log holds was logged again") }
+		for _, b := range log {
+			r.Recover(b.batch, b.end, wanted(b.end))
+		}
+		if r.Logged() != end {
+			t.Errorf("recovered up to %d of %d", r.Logged(), end)
+		}
+		r.Rows.Close()
+		r.reading.Wait()
+		r.rows.hash = r.Shard.StateHash()
+		return r.rows
+	}
+	written := log[random.IntN(len(log))].end
+	whole := recovering(func(uint64) bool { return true })
+	before := recovering(func(end uint64) bool { return end <= written })
+	after := recovering(func(end uint64) bool { return end > written })
+	if before.hash != whole.hash || after.hash != whole.hash {
+		t.Error("which rows are wanted has changed the state")
+	}
+	for id, rows := range whole.rows {
+		if !bytes.Equal(rows, slices.Concat(before.rows[id], after.rows[id])) {
+			t.Errorf("instrument %d: the rows of before and after are not those of the whole", id)
+		}
+	}
+	for _, p := range before.positions {
+		if p.Shard != 3 || p.Epoch != 77 || p.Position > written {
+			t.Errorf("before: position %+v", p)
+		}
+	}
+	for _, p := range after.positions {
+		if p.Position <= written {
+			t.Errorf("after: position %+v", p)
+		}
+	}
+	if len(whole.positions) == 0 || len(whole.positions) != len(before.positions)+len(after.positions) {
+		t.Errorf("%d positions, %d and %d", len(whole.positions), len(before.positions), len(after.positions))
 	}
 }

@@ -20,6 +20,7 @@ const (
 	RowLiquidation                   // TradeRow → liquidations; ID is not used
 	RowStatus                        // StatusRow → status
 	RowNbbo                          // NbboRow → nbbo
+	RowPosition                      // PositionRow: no row of a table
 )
 
 // RowFlags qualify a row.
@@ -170,6 +171,16 @@ type NbboRow struct {
 	_                            [50]byte
 }
 
+// PositionRow stands behind the rows of a batch of a shard's log: all rows
+// before it come from the log up to Position.
+type PositionRow struct {
+	RowHeader
+	Position uint64 // in units
+	Epoch    uint64 // the log's identity; positions of another log mean nothing beside it
+	Shard    uint16
+	_        [14]byte
+}
+
 // HealthRow is the state of one line over the interval that ends at TsNanos.
 // Counters are totals since the process began.
 type HealthRow struct {
@@ -201,6 +212,7 @@ func (u *Unit) FundingRow() *FundingRow           { return (*FundingRow)(unsafe.
 func (u *Unit) OpenInterestRow() *OpenInterestRow { return (*OpenInterestRow)(unsafe.Pointer(u)) }
 func (u *Unit) StatusRow() *StatusRow             { return (*StatusRow)(unsafe.Pointer(u)) }
 func (u *Unit) NbboRow() *NbboRow                 { return (*NbboRow)(unsafe.Pointer(u)) }
+func (u *Unit) PositionRow() *PositionRow         { return (*PositionRow)(unsafe.Pointer(u)) }
 func (u *Unit) RowHeader() *RowHeader             { return (*RowHeader)(unsafe.Pointer(u)) }
 
 const (
@@ -214,7 +226,7 @@ const (
 
 func rowUnits(u *Unit) int {
 	switch u.KindOf() {
-	case RowTrade, RowGap, CmdResync, RowOpenInterest, RowLiquidation, RowStatus:
+	case RowTrade, RowGap, CmdResync, RowOpenInterest, RowLiquidation, RowStatus, RowPosition:
 		return 1
 	case RowFunding:
 		return fundingUnits
