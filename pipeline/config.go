@@ -32,12 +32,15 @@ type Config struct {
 	// latency, park sleeps, auto chooses by the number of cores.
 	Wait string `yaml:"wait" default:"auto" oneof:"auto spin yield park"`
 	// Pin binds each shard's thread to a core of its own.
-	Pin     bool    `yaml:"pin"`
-	Limits  Limits  `yaml:"limits"`
-	NBBO    NBBO    `yaml:"nbbo"`
-	Record  Record  `yaml:"record"`
-	Metrics Metrics `yaml:"metrics"`
-	Log     Log     `yaml:"log"`
+	Pin       bool      `yaml:"pin"`
+	Limits    Limits    `yaml:"limits"`
+	Journal   Journal   `yaml:"journal"`
+	Snapshots Snapshots `yaml:"snapshots"`
+	Spool     Spool     `yaml:"spool"`
+	NBBO      NBBO      `yaml:"nbbo"`
+	Record    Record    `yaml:"record"`
+	Metrics   Metrics   `yaml:"metrics"`
+	Log       Log       `yaml:"log"`
 }
 
 // QuestDB says where rows go, and how they are batched on the way.
@@ -151,6 +154,44 @@ type Limits struct {
 	// LineHold is how long a message that does not join waits for another line of
 	// the feed to bring what is missing.
 	LineHold Duration `yaml:"line_hold" default:"250ms" min:"1ms" max:"10s"`
+}
+
+// Journal says how what the shards are given is logged before it is applied.
+type Journal struct {
+	// Enabled: without it a restart begins anew.
+	Enabled Switch `yaml:"enabled" default:"true"`
+	// MemoryDir is on a file system in memory that outlives the process. Where it
+	// is not there, the log is written to DataDir straight away, which is slower.
+	MemoryDir string `yaml:"memory_dir" default:"/dev/shm"`
+	// Memory is what each shard takes of it.
+	Memory Size `yaml:"memory" default:"16MiB" min:"1MiB" max:"64GiB"`
+	// Sync is how often the log is made durable: what a power loss may take.
+	Sync Duration `yaml:"sync" default:"20ms" min:"1ms" max:"10s"`
+	// Segment is the size of a file of the log.
+	Segment Size `yaml:"segment" default:"64MiB" min:"1MiB" max:"16GiB"`
+	// Reserve is room on disk for the last records when the disk is full, a shard.
+	Reserve Size `yaml:"reserve" default:"8MiB" min:"1MiB" max:"1GiB"`
+	// What no snapshot needs any more is kept up to Keep bytes a shard and
+	// KeepFor, whichever is reached first.
+	Keep    Size     `yaml:"keep" default:"4GiB" min:"1MiB" max:"64TiB"`
+	KeepFor Duration `yaml:"keep_for" default:"1d" min:"1s" max:"366d"`
+	// Damage says what a start does with a log that is damaged in the middle.
+	Damage string `yaml:"damage" default:"refuse" oneof:"refuse skip"`
+}
+
+// Snapshots say how often the shards' state is written down.
+type Snapshots struct {
+	Every Duration `yaml:"every" default:"10m" min:"1s" max:"1d"`
+}
+
+// Spool keeps rows on disk until QuestDB has them, and for a while longer.
+type Spool struct {
+	// Max bounds all of it; beyond it rows are lost, oldest quotes first.
+	Max Size `yaml:"max" default:"50GiB" min:"16MiB" max:"64TiB"`
+	// What QuestDB has acknowledged is kept up to Keep bytes and KeepFor,
+	// whichever is reached first, to be sent again to a server that lost it.
+	Keep    Size     `yaml:"keep" default:"10GiB" min:"1MiB" max:"64TiB"`
+	KeepFor Duration `yaml:"keep_for" default:"1h" min:"1s" max:"366d"`
 }
 
 // NBBO says how the best bid and offer across venues become rows.

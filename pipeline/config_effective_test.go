@@ -85,6 +85,22 @@ limits:
   stale: 3s
   clock_window: 10m
   line_hold: 250ms
+journal:
+  enabled: true
+  memory_dir: /dev/shm
+  memory: 16MiB
+  sync: 20ms
+  segment: 64MiB
+  reserve: 8MiB
+  keep: 4GiB
+  keep_for: 1d
+  damage: refuse
+snapshots:
+  every: 10m
+spool:
+  max: 50GiB
+  keep: 10GiB
+  keep_for: 1h
 nbbo:
   enabled: false
   every: 100ms

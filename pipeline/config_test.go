@@ -55,10 +55,14 @@ func TestAMinimalFileGetsEveryDefault(t *testing.T) {
 		Rings:   Rings{Units: 32768},
 		Wait:    "auto",
 		Limits:  Limits{Silence: Duration(5 * time.Minute), Stale: Duration(3 * time.Second), ClockWindow: Duration(10 * time.Minute), LineHold: Duration(250 * time.Millisecond)},
-		NBBO:    NBBO{Enabled: On, Every: Duration(100 * time.Millisecond), Stale: Duration(10 * time.Second)},
-		Record:  Record{RotateSize: 256 << 20, RotateEvery: Duration(time.Hour)},
-		Metrics: Metrics{Listen: "127.0.0.1:9464"},
-		Log:     Log{Level: "info", Format: "auto"},
+		Journal: Journal{Enabled: On, MemoryDir: "/dev/shm", Memory: 16 << 20, Sync: Duration(20 * time.Millisecond), Segment: 64 << 20,
+			Reserve: 8 << 20, Keep: 4 << 30, KeepFor: Duration(24 * time.Hour), Damage: "refuse"},
+		Snapshots: Snapshots{Every: Duration(10 * time.Minute)},
+		Spool:     Spool{Max: 50 << 30, Keep: 10 << 30, KeepFor: Duration(time.Hour)},
+		NBBO:      NBBO{Enabled: On, Every: Duration(100 * time.Millisecond), Stale: Duration(10 * time.Second)},
+		Record:    Record{RotateSize: 256 << 20, RotateEvery: Duration(time.Hour)},
+		Metrics:   Metrics{Listen: "127.0.0.1:9464"},
+		Log:       Log{Level: "info", Format: "auto"},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("have\n%s\nwant\n%s", c.Effective(), want.Effective())

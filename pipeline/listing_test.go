@@ -128,7 +128,7 @@ type seen struct {
 	text string
 }
 
-func (x *seen) log(batch []tick.Unit) {
+func (x *seen) log(batch []tick.Unit) (end uint64) {
 	for ; len(batch) > 0; batch = batch[tick.PacketUnits(&batch[0]):] {
 		if k := batch[0].KindOf(); k == tick.KindCatalog || k == tick.KindStatus {
 			x.mu.Lock()
@@ -136,6 +136,7 @@ func (x *seen) log(batch []tick.Unit) {
 			x.mu.Unlock()
 		}
 	}
+	return 0
 }
 
 func (x *seen) has(part string) bool {

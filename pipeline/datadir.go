@@ -1,0 +1,182 @@
+package pipeline
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"tickproc/engine"
+	"tickproc/internal/vfs"
+)
+
+// dataDir is the folder of what outlives the process. While it is open, no
+// other process may use it:
+//
+//	lock            held by the process that uses it
+//	control.sock    takes its commands
+//	run.json        what the next process must know of the last one
+//	options/        by hash: what the shards were configured with
+//	journal/N/      logs of generation N, a folder a shard
+//	snapshots/      states of the shards
+//	spool/          rows on their way to QuestDB
+//	dead-letters.jsonl
+type dataDir struct {
+	path   string
+	unlock func()
+}
+
+// openDataDir makes the folder and takes its lock.
+func openDataDir(path string) (*dataDir, error) {
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return nil, fmt.Errorf("%w: data_dir: %w", ErrInput, err)
+	}
+	unlock, err := vfs.Lock(filepath.Join(path, "lock"))
+	switch {
+	case errors.Is(err, vfs.ErrLocked):
+		return nil, fmt.Errorf("%w: data_dir %s is in use by another process: stop it, or give this one a data_dir of its own", ErrInput, path)
+	case err != nil:
+		return nil, fmt.Errorf("%w: data_dir: %w", ErrInput, err)
+	}
+	return &dataDir{path: path, unlock: unlock}, nil
+}
+
+func (d *dataDir) close() { d.unlock() }
+
+func (d *dataDir) join(parts ...string) string {
+	return filepath.Join(append([]string{d.path}, parts...)...)
+}
+
+// lastRun is what a process leaves for the next one.
+type lastRun struct {
+	Format     int    `json:"format"`
+	Generation uint64 `json:"generation"` // of the logs
+	Shards     int    `json:"shards"`     // of that generation
+	// Build and Options made all rows up to the spool's marks: a process of the
+	// same need not send those again which the log gives anew.
+	Build   string `json:"build"`
+	Options string `json:"options"`
+}
+
+const lastRunFormat = 1
+
+// readLastRun returns what the last process left; the zero lastRun if there
+// was none.
+func (d *dataDir) readLastRun() (r lastRun, err error) {
+	text, err := vfs.ReadFile(vfs.OS, d.join("run.json"), 1<<16)
+	if errors.Is(err, fs.ErrNotExist) {
+		return lastRun{}, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &r)
+	}
+	if err != nil {
+		return lastRun{}, fmt.Errorf("%w: %s: %w", ErrInput, d.join("run.json"), err)
+	}
+	if r.Format != lastRunFormat {
+		return lastRun{}, fmt.Errorf("%w: %s is of format %d, this version reads %d: use the version that wrote it, or another data_dir",
+			ErrInput, d.join("run.json"), r.Format, lastRunFormat)
+	}
+	return r, nil
+}
+
+func (d *dataDir) writeLastRun(r lastRun) error {
+	r.Format = lastRunFormat
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return d.replace("run.json", append(text, '\n'))
+}
+
+// replace writes a file durably, whole or not at all.
+func (d *dataDir) replace(name string, text []byte) error {
+	path := d.join(name)
+	temporary := path + ".new"
+	if err := vfs.OS.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := vfs.OS.Create(temporary)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(text, 0)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := vfs.OS.Rename(temporary, path); err != nil {
+		return err
+	}
+	return vfs.OS.SyncDir(filepath.Dir(path))
+}
+
+// optionsHash names options of the shards.
+type optionsHash [sha256.Size]byte
+
+func (h optionsHash) String() string { return hex.EncodeToString(h[:]) }
+
+func optionsText(o engine.Options) []byte {
+	o.EnsureDefaults()
+	text, err := json.MarshalIndent(o, "", "  ")
+	if err != nil {
+		panic("BUG: options of a shard cannot be written: " + err.Error())
+	}
+	return append(text, '\n')
+}
+
+func hashOptions(o engine.Options) optionsHash { return sha256.Sum256(optionsText(o)) }
+
+// keepOptions writes options down, so that a log that names them can be read.
+func (d *dataDir) keepOptions(o engine.Options) error {
+	if err := os.MkdirAll(d.join("options"), 0o755); err != nil {
+		return err
+	}
+	name := filepath.Join("options", hashOptions(o).String()+".json")
+	if _, err := os.Stat(d.join(name)); err == nil {
+		return nil
+	}
+	return d.replace(name, optionsText(o))
+}
+
+// options returns those of a hash.
+func (d *dataDir) options(h optionsHash) (o engine.Options, err error) {
+	path := d.join("options", h.String()+".json")
+	text, err := vfs.ReadFile(vfs.OS, path, 1<<20)
+	if err != nil {
+		return o, err
+	}
+	if sha256.Sum256(text) != h {
+		return o, fmt.Errorf("%s is damaged", path)
+	}
+	if err := json.Unmarshal(text, &o); err != nil {
+		return o, fmt.Errorf("%s: %w", path, err)
+	}
+	return o, nil
+}
+
+// buildID names the program: equal files run equally.
+var buildID = sync.OnceValues(func() (string, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+})
