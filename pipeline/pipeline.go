@@ -35,20 +35,23 @@ const (
 
 // system is an assembled pipeline.
 type system struct {
-	config    *Config
-	logger    *slog.Logger
-	options   engine.Options
-	routes    feeds.Routes
-	feeds     []*venueFeed
-	canaries  map[string]*feeds.Canary // by venue
-	drivers   []*engine.Driver
-	health    *ringbuf.Ring // rows that no shard made
-	commanded *ringbuf.Waker
-	writer    *writer.Writer
-	status    *status
-	compared  lineComparison
-	lines     int                   // numbers that are given away
-	named     map[symbolOf]struct{} // symbols that feeds list by name
+	config       *Config
+	logger       *slog.Logger
+	options      engine.Options
+	routes       feeds.Routes
+	feeds        []*venueFeed
+	canaries     map[string]*feeds.Canary // by venue
+	drivers      []*engine.Driver
+	records      []*recordLine // by shard
+	health       *ringbuf.Ring // rows that no shard made
+	commanded    *ringbuf.Waker
+	writer       *writer.Writer
+	writing      sync.WaitGroup
+	beginWriting sync.Once
+	status       *status
+	compared     lineComparison
+	lines        int                   // numbers that are given away
+	named        map[symbolOf]struct{} // symbols that feeds list by name
 
 	// The mutex guards what grows when instruments are listed at run time. Nothing
 	// that a packet passes takes it.
@@ -110,7 +113,11 @@ func newSystem(config *Config, logger *slog.Logger, sinks ...writer.Sink) *syste
 		d := &engine.Driver{Shard: engine.NewShard(s.options), Waker: ringbuf.NewWaker(policy),
 			Rows: ringbuf.New(rowRingUnits), Commands: ringbuf.New(commandRingUnits),
 			Images: ringbuf.NewBroadcast(imageMessages, engine.ImageUnits), Pin: config.Pin, Core: i}
+		d.Number = uint16(i)
 		d.Commands.SetWaker(s.commanded)
+		records := newRecordLine(d.Waker)
+		s.records = append(s.records, records)
+		d.Attach(records.ring)
 		rows = append(rows, d.Rows)
 		s.drivers = append(s.drivers, d)
 		s.compared = append(s.compared, d.Shard.CountLines(comparedLines))
@@ -237,10 +244,20 @@ func (s *system) addFeed(f *venueFeed, adapter feeds.Adapter, subscriptions []fe
 	return nil
 }
 
+// startWriting begins to carry rows to the sinks, unless it has begun: what is
+// recovered has rows before run. It ends with the rings, so that nothing
+// accepted is left behind.
+func (s *system) startWriting() {
+	s.beginWriting.Do(func() {
+		s.writing.Go(func() { _ = s.writer.Run(context.Background()) })
+	})
+}
+
 // run keeps everything going until ctx ends and every packet that was read
 // before has become rows and the rows were handed to the sinks.
 func (s *system) run(ctx context.Context) {
-	var feeding, sharding, writing, commanding, watching sync.WaitGroup
+	s.startWriting()
+	var feeding, sharding, commanding, watching sync.WaitGroup
 	for _, f := range s.feeds {
 		// The feed outlives its listing: nothing is added to one that has ended.
 		feedCtx, endFeed := context.WithCancel(context.WithoutCancel(ctx))
@@ -260,18 +277,19 @@ func (s *system) run(ctx context.Context) {
 		})
 	}
 	commanding.Go(s.dispatch)
-	// It ends with the rings, so that nothing accepted is left behind.
-	writing.Go(func() { _ = s.writer.Run(context.WithoutCancel(ctx)) })
 	stop := make(chan struct{})
 	watching.Go(func() { s.status.run(stop) })
 
 	feeding.Wait()
+	for _, r := range s.records {
+		r.close()
+	}
 	sharding.Wait()
 	commanding.Wait()
 	close(stop)
 	watching.Wait() // it writes the health rows
 	s.health.Close()
-	writing.Wait()
+	s.writing.Wait()
 }
 
 // dispatch carries the shards' commands to the feeds.
