@@ -1,0 +1,144 @@
+package questdb
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Trouble is something that a server does to our tables, or does not, and that
+// no answer to a row tells: a suspended table, for one, acknowledges rows that
+// no query sees.
+type Trouble struct {
+	Table, Problem string
+	Remedy         string // a statement, or what to look at
+}
+
+func (t Trouble) String() string {
+	return fmt.Sprintf("QuestDB table %s %s: %s", t.Table, t.Problem, t.Remedy)
+}
+
+const (
+	// watchEvery lets every trouble be known within ten seconds.
+	watchEvery = 3 * time.Second
+	// watchTimeout bounds each question.
+	watchTimeout = 5 * time.Second
+	// standingSpan is how long a table may have committed rows and apply none.
+	standingSpan = 8 * time.Second
+)
+
+// Watch asks the server again and again what it makes of our tables.
+type Watch struct {
+	client *Client
+	tables [tableCount]*table
+	logger *slog.Logger
+
+	// owner: Run
+	applied map[string]int64 // writer transaction of the last look, by table
+	moved   map[string]time.Time
+
+	mu       sync.Mutex
+	troubles []Trouble
+}
+
+// NewWatch returns a watch of the tables that a sink of equal options writes.
+func NewWatch(o Options) *Watch {
+	o.EnsureDefaults()
+	return &Watch{client: NewClient(o.URL, o.Credentials, watchTimeout), tables: tablesOf(o.Depth), logger: o.Logger,
+		applied: map[string]int64{}, moved: map[string]time.Time{}}
+}
+
+// Run looks until ctx ends. A server that does not answer is the senders' to
+// report: what was known of it stays.
+func (w *Watch) Run(ctx context.Context) {
+	defer w.client.closeIdle()
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	for {
+		if found, err := w.look(ctx, time.Now()); err == nil {
+			w.note(found)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Troubles returns what is wrong as of the last look. Any goroutine may ask.
+func (w *Watch) Troubles() []Trouble {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.troubles
+}
+
+// note logs what is new and what is over.
+func (w *Watch) note(found []Trouble) {
+	w.mu.Lock()
+	before := w.troubles
+	w.troubles = found
+	w.mu.Unlock()
+	for _, t := range found {
+		if !slices.ContainsFunc(before, t.same) {
+			w.logger.Error("QuestDB: a table needs attention", "table", t.Table, "problem", t.Problem, "remedy", t.Remedy)
+		}
+	}
+	for _, t := range before {
+		if !slices.ContainsFunc(found, t.same) {
+			w.logger.Info("QuestDB: no longer so", "table", t.Table, "problem", t.Problem)
+		}
+	}
+}
+
+// same ignores numbers in the text, which change from look to look.
+func (t Trouble) same(o Trouble) bool { return t.Table == o.Table && t.Remedy == o.Remedy }
+
+func (w *Watch) look(ctx context.Context, now time.Time) (found []Trouble, err error) {
+	about, err := w.client.Query(ctx, "SELECT table_name, walEnabled, dedup FROM tables()")
+	if err != nil {
+		return nil, err
+	}
+	wal, err := w.client.Query(ctx, "SELECT name, suspended, writerTxn, sequencerTxn, errorMessage FROM wal_tables()")
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range w.tables {
+		add := func(problem, remedy string) { found = append(found, Trouble{t.name, problem, remedy}) }
+		i := slices.IndexFunc(about.Rows, func(row []any) bool { return row[0] == any(t.name) })
+		switch {
+		case i < 0:
+			add("is missing", "it is created again before its next row")
+			continue
+		case !about.True(i, 1):
+			add("has no WAL", "RENAME TABLE "+t.name+" TO "+t.name+"_old")
+			continue
+		case !about.True(i, 2):
+			add("has no dedup keys, so that rows that are sent again are doubled",
+				fmt.Sprintf("ALTER TABLE %s DEDUP ENABLE UPSERT KEYS(%s)", t.name, strings.Join(t.keys(), ", ")))
+		}
+		i = slices.IndexFunc(wal.Rows, func(row []any) bool { return row[0] == any(t.name) })
+		if i < 0 {
+			continue
+		}
+		done, committed := wal.Int(i, 2), wal.Int(i, 3)
+		if done >= committed || done != w.applied[t.name] {
+			w.applied[t.name], w.moved[t.name] = done, now
+		}
+		switch {
+		case wal.True(i, 1):
+			problem := "is suspended: it takes rows, and queries do not see them"
+			if text := wal.Text(i, 4); text != "" {
+				problem += " (" + text + ")"
+			}
+			add(problem, "ALTER TABLE "+t.name+" RESUME WAL")
+		case now.Sub(w.moved[t.name]) >= standingSpan:
+			add(fmt.Sprintf("is behind by %d transactions and applies none", committed-done), "look at QuestDB's log, and at its disk")
+		}
+	}
+	return found, nil
+}
