@@ -221,7 +221,7 @@ func (m *barsModel) Advance(venueNow int64, out *Out) {
 }
 
 func (m *barsModel) advance(due int64, out *Out) {
-	for _, start := range m.starts(due) {
+	for _, start := range m.starts(max(due, m.newest())) {
 		content, ok := m.content(start)
 		e := m.emitted[start]
 		switch {
