@@ -1,10 +1,12 @@
 package journal
 
 import (
+	"errors"
 	"math/rand/v2"
 	"testing"
 	"time"
 
+	"tickproc/internal/vfs"
 	"tickproc/internal/vfs/simdisk"
 	"tickproc/tick"
 )
@@ -174,4 +176,86 @@ func wantBatches(t testing.TB, have, want []logged) {
 			t.Fatalf("batch %d at %d differs from the one appended at %d", i, have[i].position, want[i].position)
 		}
 	}
+}
+
+type unit = tick.Unit
+
+var errFuse = errors.New("the process was killed here")
+
+// fused is a disk whose process is killed after so many changes: nothing that
+// changes the disk works any more.
+type fused struct {
+	*simdisk.Disk
+	left int
+}
+
+func (f *fused) burn() error {
+	if f.left--; f.left < 0 {
+		return errFuse
+	}
+	return nil
+}
+
+func (f *fused) Create(name string) (vfs.File, error) {
+	if err := f.burn(); err != nil {
+		return nil, err
+	}
+	file, err := f.Disk.Create(name)
+	return f.file(file), err
+}
+
+func (f *fused) OpenWrite(name string) (vfs.File, error) {
+	file, err := f.Disk.OpenWrite(name)
+	return f.file(file), err
+}
+
+func (f *fused) Rename(from, to string) error {
+	return errors.Join(f.burn(), f.if0(func() error { return f.Disk.Rename(from, to) }))
+}
+
+func (f *fused) Remove(name string) error {
+	return errors.Join(f.burn(), f.if0(func() error { return f.Disk.Remove(name) }))
+}
+
+func (f *fused) SyncDir(name string) error {
+	return errors.Join(f.burn(), f.if0(func() error { return f.Disk.SyncDir(name) }))
+}
+
+// if0 does it while the process lives.
+func (f *fused) if0(do func() error) error {
+	if f.left < 0 {
+		return nil
+	}
+	return do()
+}
+
+func (f *fused) file(file vfs.File) vfs.File {
+	if file == nil {
+		return nil
+	}
+	return &fusedFile{file, f}
+}
+
+type fusedFile struct {
+	vfs.File
+	fuse *fused
+}
+
+func (f *fusedFile) WriteAt(p []byte, at int64) (int, error) {
+	if err := f.fuse.burn(); err != nil {
+		return 0, err
+	}
+	return f.File.WriteAt(p, at)
+}
+
+func (f *fusedFile) Sync() error {
+	return errors.Join(f.fuse.burn(), f.fuse.if0(f.File.Sync))
+}
+
+func (f *fusedFile) Truncate(size int64) error {
+	return errors.Join(f.fuse.burn(), f.fuse.if0(func() error { return f.File.Truncate(size) }))
+}
+
+func (f *fusedFile) Allocate(size int64) error {
+	return errors.Join(f.fuse.burn(), f.fuse.if0(func() error { return f.File.Allocate(size) }))
 }

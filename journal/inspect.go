@@ -169,7 +169,7 @@ func (l *layout) readSegments(found []*segment, from uint64, ring *ringImage) er
 			l.damaged(Damage{From: s.header.first, To: s.header.first, File: l.path(s.name), What: fmt.Sprintf("it belongs to the log %s, the others to %s", s.header.identity, l.Identity)})
 			continue
 		}
-		if !s.headerOK {
+		if s.faulty {
 			s.scanned, _ = scanner.scan(files[s], s.header.first, s.header.first, s.limit, nil)
 			if len(s.runs) == 0 && s.junk == 0 {
 				// Nothing was written to it: its maker did not come to the end.

@@ -95,8 +95,8 @@ func inspectTwice(o *Options, memory Memory) (*layout, error) {
 	return is, err
 }
 
-// repair writes what may not be on disk into new segments, which take the place
-// of the old ones at once or not at all, and leaves the last one current.
+// repair writes what may not be on disk into a new segment, which takes the
+// place of the old ones at once or not at all and becomes the current one.
 func (l *Log) repair(is *layout) error {
 	incidentFile := filepath.Join(l.o.Dir, incidentName(l.o.Shard))
 	found := incident{is.RingLost, is.Cuts, is.Damages}
@@ -119,7 +119,7 @@ func (l *Log) repair(is *layout) error {
 	w := rewriter{log: l}
 	if err := w.rewrite(is); err != nil {
 		w.abandon()
-		return fmt.Errorf("the log's tail cannot be written, a segment needs %d bytes: %w", l.o.SegmentBytes, err)
+		return fmt.Errorf("the log's tail cannot be written to a new segment of %d bytes: %w", w.bytes, err)
 	}
 	// From here on the new segments count.
 	from := w.made[0].header.first
@@ -193,9 +193,12 @@ func (l *Log) Acknowledge() error {
 	return removeDurably(l.o.FS, filepath.Join(l.o.Dir, incidentName(l.o.Shard)))
 }
 
-// rewriter copies the end of the log into new segments under other names.
+// rewriter copies the end of the log into a new segment under another name, as
+// large as it must be: one rename makes it count. Only where damage has left
+// holes there are several.
 type rewriter struct {
 	log    *Log
+	bytes  int64 // of each file
 	made   []*segment
 	files  []vfs.File
 	end    uint64 // of what was given to the current file
@@ -210,12 +213,19 @@ func (w *rewriter) rewrite(is *layout) error {
 		return err
 	}
 	from, least := is.uncertain()
+	w.bytes = max(l.o.SegmentBytes, offsetOf(is.End, least))
 	err := is.each(from, func(f frame, units []tick.Unit) error {
 		if f.position < least {
 			return nil // on disk: what is not lies within one ring's length
 		}
-		if err := w.place(f.position, f.sequence, len(units)); err != nil {
-			return err
+		if len(w.made) == 0 || w.end != f.position {
+			if err := w.next(f.position, f.sequence); err != nil {
+				return err
+			}
+		} else if len(w.buffer) >= scanBlock {
+			if err := w.flush(); err != nil {
+				return err
+			}
 		}
 		w.buffer = append(w.buffer, units...)
 		w.end = f.end
@@ -237,8 +247,7 @@ func (w *rewriter) rewrite(is *layout) error {
 			return err
 		}
 	}
-	// The last one first: at each step the old files and those that are renamed
-	// hold everything.
+	// The last one first: the old files hold what is before it.
 	for _, s := range slices.Backward(w.made) {
 		name := filepath.Join(l.o.Dir, s.name)
 		if err := l.o.FS.Rename(name+freshSuffix, name); err != nil {
@@ -253,7 +262,7 @@ func (w *rewriter) rewrite(is *layout) error {
 		f.Close()
 	}
 	d := &l.drainer
-	d.file, d.current, d.capacity = w.files[last], w.made[last], uint64(l.o.SegmentBytes/unitBytes)-headerUnits
+	d.file, d.current, d.capacity = w.files[last], w.made[last], uint64(w.bytes/unitBytes)-headerUnits
 	return nil
 }
 
@@ -287,18 +296,6 @@ func (l *layout) uncertain() (from, least uint64) {
 	return from, least
 }
 
-// place makes sure that the current file is the place of a batch.
-func (w *rewriter) place(position, sequence uint64, units int) error {
-	capacity := uint64(w.log.o.SegmentBytes/unitBytes) - headerUnits
-	if n := len(w.made); n == 0 || w.end != position || position+uint64(units)-w.made[n-1].header.first > capacity {
-		return w.next(position, sequence)
-	}
-	if len(w.buffer) >= scanBlock {
-		return w.flush()
-	}
-	return nil
-}
-
 // next begins a file.
 func (w *rewriter) next(position, sequence uint64) error {
 	if err := w.flush(); err != nil {
@@ -307,11 +304,11 @@ func (w *rewriter) next(position, sequence uint64) error {
 	l := w.log
 	d := &l.drainer
 	d.ordinal++
-	s := &segment{headerOK: true, bytes: l.o.SegmentBytes, modNanos: l.o.Now(), header: segmentHeader{
+	s := &segment{headerOK: true, bytes: w.bytes, modNanos: l.o.Now(), header: segmentHeader{
 		identity: l.identity, first: position, sequence: sequence, ordinal: d.ordinal, session: d.session,
 	}}
 	s.name = segmentName(l.o.Shard, d.ordinal, position)
-	f, err := makeSegment(l.o.FS, filepath.Join(l.o.Dir, s.name+freshSuffix), "", l.o.SegmentBytes, s.header, l.o.Shard)
+	f, err := makeSegment(l.o.FS, filepath.Join(l.o.Dir, s.name+freshSuffix), "", w.bytes, s.header, l.o.Shard)
 	if err != nil {
 		return err
 	}

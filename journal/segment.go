@@ -165,8 +165,10 @@ type scanner struct {
 // are valid during the call. What is no frame is stepped over unit by unit. It
 // fails only when emit does.
 func (s *scanner) scan(f vfs.File, first, from, limit uint64, emit func(is frame, units []tick.Unit) error) (found scanned, err error) {
-	if s.buffer == nil {
-		s.buffer = make([]tick.Unit, scanBlock)
+	if size, err := f.Size(); err == nil {
+		if n := int(min(scanBlock, max(size/unitBytes, 1))); n > len(s.buffer) {
+			s.buffer = make([]tick.Unit, n)
+		}
 	}
 	base, have := from, 0 // buffer[:have] are the units at base
 	ended := false
