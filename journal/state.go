@@ -1,0 +1,80 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+)
+
+// State is how a log is doing.
+type State uint8
+
+const (
+	// Healthy: what is appended reaches the disk.
+	Healthy State = iota
+	// Behind: more than half of the ring waits for the disk.
+	Behind
+	// Full: the disk is full. The reserve takes what is still appended; read no
+	// more sockets until the log is healthy again.
+	Full
+	// Failed: the disk refuses for another reason; it is tried again.
+	Failed
+)
+
+func (s State) String() string {
+	switch s {
+	case Healthy:
+		return "healthy"
+	case Behind:
+		return "behind"
+	case Full:
+		return "full"
+	case Failed:
+		return "failed"
+	}
+	return fmt.Sprintf("state(%d)", uint8(s))
+}
+
+// Status is a state and why.
+type Status struct {
+	State  State
+	Reason string // empty when healthy
+}
+
+// Status returns the present state. Any goroutine may ask.
+func (l *Log) Status() Status { return *l.status.Load() }
+
+// tell publishes a state where it changed.
+func (l *Log) tell(s Status) {
+	if *l.status.Load() == s {
+		return
+	}
+	l.status.Store(&s)
+	if l.o.OnState != nil {
+		l.o.OnState(s)
+	}
+}
+
+// judge derives the state from what the drainer knows.
+func (l *Log) judge() {
+	d := &l.drainer
+	waiting := l.appended.Load() - l.synced.Load()
+	before := l.Status().State
+	switch {
+	case d.cause != nil && !isFull(d.cause):
+		l.tell(Status{Failed, d.cause.Error()})
+	case d.cause != nil:
+		l.tell(Status{Full, "the disk is full and so is the reserve, nothing more can be written: make room: " + d.cause.Error()})
+	case d.full:
+		l.tell(Status{Full, "the disk is full, the log writes its reserve: make room"})
+	case waiting > uint64(len(l.units))/2 || before == Behind && waiting > uint64(len(l.units))/4:
+		l.tell(Status{Behind, "the disk takes less than is appended"})
+	default:
+		l.tell(Status{})
+	}
+}
+
+// isFull: there is no room, which may come back.
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
