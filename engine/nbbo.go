@@ -3,6 +3,7 @@ package engine
 import (
 	"math"
 
+	"tickproc/internal/state"
 	"tickproc/tick"
 )
 
@@ -318,4 +319,45 @@ func (g *consolidated) stepClock(by int64) {
 		g.pendingAt += by
 	}
 	g.writtenAt += by
+}
+
+// code codes what the group knows beside its members and their contributions.
+func (g *consolidated) code(c *state.Coder) {
+	c.Bool(&g.begun)
+	g.shown.bid.code(c)
+	g.shown.ask.code(c)
+	c.Int(&g.shown.bidder)
+	c.Int(&g.shown.asker)
+	c.Int(&g.shown.venues)
+	c.Uint64(&g.arrivals)
+	c.Int64s(&g.writtenAt, &g.pendingAt)
+	g.ord.code(c)
+}
+
+func (x *contribution) code(c *state.Coder) {
+	c.Int64(&x.seenAt)
+	c.Bool(&x.counts)
+	x.bid.code(c)
+	x.ask.code(c)
+}
+
+// code codes an offer; what it was made of decides nothing and is no part of a
+// hash, but saves making it again.
+func (x *offer) code(c *state.Coder) {
+	c.Int64s(&x.price, &x.size)
+	state.Enum(c, &x.priceDigits, tick.MaxDigits)
+	state.Enum(c, &x.sizeDigits, tick.MaxDigits)
+	c.Uint64(&x.arrival)
+	if c.Hashing() {
+		return
+	}
+	codeLevel(c, &x.level)
+	codeNumber(c, &x.contract)
+	state.Byte(c, &x.scale[0])
+	state.Byte(c, &x.scale[1])
+}
+
+func codeNumber(c *state.Coder, n *tick.Number) {
+	c.Int64(&n.Mantissa)
+	state.Byte(c, &n.Digits)
 }

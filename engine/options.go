@@ -46,6 +46,15 @@ type Options struct {
 	NbboEvery time.Duration
 }
 
+// window returns the spec of the i-th window with all that it shares with the
+// others.
+func (o *Options) window(i int) indicators.WindowSpec {
+	spec := o.Windows[i]
+	spec.Grace, spec.Lateness, spec.Name = o.Grace, o.Lateness, uint32(i)
+	spec.EnsureDefaults()
+	return spec
+}
+
 // EnsureDefaults fills what is zero.
 func (o *Options) EnsureDefaults() {
 	for _, d := range []struct {
