@@ -456,3 +456,13 @@ func (x *sharedLine) code(c *state.Coder, of *Sync) {
 	codeHead(c, &x.newest)
 	x.aside.code(c)
 }
+
+// SharedLines are the lines that share the book, none while one is alone.
+func (s *Sync) SharedLines() (lines []uint16) {
+	if s.shared != nil {
+		for i := range s.shared.lines {
+			lines = append(lines, s.shared.lines[i].line)
+		}
+	}
+	return lines
+}

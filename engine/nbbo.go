@@ -27,6 +27,7 @@ type consolidated struct {
 	writtenAt int64
 	pendingAt int64 // when the change that waits is written
 	ord       ordinal
+	savedAt   uint64 // the barrier for which it is written
 }
 
 // contribution is what an instrument brings to its group.
@@ -68,23 +69,40 @@ type groupKey struct {
 // expires apart is not the same thing. Nor have instruments without a catalog,
 // of which nobody knows what they are.
 func (s *Shard) join(in *instrument) {
-	def := &in.def
-	if !s.options.Nbbo || def.Base == "" || def.Quote == "" || def.Type != tick.TypeSpot && def.Type != tick.TypePerpetual {
+	key, some := s.groupOf(in)
+	if !some {
 		return
 	}
-	key := groupKey{def.Base, def.Quote, def.Type}
 	g := s.groups[key]
 	if g == nil {
-		g = &consolidated{shard: s, pendingAt: never}
-		if s.groups == nil {
-			s.groups = map[groupKey]*consolidated{}
-		}
-		s.groups[key] = g
+		g = &consolidated{shard: s, members: []*instrument{in}, pendingAt: never, savedAt: s.saving.epoch}
+		s.addGroup(g)
+	} else {
+		s.saveGroup(g)
+		g.members = append(g.members, in)
 	}
-	g.members = append(g.members, in)
 	in.group = g
 	in.contribute()
 	g.update()
+}
+
+// groupOf returns which group an instrument belongs to, if any.
+func (s *Shard) groupOf(in *instrument) (key groupKey, some bool) {
+	def := &in.def
+	if !s.options.Nbbo || def.Base == "" || def.Quote == "" || def.Type != tick.TypeSpot && def.Type != tick.TypePerpetual {
+		return groupKey{}, false
+	}
+	return groupKey{def.Base, def.Quote, def.Type}, true
+}
+
+// addGroup takes in a group that has its first member.
+func (s *Shard) addGroup(g *consolidated) {
+	key, _ := s.groupOf(g.members[0])
+	if s.groups == nil {
+		s.groups = map[groupKey]*consolidated{}
+	}
+	s.groups[key] = g
+	s.groupList = append(s.groupList, g)
 }
 
 // consolidate carries what a packet changed into the instrument's group.

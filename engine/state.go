@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"tickproc/book"
 	"tickproc/internal/state"
 	"tickproc/tick"
 )
@@ -53,6 +54,10 @@ func (in *instrument) codeDepth(c *state.Coder) {
 	c.Int64s(&in.answerBy, &in.lineDue, &in.silenceAt, &in.doubtUntil, &in.depthTs)
 	c.Uint64(&in.deltaID)
 	state.Enum(c, &in.depthSource, tick.TimeEstimate)
+	if c.Loading() { // at the scale of now
+		in.sync = book.NewSync(in.def.Sync, in.priceDigits, in.sizeDigits)
+		in.sync.Hold = int64(in.shard.options.LineHold)
+	}
 	in.sync.Code(c)
 	in.codeStandbys(c)
 }
