@@ -1,8 +1,7 @@
 package book
 
 import (
-	"encoding/binary"
-
+	"tickproc/internal/state"
 	"tickproc/tick"
 )
 
@@ -66,14 +65,8 @@ func (b *Book) Rescale(priceFactor, sizeFactor int64) error {
 	return nil
 }
 
-// AppendState appends the book's canonical bytes, for hashes and snapshots.
-func (b *Book) AppendState(dst []byte) []byte {
-	for _, s := range []*Side{&b.Bids, &b.Asks} {
-		dst = binary.LittleEndian.AppendUint64(dst, uint64(len(s.levels)))
-		for _, l := range s.levels {
-			dst = binary.LittleEndian.AppendUint64(dst, uint64(l.Price))
-			dst = binary.LittleEndian.AppendUint64(dst, uint64(l.Size))
-		}
-	}
-	return dst
+// code codes both sides. Orphans only count.
+func (b *Book) code(c *state.Coder) {
+	b.Bids.code(c)
+	b.Asks.code(c)
 }

@@ -1,10 +1,10 @@
 package book
 
 import (
-	"encoding/binary"
 	"math"
 	"slices"
 
+	"tickproc/internal/state"
 	"tickproc/tick"
 )
 
@@ -19,6 +19,9 @@ import (
 
 // heldUnitsMax bounds the messages that are held back: 1 MiB.
 const heldUnitsMax = 1 << 14
+
+// linesMax bounds the lines of one book that loading takes for possible.
+const linesMax = 254
 
 // recentMax is how many links of a chain are remembered: more than one line
 // lags behind another by.
@@ -394,30 +397,72 @@ func (x *shared) rescale(priceFactor, sizeFactor int64, priceDigits, sizeDigits 
 	}
 }
 
-func (x *shared) appendState(dst []byte) []byte {
-	le := binary.LittleEndian
-	for i := range x.lines {
-		l := &x.lines[i]
-		dst = append(le.AppendUint64(dst, l.pos), flag(l.known), flag(l.aside != nil))
-		if l.aside != nil {
-			dst = le.AppendUint64(le.AppendUint64(dst, uint64(l.asideAt)), l.aside.Counts.Applied)
-			var head tick.Unit
-			*head.Depth() = l.newest
-			dst = l.aside.AppendState(appendUnits(dst, []tick.Unit{head}))
+// codeShared codes what is known of the lines while there are several.
+func (s *Sync) codeShared(c *state.Coder) {
+	some := s.shared != nil
+	c.Bool(&some)
+	if c.Loading() {
+		s.shared = nil
+		if some {
+			s.shared = new(shared)
 		}
 	}
-	n := min(x.next, recentMax)
-	dst = le.AppendUint64(dst, n)
-	for i := x.next - n; i < x.next; i++ {
-		r := &x.recent[i%recentMax]
-		dst = le.AppendUint64(le.AppendUint64(dst, r.prev), r.last)
+	if some {
+		s.shared.code(c, s)
 	}
-	return dst
 }
 
-func flag(b bool) byte {
-	if b {
-		return 1
+func (x *shared) code(c *state.Coder, of *Sync) {
+	n := c.Len(len(x.lines), 2+8+2, linesMax)
+	if c.Loading() {
+		x.lines = make([]sharedLine, n)
 	}
-	return 0
+	for i := range x.lines {
+		x.lines[i].code(c, of)
+		for j := range i {
+			c.Require(x.lines[i].line != x.lines[j].line, "a line that is there twice")
+		}
+	}
+	c.Require(n > 0, "lines of which there are none")
+	n = c.Len(int(min(x.next, recentMax)), linkBytes, recentMax)
+	if c.Loading() {
+		x.next = uint64(n)
+	}
+	oldest := int((x.next - uint64(n)) % recentMax)
+	first := min(n, recentMax-oldest)
+	state.Plain(c, x.recent[oldest:oldest+first])
+	state.Plain(c, x.recent[:n-first])
+}
+
+const linkBytes = 16
+
+func (x *sharedLine) code(c *state.Coder, of *Sync) {
+	c.Line(&x.line)
+	c.Uint64(&x.pos)
+	c.Bool(&x.known)
+	aside := x.aside != nil
+	c.Bool(&aside)
+	if c.Loading() {
+		x.aside = nil
+		if aside {
+			x.aside = NewSync(of.Rule, of.digits.price, of.digits.size)
+		}
+	}
+	if !aside {
+		return
+	}
+	c.Int64(&x.asideAt)
+	c.Uint64(&x.aside.Counts.Applied) // not a mere count: it says that the line went on
+	codeHead(c, &x.newest)
+	x.aside.code(c)
+}
+
+// SharedLines are the lines that share the book, none while one is alone.
+func (s *Sync) SharedLines() (lines []uint16) {
+	if s.shared != nil {
+		for i := range s.shared.lines {
+			lines = append(lines, s.shared.lines[i].line)
+		}
+	}
+	return lines
 }

@@ -80,6 +80,9 @@ func (x *twoLines) expire() {
 // look: a book that says it is valid is the venue's.
 func (x *twoLines) look() {
 	x.t.Helper()
+	if x.now%3 == 0 {
+		x.s = reloaded(x.t, x.s) // it goes on as if nothing had been
+	}
 	if !x.s.IsValid() {
 		x.broke = x.broke || x.wasValid
 		return

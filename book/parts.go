@@ -1,8 +1,7 @@
 package book
 
 import (
-	"encoding/binary"
-
+	"tickproc/internal/state"
 	"tickproc/tick"
 )
 
@@ -96,21 +95,25 @@ func (ps parts) rescale(priceFactor, sizeFactor int64) error {
 	return nil
 }
 
-func (ps parts) appendState(dst []byte) []byte {
-	for i := range ps {
-		if len(ps[i].units) > 0 {
-			dst = appendUnits(append(dst, byte(ps[i].kind)), ps[i].units)
-		}
-	}
-	return dst
-}
+// partsMax bounds what loading takes for a list of parts: two a line.
+const partsMax = 2 * linesMax
 
-func appendUnits(dst []byte, units []tick.Unit) []byte {
-	dst = binary.LittleEndian.AppendUint64(dst, uint64(len(units)))
-	for i := range units {
-		for _, word := range units[i] {
-			dst = binary.LittleEndian.AppendUint64(dst, word)
+func (ps *parts) code(c *state.Coder) {
+	n := c.Len(len(*ps), 3+4+tick.UnitSize, partsMax)
+	if c.Loading() {
+		*ps = make(parts, n)
+	}
+	for i := range *ps {
+		x := &(*ps)[i]
+		c.Line(&x.line)
+		state.Byte(c, &x.kind)
+		codePackets(c, &x.units)
+		if c.Loading() {
+			_, fault := countMessages(x.units, x.kind, false)
+			c.Require(fault == "" && len(x.units) > 0 && (x.kind == tick.KindDepth || x.kind == tick.KindSnapshot), "a part of a message: "+fault)
+		}
+		if c.Err() != nil {
+			*ps = (*ps)[:0]
 		}
 	}
-	return dst
 }

@@ -1,8 +1,7 @@
 package book
 
 import (
-	"encoding/binary"
-
+	"tickproc/internal/state"
 	"tickproc/tick"
 )
 
@@ -88,16 +87,18 @@ func (c *QuoteCheck) Rescale(priceFactor, sizeFactor int64) {
 	}
 }
 
-// appendState appends what later comparisons depend on.
-func (c *QuoteCheck) appendState(dst []byte) []byte {
-	le := binary.LittleEndian
-	n := min(c.next, quoteMemory)
-	dst = le.AppendUint64(le.AppendUint64(dst, uint64(c.run)), n)
-	for i := c.next - n; i < c.next; i++ {
-		q := &c.quotes[i%quoteMemory]
-		for _, v := range [...]uint64{q.id, uint64(q.bid.Price), uint64(q.bid.Size), uint64(q.ask.Price), uint64(q.ask.Size)} {
-			dst = le.AppendUint64(dst, v)
-		}
+// code codes what later comparisons depend on: the quotes, oldest first, and
+// not where they lie in the ring.
+func (c *QuoteCheck) code(to *state.Coder) {
+	to.Int(&c.run)
+	n := to.Len(int(min(c.next, quoteMemory)), quoteBytes, quoteMemory)
+	if to.Loading() {
+		c.next = uint64(n)
 	}
-	return dst
+	oldest := int((c.next - uint64(n)) % quoteMemory)
+	first := min(n, quoteMemory-oldest)
+	state.Plain(to, c.quotes[oldest:oldest+first])
+	state.Plain(to, c.quotes[:n-first])
 }
+
+const quoteBytes = 40

@@ -7,7 +7,12 @@
 // Everything belongs to the shard goroutine that owns the instrument.
 package book
 
-import "tickproc/tick"
+import (
+	"math"
+
+	"tickproc/internal/state"
+	"tickproc/tick"
+)
 
 // Side is one side of a book: levels ordered from worst to best, because most
 // changes happen near the best price and then move few bytes.
@@ -145,12 +150,32 @@ func multiplyLevels(levels []tick.Level, priceFactor, sizeFactor int64) {
 
 // check panics unless levels are strictly ordered and none is empty.
 func (s *Side) check() {
+	if fault := s.fault(); fault != "" {
+		panic("BUG: " + fault)
+	}
+}
+
+// fault says what is wrong with the levels, "" if nothing is.
+func (s *Side) fault() string {
 	for i, l := range s.levels {
 		if l.Size <= 0 {
-			panic("BUG: book holds a level without size")
+			return "book holds a level without size"
 		}
 		if i > 0 && l.Price*s.sign <= s.levels[i-1].Price*s.sign {
-			panic("BUG: book side out of order")
+			return "book side out of order"
+		}
+	}
+	return ""
+}
+
+// code codes the levels there are. Loaded ones must be in order, or every
+// search in them would go astray.
+func (s *Side) code(c *state.Coder) {
+	state.List(c, &s.levels, math.MaxInt32)
+	if c.Loading() {
+		if fault := s.fault(); fault != "" {
+			c.Fail(fault)
+			s.Clear()
 		}
 	}
 }

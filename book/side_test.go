@@ -181,15 +181,15 @@ func TestBookRescale(t *testing.T) {
 		t.Helper()
 		b := New()
 		b.Apply([]tick.Level{bids, asks}, 1)
-		before := b.AppendState(nil)
+		before := saved(b.code)
 		err := b.Rescale(priceFactor, sizeFactor)
 		if fits {
 			want := New()
 			want.Apply([]tick.Level{{Price: bids.Price * priceFactor, Size: bids.Size * sizeFactor}, {Price: asks.Price * priceFactor, Size: asks.Size * sizeFactor}}, 1)
-			if err != nil || string(b.AppendState(nil)) != string(want.AppendState(nil)) {
+			if err != nil || string(saved(b.code)) != string(saved(want.code)) {
 				t.Errorf("%v: %v and %v", err, b.Bids.Best(), b.Asks.Best())
 			}
-		} else if !errors.Is(err, tick.ErrRange) || string(b.AppendState(nil)) != string(before) {
+		} else if !errors.Is(err, tick.ErrRange) || string(saved(b.code)) != string(before) {
 			t.Errorf("%v: %v and %v", err, b.Bids.Best(), b.Asks.Best())
 		}
 		b.Check()

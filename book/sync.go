@@ -1,8 +1,7 @@
 package book
 
 import (
-	"encoding/binary"
-
+	"tickproc/internal/state"
 	"tickproc/tick"
 )
 
@@ -578,22 +577,35 @@ func rescalePackets(buffer []tick.Unit, priceFactor, sizeFactor int64) error {
 	return nil
 }
 
-// AppendState appends the canonical bytes of everything that decides what
-// happens next.
-func (s *Sync) AppendState(dst []byte) []byte {
-	dst = append(dst, byte(s.state), byte(s.reason), flag(s.joined), flag(s.broken), flag(s.wantDelta), flag(s.spent), flag(s.owed), flag(s.asked), flag(s.stood), flag(s.mixed && s.waitingN > 0))
-	dst = binary.LittleEndian.AppendUint64(dst, s.epoch)
-	dst = binary.LittleEndian.AppendUint64(dst, s.lastID)
-	dst = binary.LittleEndian.AppendUint64(dst, s.prevID)
-	dst = s.parts.appendState(appendUnits(dst, s.waiting))
-	if s.Rule.Checksum != tick.ChecksumNone {
-		dst = s.sums.appendState(dst)
+// Code codes everything that decides what happens next. The rule, the digits
+// and how long messages are held are the caller's to give again. Where lines
+// are told by their places, the caller has named them.
+func (s *Sync) Code(c *state.Coder) {
+	s.code(c)
+	s.codeShared(c)
+}
+
+// code codes what is the same of a book that one line keeps aside.
+func (s *Sync) code(c *state.Coder) {
+	state.Enum(c, &s.state, Valid)
+	state.Byte(c, &s.reason)
+	c.Bools(&s.joined, &s.broken, &s.wantDelta, &s.spent, &s.owed, &s.asked, &s.stood)
+	mixed := s.mixed && s.waitingN > 0 // else it is only left over
+	c.Bool(&mixed)
+	c.Uint64s(&s.epoch, &s.lastID, &s.prevID)
+	c.Int64(&s.appliedAt)
+	codePackets(c, &s.waiting)
+	if c.Loading() {
+		fault := ""
+		s.mixed = mixed
+		if s.waitingN, fault = countMessages(s.waiting, tick.KindDepth, true); fault != "" {
+			c.Fail("a message that waits: " + fault)
+			s.waiting, s.waitingN = nil, 0
+		}
+		c.Require(!mixed || s.waitingN > 0, "an order of nothing")
 	}
-	if s.shared != nil || s.state == Valid && s.waitingN > 0 {
-		dst = binary.LittleEndian.AppendUint64(dst, uint64(s.appliedAt))
-	}
-	if s.shared != nil {
-		dst = s.shared.appendState(dst)
-	}
-	return s.Book.AppendState(s.Quotes.appendState(dst))
+	s.parts.code(c)
+	s.sums.code(c)
+	s.Quotes.code(c)
+	s.Book.code(c)
 }

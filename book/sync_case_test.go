@@ -529,7 +529,7 @@ func TestRescale(t *testing.T) {
 	s.Delta(message(13, 13, 0, side(960, 100), nil), ignore{})
 	want := New()
 	want.Apply(append(side(990, 500, 980, 300, 970, 200, 960, 100), side(1010, 600)...), 4)
-	if got := s.Book.AppendState(nil); !bytes.Equal(got, want.AppendState(nil)) || s.Quotes.Agreed != 1 {
+	if !bytes.Equal(saved(s.Book.code), saved(want.code)) || s.Quotes.Agreed != 1 {
 		t.Errorf("%v, %d agreed", s.Book, s.Quotes.Agreed)
 	}
 
@@ -655,7 +655,7 @@ func TestSyncState(t *testing.T) {
 		if change != nil {
 			change(s)
 		}
-		return string(s.AppendState([]byte("x")))
+		return string(saved(s.Code))
 	}
 	if state(nil) != state(nil) {
 		t.Error("the same history, other bytes")

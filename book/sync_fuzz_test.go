@@ -7,7 +7,8 @@ import (
 )
 
 // Whatever comes, and in whatever order: no panic, an ordered and uncrossed
-// book whenever it is valid, and the same history gives the same bytes.
+// book whenever it is valid, and the same history gives the same bytes, also
+// where the book is saved and loaded after every step.
 func FuzzSync(f *testing.F) {
 	f.Add([]byte{0, 0, 1, 3, 2, 10, 0, 10, 9, 2, 1, 5, 3, 1, 6, 1, 3, 0, 11, 11, 10, 1, 1, 7, 3})
 	f.Add([]byte("\x01fragments and rescales, mixed with losses\x05\x06\x07\x08\x09"))
@@ -18,8 +19,7 @@ func FuzzSync(f *testing.F) {
 		if len(input) > 4096 {
 			return
 		}
-		first, second := fuzzSync(t, input), fuzzSync(t, input)
-		if first != second {
+		if fuzzSync(t, input, false) != fuzzSync(t, input, true) {
 			t.Fatal("the same history, other bytes")
 		}
 	})
@@ -31,7 +31,7 @@ var fuzzRules = []tick.SyncRule{spotRule, futuresRule, linkedRule, polledRule, c
 	{Snapshot: tick.SnapshotInBand, Sequence: tick.SequenceNone, Checksum: tick.ChecksumKraken, ChecksumDepth: 10, ChecksumPriceDigits: 3, ChecksumSizeDigits: 1, Truncate: 4},
 }
 
-func fuzzSync(t *testing.T, input []byte) string {
+func fuzzSync(t *testing.T, input []byte, reload bool) string {
 	next := func() byte {
 		if len(input) == 0 {
 			return 0
@@ -41,7 +41,12 @@ func fuzzSync(t *testing.T, input []byte) string {
 		return b
 	}
 	rule := fuzzRules[int(next())%len(fuzzRules)]
-	s := NewSync(rule, 2, 2)
+	return fuzzSyncFrom(t, NewSync(rule, 2, 2), next, func() bool { return len(input) > 0 }, reload)
+}
+
+// fuzzSyncFrom lets all befall a book that bytes say.
+func fuzzSyncFrom(t *testing.T, s *Sync, next func() byte, more func() bool, reload bool) string {
+	rule := s.Rule
 	var given, scale int64 = 0, 1
 	packet := func(kind tick.Kind) []tick.Unit {
 		shape := next()
@@ -69,7 +74,8 @@ func fuzzSync(t *testing.T, input []byte) string {
 		}
 		return p
 	}
-	for len(input) > 0 {
+	given = int64(s.Counts.Applied + s.Counts.Dropped + s.Counts.Duplicate + s.Unsynced())
+	for more() {
 		before := s.Counts
 		switch op := next() % 12; op {
 		case 0:
@@ -108,6 +114,9 @@ func fuzzSync(t *testing.T, input []byte) string {
 			t.Fatalf("one step made %d messages of %d: %+v", sum, given, c)
 		}
 		given = sum
+		if reload {
+			s = reloaded(t, s)
+		}
 	}
-	return string(s.AppendState(nil))
+	return string(saved(s.Code))
 }

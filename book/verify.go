@@ -1,8 +1,7 @@
 package book
 
 import (
-	"encoding/binary"
-
+	"tickproc/internal/state"
 	"tickproc/tick"
 )
 
@@ -62,7 +61,9 @@ func (s *Sync) verify(want uint32) {
 	}
 }
 
-func (x *checksums) appendState(dst []byte) []byte {
-	dst = append(dst, x.zeros, x.fails)
-	return binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(dst, x.failed), x.own)
+func (x *checksums) code(c *state.Coder) {
+	state.Byte(c, &x.zeros)
+	state.Byte(c, &x.fails)
+	c.Uint32(&x.failed)
+	c.Uint32(&x.own)
 }

@@ -1,5 +1,7 @@
 package engine
 
+import "tickproc/internal/state"
+
 // offsetWindow is how long an observation of the venue's clock counts, in
 // two halves: long enough to have seen a fast packet, short enough to follow
 // a drifting clock.
@@ -47,4 +49,9 @@ func (c *clockOffset) nanos() int64 {
 		return c.older
 	}
 	return c.newest
+}
+
+func (c *clockOffset) code(to *state.Coder) {
+	to.Bools(&c.seen, &c.hasOld)
+	to.Int64s(&c.halfEnd, &c.newest, &c.older)
 }

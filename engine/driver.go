@@ -278,6 +278,9 @@ func (d *Driver) done() bool {
 // the time: only after the clock was read and every ring was then found empty,
 // so that no packet that came earlier is overtaken.
 func (d *Driver) idle() {
+	if d.Shard.SaveSome() {
+		return // the market is quiet, a snapshot ends all the same
+	}
 	if d.Merge {
 		d.Waker.Wait(d.ready, 0)
 		return
@@ -307,7 +310,7 @@ func (d *Driver) idle() {
 
 // readable reports whether there is anything to do but wait.
 func (d *Driver) readable() bool {
-	if d.attaching.some.Load() {
+	if d.attaching.some.Load() || d.Shard.savable() {
 		return true
 	}
 	open := false

@@ -1,9 +1,9 @@
 package engine
 
 import (
-	"encoding/binary"
 	"slices"
 
+	"tickproc/internal/state"
 	"tickproc/tick"
 )
 
@@ -166,19 +166,41 @@ func (f *firstArrival) stepClock(by int64) {
 	}
 }
 
-func (f *firstArrival) appendState(dst []byte) []byte {
-	le := binary.LittleEndian
-	dst = append(dst, flag(f.lone.is), flag(f.lone.told))
-	put := func(a arrival) { dst = le.AppendUint64(le.AppendUint64(dst, uint64(a.key)), a.n) }
-	put(f.newest)
-	put(f.lone.own)
-	dst = append(dst, byte(len(f.lines)), flag(f.behind))
+// linesMax bounds the lines of one channel that loading takes for possible.
+const linesMax = 254
+
+// code codes the standing of the lines. Who brought what first is compared
+// anew: nothing depends on it.
+func (f *firstArrival) code(c *state.Coder) {
+	c.NameLines(len(f.lines), func(i int) uint16 { return f.lines[i].line })
+	c.Bools(&f.lone.is, &f.lone.told, &f.behind)
+	if !c.Hashing() {
+		c.Uint16(&f.lone.line) // it is the one that is there
+	}
+	f.newest.code(c)
+	f.lone.own.code(c)
+	n := c.Len(len(f.lines), 2+8+16, linesMax)
+	if c.Loading() {
+		f.lines = make([]arrivalLine, n)
+	}
 	for i := range f.lines {
 		x := &f.lines[i]
-		dst = le.AppendUint64(dst, uint64(x.soundAt)) // a line's number is a name: a capture gives others
-		put(x.newest)
+		c.Line(&x.line)
+		c.Int64(&x.soundAt)
+		x.newest.code(c)
+		for j := range i {
+			c.Require(x.line != f.lines[j].line, "a line that is there twice")
+		}
 	}
-	return dst
+	if c.Loading() {
+		c.Require(!f.lone.is || len(f.lines) == 1 && f.lines[0].line == f.lone.line, "a line that is not alone")
+		f.compareAnew()
+	}
+}
+
+func (a *arrival) code(c *state.Coder) {
+	c.Int64(&a.key)
+	c.Uint64(&a.n)
 }
 
 // isUp reports whether any line delivers a channel.

@@ -1,6 +1,9 @@
 package engine
 
-import "tickproc/tick"
+import (
+	"tickproc/internal/state"
+	"tickproc/tick"
+)
 
 // fundingState is what is known of a derivative's reference prices and
 // funding: venues spread them over streams, or send only what changed. Numbers
@@ -80,4 +83,19 @@ func (in *instrument) loseState(which tick.Channels, reason tick.Reason) {
 	} else {
 		in.interest.written = false
 	}
+}
+
+func (f *fundingState) code(c *state.Coder) {
+	f.mark.code(c)
+	f.index.code(c)
+	f.rate.code(c)
+	c.Int64(&f.nextNanos)
+	c.Bool(&f.written)
+	f.ord.code(c)
+}
+
+func (x *reference) code(c *state.Coder) {
+	c.Int64(&x.value)
+	state.Enum(c, &x.digits, tick.MaxDigits)
+	c.Bool(&x.told)
 }

@@ -1,6 +1,9 @@
 package engine
 
-import "tickproc/tick"
+import (
+	"tickproc/internal/state"
+	"tickproc/tick"
+)
 
 // channel is the standing of one stream of an instrument.
 type channel struct {
@@ -72,3 +75,16 @@ func (in *instrument) writeGap(which tick.Channels, g openGap, end, lost int64, 
 // invalidTime is the time of a row that says invalid, or valid again: no
 // earlier than any row of the table, so that the latest row tells the truth.
 func (in *instrument) invalidTime(lastTs int64) int64 { return max(in.venueNow(), lastTs+1) }
+
+func (c *channel) code(to *state.Coder) {
+	to.Int64s(&c.lastTs, &c.leftTs)
+	c.gap.code(to)
+	c.ord.code(to)
+}
+
+func (g *openGap) code(c *state.Coder) {
+	c.Bool(&g.open)
+	c.Int64(&g.ts)
+	c.Uint32(&g.ord)
+	state.Byte(c, &g.reason)
+}

@@ -63,9 +63,10 @@ type instrument struct {
 	deltaID    uint64 // of the delta applied last; 0 = none, or no snapshot reached it
 	counts     Counts
 
-	key   int64 // in the heap of deadlines
-	place int
-	dirty bool
+	key     int64 // in the heap of deadlines
+	place   int
+	dirty   bool
+	savedAt uint64 // the barrier for which it is written
 }
 
 // Counts are totals of an instrument since the start.
@@ -118,7 +119,7 @@ func (in *instrument) extend(channels tick.Channels) {
 		return
 	}
 	in.def.Channels |= added
-	if added.Has(tick.ChannelTrades) {
+	if added.Has(tick.ChannelTrades) && !in.disabled {
 		in.indicators = in.newIndicators()
 	}
 	in.begin(added)

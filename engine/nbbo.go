@@ -3,6 +3,7 @@ package engine
 import (
 	"math"
 
+	"tickproc/internal/state"
 	"tickproc/tick"
 )
 
@@ -26,6 +27,7 @@ type consolidated struct {
 	writtenAt int64
 	pendingAt int64 // when the change that waits is written
 	ord       ordinal
+	savedAt   uint64 // the barrier for which it is written
 }
 
 // contribution is what an instrument brings to its group.
@@ -67,23 +69,40 @@ type groupKey struct {
 // expires apart is not the same thing. Nor have instruments without a catalog,
 // of which nobody knows what they are.
 func (s *Shard) join(in *instrument) {
-	def := &in.def
-	if !s.options.Nbbo || def.Base == "" || def.Quote == "" || def.Type != tick.TypeSpot && def.Type != tick.TypePerpetual {
+	key, some := s.groupOf(in)
+	if !some {
 		return
 	}
-	key := groupKey{def.Base, def.Quote, def.Type}
 	g := s.groups[key]
 	if g == nil {
-		g = &consolidated{shard: s, pendingAt: never}
-		if s.groups == nil {
-			s.groups = map[groupKey]*consolidated{}
-		}
-		s.groups[key] = g
+		g = &consolidated{shard: s, members: []*instrument{in}, pendingAt: never, savedAt: s.saving.epoch}
+		s.addGroup(g)
+	} else {
+		s.saveGroup(g)
+		g.members = append(g.members, in)
 	}
-	g.members = append(g.members, in)
 	in.group = g
 	in.contribute()
 	g.update()
+}
+
+// groupOf returns which group an instrument belongs to, if any.
+func (s *Shard) groupOf(in *instrument) (key groupKey, some bool) {
+	def := &in.def
+	if !s.options.Nbbo || def.Base == "" || def.Quote == "" || def.Type != tick.TypeSpot && def.Type != tick.TypePerpetual {
+		return groupKey{}, false
+	}
+	return groupKey{def.Base, def.Quote, def.Type}, true
+}
+
+// addGroup takes in a group that has its first member.
+func (s *Shard) addGroup(g *consolidated) {
+	key, _ := s.groupOf(g.members[0])
+	if s.groups == nil {
+		s.groups = map[groupKey]*consolidated{}
+	}
+	s.groups[key] = g
+	s.groupList = append(s.groupList, g)
 }
 
 // consolidate carries what a packet changed into the instrument's group.
@@ -318,4 +337,45 @@ func (g *consolidated) stepClock(by int64) {
 		g.pendingAt += by
 	}
 	g.writtenAt += by
+}
+
+// code codes what the group knows beside its members and their contributions.
+func (g *consolidated) code(c *state.Coder) {
+	c.Bool(&g.begun)
+	g.shown.bid.code(c)
+	g.shown.ask.code(c)
+	c.Int(&g.shown.bidder)
+	c.Int(&g.shown.asker)
+	c.Int(&g.shown.venues)
+	c.Uint64(&g.arrivals)
+	c.Int64s(&g.writtenAt, &g.pendingAt)
+	g.ord.code(c)
+}
+
+func (x *contribution) code(c *state.Coder) {
+	c.Int64(&x.seenAt)
+	c.Bool(&x.counts)
+	x.bid.code(c)
+	x.ask.code(c)
+}
+
+// code codes an offer; what it was made of decides nothing and is no part of a
+// hash, but saves making it again.
+func (x *offer) code(c *state.Coder) {
+	c.Int64s(&x.price, &x.size)
+	state.Enum(c, &x.priceDigits, tick.MaxDigits)
+	state.Enum(c, &x.sizeDigits, tick.MaxDigits)
+	c.Uint64(&x.arrival)
+	if c.Hashing() {
+		return
+	}
+	codeLevel(c, &x.level)
+	codeNumber(c, &x.contract)
+	state.Byte(c, &x.scale[0])
+	state.Byte(c, &x.scale[1])
+}
+
+func codeNumber(c *state.Coder, n *tick.Number) {
+	c.Int64(&n.Mantissa)
+	state.Byte(c, &n.Digits)
 }

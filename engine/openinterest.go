@@ -1,6 +1,9 @@
 package engine
 
-import "tickproc/tick"
+import (
+	"tickproc/internal/state"
+	"tickproc/tick"
+)
 
 // interestState is the open interest that was written last.
 type interestState struct {
@@ -26,4 +29,10 @@ func (in *instrument) onOpenInterest(m *tick.OpenInterest) {
 	r := in.newRow(tick.RowOpenInterest, ts).OpenInterestRow()
 	r.Source, r.ReceiveNanos, r.Ord = source, m.ReceiveNanos, o.ord.next(ts, 0)
 	r.Size, r.SizeDigits = o.size.shown()
+}
+
+func (o *interestState) code(c *state.Coder) {
+	o.size.code(c)
+	c.Bool(&o.written)
+	o.ord.code(c)
 }

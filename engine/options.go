@@ -1,9 +1,13 @@
 package engine
 
 import (
+	"errors"
+	"fmt"
 	"time"
 
 	"tickproc/indicators"
+	"tickproc/internal/state"
+	"tickproc/tick"
 )
 
 // Options say what a shard computes. They are part of what its output is a
@@ -46,6 +50,15 @@ type Options struct {
 	NbboEvery time.Duration
 }
 
+// window returns the spec of the i-th window with all that it shares with the
+// others.
+func (o *Options) window(i int) indicators.WindowSpec {
+	spec := o.Windows[i]
+	spec.Grace, spec.Lateness, spec.Name = o.Grace, o.Lateness, uint32(i)
+	spec.EnsureDefaults()
+	return spec
+}
+
 // EnsureDefaults fills what is zero.
 func (o *Options) EnsureDefaults() {
 	for _, d := range []struct {
@@ -64,4 +77,52 @@ func (o *Options) EnsureDefaults() {
 	if o.BookDepth == 0 {
 		o.BookDepth = 10
 	}
+}
+
+// validate returns every fault of options that were loaded.
+func (o *Options) validate() error {
+	var faults []error
+	for _, interval := range o.Intervals {
+		faults = append(faults, indicators.BarsSpec{Interval: interval, Grace: o.Grace, Lateness: o.Lateness}.Validate())
+	}
+	for i := range o.Windows {
+		faults = append(faults, o.window(i).Validate())
+	}
+	if o.BookEvery <= 0 || o.BookDepth < 0 || o.BookDepth > tick.MaxLevels/2 {
+		faults = append(faults, fmt.Errorf("a book of %d levels every %v", o.BookDepth, o.BookEvery))
+	}
+	return errors.Join(faults...)
+}
+
+func (o *Options) code(c *state.Coder) {
+	span := func(d *time.Duration) { c.Int64((*int64)(d)) }
+	n := c.Len(len(o.Intervals), 8, 1<<16)
+	if c.Loading() {
+		o.Intervals = make([]time.Duration, n)
+	}
+	for i := range o.Intervals {
+		span(&o.Intervals[i])
+	}
+	n = c.Len(len(o.Windows), 16, 1<<16)
+	if c.Loading() {
+		o.Windows = make([]indicators.WindowSpec, n)
+	}
+	for i := range o.Windows {
+		span(&o.Windows[i].Span)
+		span(&o.Windows[i].Step)
+	}
+	span(&o.Grace)
+	span(&o.Lateness)
+	c.Bool(&o.Carry)
+	span(&o.BookEvery)
+	span(&o.BookGrace)
+	c.Bool(&o.BookOnChange)
+	c.Int(&o.BookDepth)
+	span(&o.Silence)
+	span(&o.Stale)
+	span(&o.LineHold)
+	span(&o.ClockWindow)
+	c.Bool(&o.Nbbo)
+	span(&o.NbboStale)
+	span(&o.NbboEvery)
 }

@@ -1,6 +1,9 @@
 package engine
 
-import "tickproc/tick"
+import (
+	"tickproc/internal/state"
+	"tickproc/tick"
+)
 
 // quoteState is the last best bid and offer that was written.
 type quoteState struct {
@@ -167,3 +170,14 @@ func (in *instrument) writeQuote(valid bool, seq uint64, ts, receive int64, sour
 	}
 	q.lastTs = max(q.lastTs, ts)
 }
+
+func (q *quoteState) code(c *state.Coder) {
+	codeLevel(c, &q.bid)
+	codeLevel(c, &q.ask)
+	c.Bools(&q.written, &q.fromBook)
+	c.Int64s(&q.lastTs, &q.aheadSince, &q.staleNanos, &q.differSince, &q.differTs)
+	c.Uint64s(&q.aheadID, &q.differs)
+	q.ord.code(c)
+}
+
+func codeLevel(c *state.Coder, l *tick.Level) { c.Int64s(&l.Price, &l.Size) }

@@ -1,6 +1,9 @@
 package engine
 
-import "tickproc/tick"
+import (
+	"tickproc/internal/state"
+	"tickproc/tick"
+)
 
 // lineScale is the scale that one line uses for the instrument, once it said so.
 type lineScale struct {
@@ -121,4 +124,26 @@ func (in *instrument) scaleUp(p []tick.Unit) ([]tick.Unit, bool) {
 		return nil, false
 	}
 	return s.scratch, true
+}
+
+// codeLines codes the lines that spoke of their scale. A hash tells each by the
+// place that it has in every channel.
+func (in *instrument) codeLines(c *state.Coder) {
+	n := c.Len(len(in.lines), 4, 1<<16)
+	if c.Loading() {
+		in.lines = make([]lineScale, n)
+	}
+	for i := range in.lines {
+		x := &in.lines[i]
+		state.Enum(c, &x.priceDigits, in.priceDigits)
+		state.Enum(c, &x.sizeDigits, in.sizeDigits)
+		if !c.Hashing() {
+			c.Uint16(&x.line)
+			continue
+		}
+		for j := range in.firsts {
+			place := byte(in.firsts[j].place(x.line))
+			state.Byte(c, &place)
+		}
+	}
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"slices"
 
+	"tickproc/internal/state"
 	"tickproc/tick"
 )
 
@@ -101,4 +102,15 @@ func (in *instrument) appendBookRow(valid bool, ts int64, seq uint64, source tic
 	if ts >= x.lastTs {
 		x.lastTs, x.shown = ts, valid
 	}
+}
+
+// code codes what is sampled; how often and how deep the options say.
+func (x *sampler) code(c *state.Coder) {
+	c.Bools(&x.pending, &x.sampled, &x.announced, &x.shown)
+	state.Enum(c, &x.source, tick.TimeEstimate)
+	c.Int64s(&x.boundary, &x.ts, &x.receive, &x.lastTs)
+	c.Uint64(&x.seq)
+	state.List(c, &x.last, 2*x.depth)
+	c.Int(&x.lastBids)
+	x.ord.code(c)
 }

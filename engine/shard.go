@@ -29,8 +29,15 @@ type Shard struct {
 	scratch     []tick.Unit   // a packet brought to a finer scale
 	lineStats   []LineStats   // by line; nil where lines are not compared
 	uncounted   LineStats     // of lines beyond
+	count       int           // of instruments
 	groups      map[groupKey]*consolidated
+	groupList   []*consolidated // in the order in which they began
+	saving      saving
+	configs     map[[32]byte]Options
 }
+
+// Options are those that are live, with what was filled in.
+func (s *Shard) Options() Options { return s.options }
 
 // NewShard returns an empty shard.
 func NewShard(options Options) *Shard {
@@ -51,6 +58,9 @@ func (s *Shard) Apply(batch []tick.Unit) (packets int) {
 		s.apply(batch[:n:n])
 		batch = batch[n:]
 	}
+	if s.saving.open {
+		s.SaveSome()
+	}
 	return packets
 }
 
@@ -60,9 +70,11 @@ func (s *Shard) apply(p []tick.Unit) {
 	case tick.KindClockStep:
 		s.stepClock(p[0].ClockStep())
 		return
-	case tick.KindBarrier, tick.KindConfig:
-		// Records of the log: a barrier marks every instrument unsaved here, before
-		// anything later changes it.
+	case tick.KindBarrier:
+		s.barrier(p[0].Barrier().Number)
+		return
+	case tick.KindConfig:
+		s.configure(p[0].Config())
 		return
 	}
 	s.advance(h.ReceiveNanos)
@@ -77,6 +89,9 @@ func (s *Shard) apply(p []tick.Unit) {
 		panic("BUG: packet before the catalog record of its instrument")
 	}
 	in := s.instruments[h.Instrument]
+	if s.saving.open {
+		s.keep(in)
+	}
 	in.apply(p)
 	if in.group != nil {
 		in.consolidate(h)
@@ -112,6 +127,9 @@ func (s *Shard) advance(to int64) {
 			continue
 		}
 		s.now = max(s.now, in.key)
+		if s.saving.open {
+			s.keep(in)
+		}
 		in.fire()
 		if in.group != nil {
 			in.group.fire()
@@ -139,6 +157,9 @@ func (s *Shard) introduce(h *tick.Header, def tick.Instrument) {
 		s.instruments = append(s.instruments, nil)
 	}
 	if in := s.instruments[def.ID]; in != nil {
+		if s.saving.open {
+			s.keep(in)
+		}
 		in.redefine(h, &def)
 		in.extend(def.Channels)
 		if in.group != nil {
@@ -149,6 +170,8 @@ func (s *Shard) introduce(h *tick.Header, def tick.Instrument) {
 	}
 	in := newInstrument(s, def)
 	s.instruments[def.ID] = in
+	s.count++
+	in.savedAt = s.saving.epoch // a snapshot that is open is of before
 	in.key = math.MaxInt64
 	s.due.push(in)
 	in.writeDefinition()
@@ -163,6 +186,7 @@ func (s *Shard) introduce(h *tick.Header, def tick.Instrument) {
 // stepClock sets logical now after the wall clock was stepped, or in the first
 // record after a restart; what waits for a time keeps its distance from it.
 func (s *Shard) stepClock(step *tick.ClockStep) {
+	s.SaveAll() // it changes all of them
 	by := step.ReceiveNanos - step.FromNanos
 	s.now = step.ReceiveNanos
 	for _, in := range s.instruments {
@@ -176,6 +200,7 @@ func (s *Shard) stepClock(step *tick.ClockStep) {
 
 // Finish ends the input: what is still open is written as it stands.
 func (s *Shard) Finish() {
+	s.SaveAll()
 	for _, in := range s.instruments {
 		if in != nil {
 			in.finish()

@@ -26,21 +26,9 @@ func fuzzShard(t *testing.T, story []byte) {
 	s := NewShard(Options{Intervals: full.Intervals[:2], Windows: []indicators.WindowSpec{{Span: 3 * time.Second}, {}}, Lateness: 3 * time.Second, Silence: 5 * time.Second,
 		Nbbo: true, NbboStale: 2 * time.Second})
 	now := midnight
-	names := []string{"spot", "futures", "streamed", "images", "linked", "plain"}
-	for id, name := range names {
-		def := define(uint32(id), name)
-		def.Sync = rules[name]
-		def.TradeIDs = tick.TradeIDKind(id % 3)
-		def.Inverse = id == 1
-		def.Base = names[id%2]
-		if id > 1 {
-			def.Channels |= tick.ChannelFunding | tick.ChannelOpenInterest | tick.ChannelLiquidations
-		}
-		p, _ := tick.AppendCatalog(nil, tick.Header{ReceiveNanos: now}, def)
-		s.Apply(p)
-	}
+	s.Apply(fuzzCatalog(now))
 	for ; len(story) >= 4; story = story[4:] {
-		s.Apply(anyPacket(story, &now, len(names)))
+		s.Apply(anyPacket(story, &now, len(fuzzRules)))
 		for _, units := range [][]tick.Unit{s.TakeRows(), s.TakeCommands()} {
 			eachRow(units, func(row []tick.Unit) { checkRow(t, row) })
 		}
@@ -50,6 +38,24 @@ func fuzzShard(t *testing.T, story []byte) {
 	if due := s.NextDeadline(); due < s.Now() {
 		t.Errorf("a deadline at %d is over at %d", due, s.Now())
 	}
+}
+
+var fuzzRules = []string{"spot", "futures", "streamed", "images", "linked", "plain"}
+
+// fuzzCatalog is an instrument of every rule, in two groups.
+func fuzzCatalog(now int64) (tape []tick.Unit) {
+	for id, name := range fuzzRules {
+		def := define(uint32(id), name)
+		def.Sync = rules[name]
+		def.TradeIDs = tick.TradeIDKind(id % 3)
+		def.Inverse = id == 1
+		def.Base = fuzzRules[id%2]
+		if id > 1 {
+			def.Channels |= tick.ChannelFunding | tick.ChannelOpenInterest | tick.ChannelLiquidations
+		}
+		tape, _ = tick.AppendCatalog(tape, tick.Header{ReceiveNanos: now}, def)
+	}
+	return tape
 }
 
 func checkRow(t *testing.T, row []tick.Unit) {

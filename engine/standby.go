@@ -1,11 +1,11 @@
 package engine
 
 import (
-	"encoding/binary"
 	"slices"
 	"time"
 
 	"tickproc/book"
+	"tickproc/internal/state"
 	"tickproc/tick"
 )
 
@@ -208,11 +208,20 @@ func (in *instrument) stepLines(by int64) {
 	}
 }
 
-func (x *standby) appendState(dst []byte) []byte {
-	le := binary.LittleEndian
-	dst = append(dst, byte(x.source))
-	for _, v := range []int64{x.ts, x.receive, int64(x.lastID), x.answerBy} {
-		dst = le.AppendUint64(dst, uint64(v))
+// codeStandbys codes the books of the lines that do not lead.
+func (in *instrument) codeStandbys(c *state.Coder) {
+	n := c.Len(len(in.standbys), 2+1+4*8, linesMax)
+	if c.Loading() {
+		in.standbys = nil
+		for range n {
+			in.standbys = append(in.standbys, &standby{in: in, sync: book.NewSync(in.def.Sync, in.priceDigits, in.sizeDigits)})
+		}
 	}
-	return x.sync.AppendState(dst)
+	for _, x := range in.standbys {
+		c.Line(&x.line)
+		state.Enum(c, &x.source, tick.TimeEstimate)
+		c.Int64s(&x.ts, &x.receive, &x.answerBy)
+		c.Uint64(&x.lastID)
+		x.sync.Code(c)
+	}
 }

@@ -1,9 +1,9 @@
 package engine
 
 import (
-	"encoding/binary"
 	"slices"
 
+	"tickproc/internal/state"
 	"tickproc/tick"
 )
 
@@ -145,22 +145,6 @@ func (t *tradeIDs) fill(i int, n uint64, late bool) (was idHole, left uint64) {
 	return was, left
 }
 
-func (t *tradeIDs) appendState(dst []byte) []byte {
-	le := binary.LittleEndian
-	dst = append(dst, flag(t.any))
-	dst = le.AppendUint64(dst, t.highest)
-	dst = le.AppendUint64(dst, uint64(len(t.holes)))
-	for _, h := range t.holes {
-		dst = le.AppendUint64(dst, h.from)
-		dst = le.AppendUint64(dst, h.to)
-		dst = le.AppendUint64(dst, uint64(h.gap.ts))
-		dst = le.AppendUint64(dst, uint64(h.gapEnd))
-		dst = le.AppendUint32(dst, h.gap.ord)
-		dst = append(dst, byte(h.gap.reason), flag(h.gap.open), flag(h.counted), flag(h.lateFill), flag(h.blurred))
-	}
-	return t.recent.appendState(dst)
-}
-
 // recentIDs is a set of the last idMemory ids: open addressing over a ring of
 // slots, the oldest evicted first.
 type recentIDs struct {
@@ -218,11 +202,39 @@ func (r *recentIDs) remove(id tick.ID) {
 	r.slots[hole] = 0
 }
 
-func (r *recentIDs) appendState(dst []byte) []byte {
-	for i := range r.order {
-		id := r.order[(r.next+i)%len(r.order)]
-		dst = binary.LittleEndian.AppendUint64(dst, id.Hi)
-		dst = binary.LittleEndian.AppendUint64(dst, id.Lo)
+func (t *tradeIDs) code(c *state.Coder) {
+	c.Bool(&t.any)
+	c.Uint64(&t.highest)
+	n := c.Len(len(t.holes), 2*8+14+8+3, holesMax)
+	if c.Loading() {
+		t.holes = make([]idHole, n)
 	}
-	return dst
+	for i := range t.holes {
+		h := &t.holes[i]
+		c.Uint64s(&h.from, &h.to)
+		h.gap.code(c)
+		c.Int64(&h.gapEnd)
+		c.Bools(&h.counted, &h.lateFill, &h.blurred)
+		c.Require(h.from <= h.to && h.to <= t.highest && (i == 0 || h.from > t.holes[i-1].to), "missing ids out of order")
+	}
+	t.recent.code(c)
+}
+
+// code codes the ids, oldest first. Where each lies in the table is found anew.
+func (r *recentIDs) code(c *state.Coder) {
+	n := c.Len(len(r.order), 16, idMemory)
+	if !c.Loading() {
+		state.Plain(c, r.order[r.next:])
+		state.Plain(c, r.order[:r.next])
+		return
+	}
+	*r = recentIDs{}
+	var id [1]tick.ID
+	for range n {
+		state.Plain(c, id[:])
+		if !r.add(id[0]) {
+			c.Fail("a trade's id that is there twice")
+			return
+		}
+	}
 }

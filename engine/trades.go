@@ -2,8 +2,10 @@ package engine
 
 import (
 	"math"
+	"time"
 
 	"tickproc/indicators"
+	"tickproc/internal/state"
 	"tickproc/tick"
 )
 
@@ -150,19 +152,27 @@ func (in *instrument) newIndicators() []indicators.Indicator {
 	if !in.def.Channels.Has(tick.ChannelTrades) {
 		return nil
 	}
-	o, def := &in.shard.options, &in.def
+	o := &in.shard.options
 	var all []indicators.Indicator
 	for _, interval := range o.Intervals {
-		all = append(all, indicators.NewBars(indicators.BarsSpec{Interval: interval, Grace: o.Grace, Lateness: o.Lateness, Carry: o.Carry,
-			// Without a catalog nobody knows what a contract is worth.
-			Inverse: def.Inverse && def.ContractSize.Mantissa > 0, ContractSize: def.ContractSize,
-			PriceDigits: in.priceDigits, SizeDigits: in.sizeDigits}, &in.coverage))
+		all = append(all, in.newBars(interval, in.valuesContracts()))
 	}
-	for i, spec := range o.Windows {
-		spec.Grace, spec.Lateness, spec.Name = o.Grace, o.Lateness, uint32(i)
-		all = append(all, spec.New(&in.coverage))
+	for i := range o.Windows {
+		all = append(all, o.window(i).New(&in.coverage))
 	}
 	return all
+}
+
+// valuesContracts reports whether bars that begin now can tell what inverse
+// contracts are worth: without a catalog nobody knows.
+func (in *instrument) valuesContracts() bool {
+	return in.def.Inverse && in.def.ContractSize.Mantissa > 0
+}
+
+func (in *instrument) newBars(interval time.Duration, inverse bool) *indicators.Bars {
+	o := &in.shard.options
+	return indicators.NewBars(indicators.BarsSpec{Interval: interval, Grace: o.Grace, Lateness: o.Lateness, Carry: o.Carry,
+		Inverse: inverse, ContractSize: in.def.ContractSize, PriceDigits: in.priceDigits, SizeDigits: in.sizeDigits}, &in.coverage)
 }
 
 // scheduleIndicators notes when the next of them wants to act.
@@ -196,4 +206,34 @@ func (in *instrument) reviseIndicators(from, to int64) {
 	}
 	in.shard.rows = out.Rows
 	in.scheduleIndicators()
+}
+
+// codeIndicators codes bars and windows, those of the shard's options in their order.
+func (in *instrument) codeIndicators(c *state.Coder) {
+	some := len(in.indicators) > 0
+	c.Bool(&some)
+	if c.Loading() {
+		switch {
+		case !some:
+			in.indicators = nil
+		case len(in.indicators) == 0:
+			c.Fail("bars that nobody configured")
+		}
+	}
+	for i, x := range in.indicators {
+		if bars, ok := x.(*indicators.Bars); ok {
+			inverse := bars.Inverse()
+			c.Bool(&inverse)
+			if inverse != bars.Inverse() {
+				// They were begun before the catalog told a contract's worth.
+				if inverse {
+					c.Fail("bars of a contract of no worth")
+					return
+				}
+				bars = in.newBars(in.shard.options.Intervals[i], false)
+				in.indicators[i], x = bars, bars
+			}
+		}
+		c.Part(x)
+	}
 }

@@ -73,6 +73,7 @@ type Bars struct {
 	coverage                  *Coverage
 	inverse                   inverse
 	held                      slots[bar]
+	begun
 
 	// pending is the start of the earliest held bar that waits to be emitted or
 	// revised; never = none. With carry, bars from closed on do not count.
@@ -122,6 +123,10 @@ func (b *Bars) SetContract(size tick.Number, priceDigits, sizeDigits uint8) {
 		b.inverse = newInverse(size, priceDigits, sizeDigits)
 	}
 }
+
+// Inverse reports whether the bars value contracts in the base asset: decided
+// when they were built.
+func (b *Bars) Inverse() bool { return b.spec.Inverse }
 
 // Trade implements Indicator.
 //
@@ -294,7 +299,7 @@ func (b *Bars) emit(i int, out *Out) {
 }
 
 func (b *Bars) whole(start int64, s *bar) bool {
-	return !s.partial && b.coverage.Complete(start, start+b.interval)
+	return !s.partial && b.sawFrom(start) && b.coverage.Complete(start, start+b.interval)
 }
 
 func (b *Bars) row(start int64, s *bar, flags tick.RowFlags, out *Out) {
@@ -402,7 +407,7 @@ func (s bar) scaled(priceFactor, sizeFactor int64) (bar, error) {
 // AppendState implements Indicator.
 func (b *Bars) AppendState(dst []byte) []byte {
 	dst = appendInt(appendInt(dst, b.interval), int64(b.inverse.shift))
-	dst = appendInt(appendInt(dst, b.pending), b.forgotten)
+	dst = appendInt(appendInt(appendInt(dst, b.begunAt), b.pending), b.forgotten)
 	dst = appendBool(dst, b.revised)
 	dst = appendInt(dst, int64(b.held.count))
 	for i := range b.held.count {
@@ -447,7 +452,7 @@ func (b *Bars) LoadState(src []byte) (rest []byte, err error) {
 	r.require(r.int() == b.interval)
 	shift := r.int()
 	r.require(shift == 0 && !b.spec.Inverse || b.spec.Inverse && shift >= -shiftMax && shift <= shiftMax)
-	pending, forgotten := r.int(), r.int()
+	begunAt, pending, forgotten := r.int(), r.int(), r.int()
 	revised := r.bool()
 	for i := range r.count(barStateSize) {
 		start := r.int()
@@ -470,11 +475,12 @@ func (b *Bars) LoadState(src []byte) (rest []byte, err error) {
 		return src, fmt.Errorf("bars %s: %w", IntervalName(b.spec.Interval), errState)
 	}
 	b.pending, b.forgotten, b.revised, b.inverse.shift = pending, forgotten, revised, int(shift)
+	b.begunAt = begunAt
 	return r.src, nil
 }
 
 // Reset implements Indicator.
 func (b *Bars) Reset() {
 	b.held.clear()
-	b.pending, b.revised, b.closed, b.forgotten = never, false, 0, none
+	b.pending, b.revised, b.closed, b.forgotten, b.begunAt = never, false, 0, none, none
 }

@@ -62,6 +62,9 @@ type Indicator interface {
 	// give it, open rows come with final unset, and not complete, because
 	// their interval was not seen to its end. Open rows stay open.
 	Finish(out *Out)
+	// Begin says, before the first trade, that those older than this event time
+	// were not seen by this indicator, whatever the coverage says.
+	Begin(at int64)
 	// AppendState appends the state, little-endian; equal states give equal bytes.
 	AppendState(dst []byte) []byte
 	// LoadState takes what AppendState of an equally configured indicator

@@ -12,6 +12,7 @@ type SessionVWAP struct {
 	step, grace, lateness int64
 	coverage              *Coverage
 	held                  slots[sessionStep]
+	begun
 
 	before    sums // of the steps of beforeDay that are no longer held
 	beforeDay int64
@@ -40,6 +41,9 @@ func NewSessionVWAP(spec WindowSpec, coverage *Coverage) *SessionVWAP {
 	v.Reset()
 	return v
 }
+
+// SetName changes the window's place among the configured ones.
+func (v *SessionVWAP) SetName(name uint32) { v.spec.Name = name }
 
 // Trade implements Indicator.
 //
@@ -167,7 +171,7 @@ func (v *SessionVWAP) emit(i int, total *sums, out *Out) {
 
 func (v *SessionVWAP) whole(i int) bool {
 	start := v.held.start(i)
-	return v.coverage.Complete(dayOf(start), start+v.step)
+	return v.sawFrom(dayOf(start)) && v.coverage.Complete(dayOf(start), start+v.step)
 }
 
 // forget drops steps whose rows no in-time trade changes.
@@ -241,7 +245,7 @@ func (s sessionStep) scaled(priceFactor, sizeFactor int64) (sessionStep, error) 
 
 // AppendState implements Indicator.
 func (v *SessionVWAP) AppendState(dst []byte) []byte {
-	dst = appendSums(appendInt(dst, v.step), &v.before)
+	dst = appendSums(appendInt(appendInt(dst, v.step), v.begunAt), &v.before)
 	dst = appendInt(appendInt(appendInt(dst, v.beforeDay), v.forgotten), v.pending)
 	dst = appendBool(dst, v.revised)
 	dst = appendInt(dst, int64(v.held.count))
@@ -261,6 +265,7 @@ func (v *SessionVWAP) LoadState(src []byte) (rest []byte, err error) {
 	v.Reset()
 	r := stateReader{src: src}
 	r.require(r.int() == v.step)
+	begunAt := r.int()
 	before := r.sums()
 	beforeDay, forgotten, pending := r.int(), r.int(), r.int()
 	revised := r.bool()
@@ -278,6 +283,7 @@ func (v *SessionVWAP) LoadState(src []byte) (rest []byte, err error) {
 		return src, fmt.Errorf("window %s: %w", WindowName(v.spec), errState)
 	}
 	v.before, v.beforeDay, v.forgotten, v.pending, v.revised = before, beforeDay, forgotten, pending, revised
+	v.begunAt = begunAt
 	return r.src, nil
 }
 
@@ -286,4 +292,5 @@ func (v *SessionVWAP) Reset() {
 	v.held.clear()
 	v.before, v.beforeDay, v.forgotten = sums{}, none, none
 	v.pending, v.revised = never, false
+	v.begunAt = none
 }

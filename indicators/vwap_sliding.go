@@ -16,6 +16,7 @@ type SlidingVWAP struct {
 	coverage                           *Coverage
 	buckets                            slots[sums]
 	rows                               slots[slidingRow] // emitted, and within the lateness; by end
+	begun
 
 	// window is the sum of the buckets lo ≤ i < hi, those of [at-span, at). A
 	// cache: everything can be told from the buckets.
@@ -49,6 +50,9 @@ func NewSlidingVWAP(spec WindowSpec, coverage *Coverage) *SlidingVWAP {
 	v.Reset()
 	return v
 }
+
+// SetName changes the window's place among the configured ones.
+func (v *SlidingVWAP) SetName(name uint32) { v.spec.Name = name }
 
 // Trade implements Indicator.
 //
@@ -195,8 +199,12 @@ func (v *SlidingVWAP) emit(out *Out) {
 // row appends row i, of the window that the sum is at.
 func (v *SlidingVWAP) row(i int, out *Out) {
 	r := v.rows.at(i)
-	r.trades, r.complete = v.window.trades, v.coverage.Complete(v.at-v.span, v.at)
+	r.trades, r.complete = v.window.trades, v.whole(v.at)
 	v.spec.row(v.at, &v.window, r.rev, finalFlags(r.complete), out)
+}
+
+func (v *SlidingVWAP) whole(end int64) bool {
+	return v.sawFrom(end-v.span) && v.coverage.Complete(end-v.span, end)
 }
 
 // forget drops rows that no in-time trade changes, and buckets that no other
@@ -227,7 +235,7 @@ func (v *SlidingVWAP) forget(venueNow int64) {
 func (v *SlidingVWAP) Revise(from, to int64, out *Out) {
 	for i := range v.rows.count {
 		end, r := v.rows.start(i), v.rows.at(i)
-		if from < end && to >= end-v.span && r.complete != v.coverage.Complete(end-v.span, end) {
+		if from < end && to >= end-v.span && r.complete != v.whole(end) {
 			v.seek(end)
 			r.rev++
 			v.row(i, out)
@@ -274,7 +282,7 @@ func (v *SlidingVWAP) Rescale(priceFactor, sizeFactor int64) error {
 // AppendState implements Indicator.
 func (v *SlidingVWAP) AppendState(dst []byte) []byte {
 	dst = appendInt(appendInt(dst, v.span), v.step)
-	dst = appendInt(appendInt(dst, v.next), v.forgotten)
+	dst = appendInt(appendInt(appendInt(dst, v.begunAt), v.next), v.forgotten)
 	dst = appendBool(dst, v.revised)
 	dst = appendInt(dst, int64(v.buckets.count))
 	for i := range v.buckets.count {
@@ -301,7 +309,7 @@ func (v *SlidingVWAP) LoadState(src []byte) (rest []byte, err error) {
 	r := stateReader{src: src}
 	r.require(r.int() == v.span)
 	r.require(r.int() == v.step)
-	next, forgotten := r.int(), r.int()
+	begunAt, next, forgotten := r.int(), r.int(), r.int()
 	r.require(next == never || floorTo(next, v.step) == next)
 	revised := r.bool()
 	for i := range r.count(bucketStateSize) {
@@ -326,7 +334,7 @@ func (v *SlidingVWAP) LoadState(src []byte) (rest []byte, err error) {
 		v.Reset()
 		return src, fmt.Errorf("window %s: %w", WindowName(v.spec), errState)
 	}
-	v.next, v.forgotten, v.revised = next, forgotten, revised
+	v.next, v.forgotten, v.revised, v.begunAt = next, forgotten, revised, begunAt
 	return r.src, nil
 }
 
@@ -335,5 +343,5 @@ func (v *SlidingVWAP) Reset() {
 	v.buckets.clear()
 	v.rows.clear()
 	v.window, v.at, v.lo, v.hi = sums{}, none, 0, 0
-	v.next, v.revised, v.forgotten = never, false, none
+	v.next, v.revised, v.forgotten, v.begunAt = never, false, none, none
 }

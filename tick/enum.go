@@ -109,11 +109,12 @@ const (
 	ReasonSink               // rows were dropped because the database stayed away
 	ReasonRejected           // the database refused the row; it is in the dead letters
 	ReasonDelisted           // the venue no longer lists the instrument
+	ReasonRestart            // this process was started again, and its connections with it
 	reasonEnd
 )
 
 var reasonNames = [reasonEnd]string{"none", "start", "stopped", "disconnect", "reconnect", "silence", "stale",
-	"sequence", "checksum", "quote_differs", "crossed", "overload", "range", "buffer", "refused", "sink", "rejected", "delisted"}
+	"sequence", "checksum", "quote_differs", "crossed", "overload", "range", "buffer", "refused", "sink", "rejected", "delisted", "restart"}
 
 func (r Reason) String() string {
 	if r < reasonEnd {

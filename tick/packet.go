@@ -249,6 +249,12 @@ func (u *Unit) Event() *ChannelEvent { return (*ChannelEvent)(unsafe.Pointer(u))
 // ClockStep views a clock step.
 func (u *Unit) ClockStep() *ClockStep { return (*ClockStep)(unsafe.Pointer(u)) }
 
+// Barrier views a barrier.
+func (u *Unit) Barrier() *Barrier { return (*Barrier)(unsafe.Pointer(u)) }
+
+// Config views a change of the configuration.
+func (u *Unit) Config() *Config { return (*Config)(unsafe.Pointer(u)) }
+
 // DepthUnits is the size in units of a depth packet with n levels.
 func DepthUnits(n int) int { return 1 + (n+levelsPerUnit-1)/levelsPerUnit }
 
