@@ -20,6 +20,7 @@ const (
 	RowLiquidation                   // TradeRow → liquidations; ID is not used
 	RowStatus                        // StatusRow → status
 	RowNbbo                          // NbboRow → nbbo
+	RowPosition                      // PositionRow → no table: where the rows before it come from
 )
 
 // RowFlags qualify a row.
@@ -170,6 +171,18 @@ type NbboRow struct {
 	_                            [50]byte
 }
 
+// PositionRow says that the rows before it, in its ring, come from the shard's
+// log up to Position. It is no row of a table: a sink that keeps rows durably
+// notes it, so that a recovery knows which rows need not be made again; the
+// others pass over it.
+type PositionRow struct {
+	RowHeader
+	Position uint64 // in the shard's log, in units
+	Epoch    uint64 // of the log; positions of a later one are later
+	Shard    uint16
+	_        [14]byte
+}
+
 // HealthRow is the state of one line over the interval that ends at TsNanos.
 // Counters are totals since the process began.
 type HealthRow struct {
@@ -201,6 +214,7 @@ func (u *Unit) FundingRow() *FundingRow           { return (*FundingRow)(unsafe.
 func (u *Unit) OpenInterestRow() *OpenInterestRow { return (*OpenInterestRow)(unsafe.Pointer(u)) }
 func (u *Unit) StatusRow() *StatusRow             { return (*StatusRow)(unsafe.Pointer(u)) }
 func (u *Unit) NbboRow() *NbboRow                 { return (*NbboRow)(unsafe.Pointer(u)) }
+func (u *Unit) PositionRow() *PositionRow         { return (*PositionRow)(unsafe.Pointer(u)) }
 func (u *Unit) RowHeader() *RowHeader             { return (*RowHeader)(unsafe.Pointer(u)) }
 
 const (
@@ -214,7 +228,7 @@ const (
 
 func rowUnits(u *Unit) int {
 	switch u.KindOf() {
-	case RowTrade, RowGap, CmdResync, RowOpenInterest, RowLiquidation, RowStatus:
+	case RowTrade, RowGap, CmdResync, RowOpenInterest, RowLiquidation, RowStatus, RowPosition:
 		return 1
 	case RowFunding:
 		return fundingUnits
