@@ -20,6 +20,9 @@ type Batch struct {
 	lent      []*record
 }
 
+// Taken is how many rows it had at first.
+func (b *Batch) Taken() int { return b.rows }
+
 // Buffer returns memory for a payload.
 func (s *Spool) Buffer() []byte {
 	s.mu.Lock()
