@@ -59,7 +59,7 @@ func (l *ledger) write(row []tick.Unit) {
 		in := row[0].Catalog().Definition()
 		l.instruments[in.ID] = in
 		return
-	case tick.RowHealth:
+	case tick.RowHealth, tick.RowPosition:
 		return // of the process, not of the market
 	case tick.RowStatus:
 		if row[0].StatusRow().Before == tick.StateUnknown {

@@ -76,7 +76,7 @@ func TestPacketUnits(t *testing.T) {
 		KindLiquidation: 1, KindL3Add: 2, KindL3Modify: 2, KindL3Cancel: 2, KindL3Execute: 2, KindStatus: 1, KindCatalog: 5,
 		KindRescale: 1, KindUp: 1, KindDown: 1, KindGap: 1, KindClockStep: 1, KindTick: 1, KindBarrier: 1, KindConfig: 1,
 		RowTrade: 1, RowQuote: 2, RowBook: 3, RowBar: 3, RowWindow: 2, RowGap: 1, RowHealth: 3, CmdResync: 1,
-		RowFunding: 2, RowOpenInterest: 1, RowLiquidation: 1, RowStatus: 1, RowNbbo: 2,
+		RowFunding: 2, RowOpenInterest: 1, RowLiquidation: 1, RowStatus: 1, RowNbbo: 2, RowPosition: 1,
 	}
 	for k := range 256 {
 		var u Unit

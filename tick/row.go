@@ -20,7 +20,7 @@ const (
 	RowLiquidation                   // TradeRow → liquidations; ID is not used
 	RowStatus                        // StatusRow → status
 	RowNbbo                          // NbboRow → nbbo
-	RowPosition                      // PositionRow: no row of a table
+	RowPosition                      // PositionRow → no table: where the rows before it come from
 )
 
 // RowFlags qualify a row.
@@ -171,12 +171,14 @@ type NbboRow struct {
 	_                            [50]byte
 }
 
-// PositionRow stands behind the rows of a batch of a shard's log: all rows
-// before it come from the log up to Position.
+// PositionRow says that the rows before it, in its ring, come from the shard's
+// log up to Position. It is no row of a table: a sink that keeps rows durably
+// notes it, so that a recovery knows which rows need not be made again; the
+// others pass over it.
 type PositionRow struct {
 	RowHeader
-	Position uint64 // in units
-	Epoch    uint64 // the log's identity; positions of another log mean nothing beside it
+	Position uint64 // in the shard's log, in units
+	Epoch    uint64 // of the log; positions of a later one are later
 	Shard    uint16
 	_        [14]byte
 }

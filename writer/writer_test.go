@@ -115,6 +115,7 @@ func TestMemoryCountsAndKeepsTheNewest(t *testing.T) {
 		units = append(units, tradeRow(0, id)...)
 	}
 	units, _ = tick.NewRow(units, tick.RowBar)
+	units, _ = tick.NewRow(units, tick.RowPosition) // is of no table
 	m.Write(units)
 	clear(units) // the ring's memory is used again
 	m.Idle(time.Now().UnixNano())

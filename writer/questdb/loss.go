@@ -18,23 +18,28 @@ type losses struct {
 	// written is the last row of each key. A row in gaps has its start for a
 	// key: a second loss with the same start goes on with the first.
 	written  map[lossKey]loss
-	answered uint64 // queue.answered when the last loss was noted
+	answered uint64 // answers when the last loss was noted
 	since    int64  // when the oldest of open was noted
 }
 
+// By name: what an earlier run wrote may be lost, when this one has other ids.
 type lossKey struct {
-	table      int
-	instrument uint32
-	reason     tick.Reason
+	table         int
+	venue, symbol string
+	reason        tick.Reason
 }
 
 type loss struct {
 	from, to int64 // ts
-	rows     int64
+	rows     int64 // -1 = unknown
 }
 
 func (l loss) with(o loss) loss {
-	return loss{from: min(l.from, o.from), to: max(l.to, o.to), rows: l.rows + o.rows}
+	both := loss{from: min(l.from, o.from), to: max(l.to, o.to), rows: l.rows + o.rows}
+	if l.rows < 0 || o.rows < 0 {
+		both.rows = -1
+	}
+	return both
 }
 
 // lossInterval bounds how often losses become rows where the database is slow
@@ -66,7 +71,7 @@ func (l *losses) due(answered uint64, now int64) bool {
 // take calls f with every open loss, in a fixed order, and closes them.
 func (l *losses) take(f func(lossKey, loss)) {
 	keys := slices.SortedFunc(maps.Keys(l.open), func(a, b lossKey) int {
-		return cmp.Or(a.table-b.table, cmp.Compare(a.instrument, b.instrument), cmp.Compare(a.reason, b.reason))
+		return cmp.Or(a.table-b.table, cmp.Compare(a.venue, b.venue), cmp.Compare(a.symbol, b.symbol), cmp.Compare(a.reason, b.reason))
 	})
 	for _, key := range keys {
 		f(key, l.open[key])

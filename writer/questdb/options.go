@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"tickproc/internal/clock"
+	"tickproc/internal/vfs"
 )
 
 // Options of a Sink. The zero value writes to a QuestDB on this machine.
@@ -24,10 +25,18 @@ type Options struct {
 	// oldest row is FlushInterval old (default 100 ms), or at 16 MiB.
 	FlushRows     int
 	FlushInterval time.Duration
-	// MaxBytes bounds the encoded rows that wait for QuestDB; default 512 MiB,
-	// at least 1 MiB. Beyond it rows are lost: oldest quotes first, then the
-	// consolidated ones, book rows, funding, open interest, trades, and the rest.
+	// MaxBytes bounds the encoded rows in memory; default 512 MiB, at least 1 MiB.
+	// Without a spool, or while its disk fails, rows beyond it are lost: oldest
+	// quotes first, then the consolidated ones, book rows, funding, open interest,
+	// trades, and the rest.
 	MaxBytes int64
+
+	// SpoolDir holds the spool, through which every row then goes: what QuestDB
+	// has not taken survives this process, and what it acknowledged can be sent
+	// again. "" = rows wait in memory. One process at a time uses it.
+	SpoolDir string
+	// Spool are its limits; the zero value is useful.
+	Spool SpoolOptions
 	// RequestTimeout bounds one request; default 30 s.
 	RequestTimeout time.Duration
 
@@ -54,6 +63,26 @@ type Options struct {
 	Logger *slog.Logger
 	// Now is the wall clock in ns; default the process clock.
 	Now func() int64
+}
+
+// SpoolOptions limit the spool.
+type SpoolOptions struct {
+	// MaxBytes bounds it on disk; default 50 GB, at least 16 MiB. Beyond it first
+	// what QuestDB has goes, then rows are lost in the order of Options.MaxBytes.
+	MaxBytes int64
+	// FreeBytes stay free on its disk; default 1 GB, negative = none.
+	FreeBytes int64
+	// What QuestDB acknowledged is kept for Horizon (default 1 h), and up to
+	// HorizonBytes (default 10 GB), whichever is less, to be sent again when
+	// QuestDB turns out to have lost it.
+	Horizon      time.Duration
+	HorizonBytes int64
+	// SyncInterval is what a power cut may take; default 1 s.
+	SyncInterval time.Duration
+	// SegmentBytes is the size of a file; default 64 MiB, less where MaxBytes is small.
+	SegmentBytes int64
+	// FS is the disk; default the machine's.
+	FS vfs.FS
 }
 
 // Credentials of a QuestDB endpoint; empty fields are not sent.
@@ -121,6 +150,15 @@ func (o *Options) Validate() error {
 	}
 	if o.MaxBytes < 1<<20 {
 		bad("questdb max bytes %d: want at least 1048576", o.MaxBytes)
+	}
+	if o.Spool.MaxBytes != 0 && o.Spool.MaxBytes < 16<<20 {
+		bad("questdb spool max bytes %d: want at least 16777216", o.Spool.MaxBytes)
+	}
+	if o.Spool.HorizonBytes < 0 || o.Spool.Horizon < 0 || o.Spool.SegmentBytes < 0 {
+		bad("questdb spool: want a horizon, horizon bytes and segment bytes of 0 or more")
+	}
+	if o.Spool.SyncInterval < 0 || o.Spool.SyncInterval > time.Minute {
+		bad("questdb spool sync interval %s: want up to 1m", o.Spool.SyncInterval)
 	}
 	if o.RequestTimeout < 0 {
 		bad("questdb request timeout %s: want a positive duration", o.RequestTimeout)

@@ -1,21 +1,24 @@
 package questdb
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
-
-	"tickproc/tick"
 )
 
 // A bar or window may be computed twice: live and from a capture, before and
-// after a restart. An upsert takes the later row, which may be the worse one:
-// the first interval of a run is incomplete, the last not final. So a row that
-// could be worse is guarded: before it is sent the present row of its key is
-// read, and the worse of the two is dropped.
+// after a restart. And a row may be sent twice: from the spool, from the dead
+// letters. An upsert takes the later row, which may be the worse one: the first
+// interval of a run is incomplete, the last not final. So a row that could be
+// worse is guarded: before it is sent the present row of its key is read, and
+// the worse of the two is dropped.
+//
+// What a guard needs is in the line itself, so that it is there after a restart.
 
 // guard is a row to be looked at before it is sent.
 type guard struct {
@@ -48,29 +51,65 @@ func (a rank) betterThan(b rank) bool {
 	return a.trades > b.trades
 }
 
+func (a rank) best() bool { return a.complete && a.final && a.rev == 0 }
+
 // rankNames is the key column of each ranked table.
 var rankNames = map[int]string{tableBars: "interval", tableWindows: "name"}
 
-// guard notes the row that was encoded at start if a better one may stand.
-func (l *lane) guard(x *source, ts int64, start int) {
-	var g guard
-	switch l.index {
-	case tableBars:
-		b := x.bar()
-		g.key.name, g.rank = x.intervalName(b.IntervalNanos), rank{rev: int64(b.Rev), trades: int64(b.Trades)}
-	case tableWindows:
-		w := x.window()
-		g.key.name, g.rank = x.windowName(), rank{rev: int64(w.Rev), trades: int64(w.Trades)}
-	default:
-		return
+// guards reads the lines of a ranked table. Unless all are asked for, those are
+// left out that nothing can be better than.
+func guards(lines []byte, name string, all bool) []guard {
+	var found []guard
+	for at := 0; at < len(lines); {
+		end := at + bytes.IndexByte(lines[at:], '\n') + 1
+		if end == at {
+			end = len(lines)
+		}
+		line := lines[at:end]
+		if r, ok := rankOf(line); ok && (all || !r.best()) {
+			found = append(found, guard{at, end, keyOf(line, name), r})
+		}
+		at = end
 	}
-	g.rank.complete, g.rank.final = x.has(tick.RowComplete), x.has(tick.RowFinal)
-	if g.rank.complete && g.rank.final && g.rank.rev == 0 {
-		return // nothing is better
+	return found
+}
+
+// rankOf reads a line's rank; its key costs more and is read for few.
+func rankOf(line []byte) (r rank, ok bool) {
+	text := strings.TrimSuffix(view(line), "\n")
+	end := strings.LastIndexByte(text, ' ')
+	if end < 0 {
+		return r, false
 	}
-	g.key.venue, g.key.symbol, g.key.ts = x.in.Venue, x.in.Symbol, ts
-	g.start, g.end = start, l.size()
-	l.guards = append(l.guards, g)
+	// From the end: no value there has a space or a comma in it.
+	for fields := text[:end]; ; {
+		i := strings.LastIndexAny(fields, ", ")
+		if i < 0 {
+			return r, false
+		}
+		field, value, _ := strings.Cut(fields[i+1:], "=")
+		switch field {
+		case "complete":
+			r.complete = value == "t"
+		case "final":
+			r.final = value == "t"
+		case "rev":
+			r.rev, _ = strconv.ParseInt(strings.TrimSuffix(value, "i"), 10, 64)
+		case "trades":
+			r.trades, _ = strconv.ParseInt(strings.TrimSuffix(value, "i"), 10, 64)
+		}
+		if fields[i] == ' ' {
+			return r, true
+		}
+		fields = fields[:i]
+	}
+}
+
+func keyOf(line []byte, name string) rankKey {
+	text := strings.TrimSuffix(string(line), "\n")
+	tags := splitTags(text)
+	ts, _ := strconv.ParseInt(text[strings.LastIndexByte(text, ' ')+1:], 10, 64)
+	return rankKey{tags["venue"], tags["symbol"], tags[name], ts}
 }
 
 // ranker decides about guarded rows.
@@ -79,11 +118,17 @@ type ranker struct {
 	table  *table
 	name   string // key column
 	client *Client
-	// settled: rows of earlier runs are visible to SQL.
+	// settled: rows that were acknowledged before are visible to SQL.
 	settled bool
 	// outranked are keys whose row of this run was dropped. A correction of any
 	// other key corrects our own row and always replaces it, also by less.
 	outranked map[rankKey]struct{}
+	// startedNanos: of rows of an earlier time a correction may have been
+	// outranked by the run before, whose outranked are forgotten.
+	startedNanos int64
+	// versions returns the ranks of a key's rows that the spool keeps; nil where
+	// there is none.
+	versions func(keys map[rankKey]bool) (map[rankKey][]rank, error)
 }
 
 const (
@@ -92,49 +137,124 @@ const (
 	settleMax    = 5 * time.Second
 )
 
-// sift returns the batch's lines without those of worse rows, and how many
-// were dropped. An error changes nothing.
-func (r *ranker) sift(ctx context.Context, b *batch) (lines []byte, dropped int, err error) {
-	var ask []int64
-	for _, g := range b.guards {
-		if r.questions(g) {
-			ask = append(ask, g.key.ts)
+// verdict on a row whose key has a present row.
+type verdict int
+
+const (
+	sends   verdict = iota
+	drops           // a better one stands
+	depends         // on whether the present row is an earlier or later one of our own
+)
+
+// judge compares a row with the present one. again: it is sent again, so that
+// its own later versions may stand already; outranked: one of its key was dropped.
+func judge(row, stands rank, again, outranked, early bool) verdict {
+	switch {
+	case again && stands.rev > row.rev && row.betterThan(stands):
+		return depends // our own correction for the worse, or another run's row
+	case again && stands.rev > row.rev:
+		return drops
+	case !stands.betterThan(row):
+		return sends
+	case row.rev == 0, outranked && !again:
+		return drops
+	case again && stands.rev >= row.rev:
+		return drops
+	case again, early:
+		return depends
+	}
+	return sends // it corrects what this run sent
+}
+
+// sift returns the lines without those of worse rows, and how many were
+// dropped. An error changes nothing.
+func (r *ranker) sift(ctx context.Context, lines []byte, again bool) (rest []byte, dropped int, err error) {
+	if again {
+		r.settled = false
+	}
+	all := guards(lines, r.name, again)
+	asked := all[:0]
+	for _, g := range all {
+		if again || r.questions(g) {
+			asked = append(asked, g)
 		}
 	}
-	if len(ask) == 0 {
-		return b.lines, 0, nil
+	if len(asked) == 0 {
+		return lines, 0, nil
 	}
-	present, err := r.present(ctx, ask)
+	stand, err := r.present(ctx, asked)
 	if err != nil {
 		return nil, 0, err
+	}
+	verdicts, unsure := make([]verdict, len(asked)), map[rankKey]bool{}
+	for i, g := range asked {
+		stands, ok := stand[g.key]
+		if !ok {
+			continue
+		}
+		_, outranked := r.outranked[g.key]
+		verdicts[i] = judge(g.rank, stands, again, outranked, r.early(g))
+		if verdicts[i] == depends {
+			unsure[g.key] = true
+		}
+	}
+	own := map[rankKey][]rank{}
+	if len(unsure) > 0 && r.versions != nil {
+		if own, err = r.versions(unsure); err != nil {
+			return nil, 0, err
+		}
 	}
 	if len(r.outranked) > outrankedMax {
 		clear(r.outranked)
 	}
-	kept, at := b.lines[:0], 0
-	for _, g := range b.guards {
-		stands, ok := present[g.key]
-		if !ok || !r.questions(g) || !stands.betterThan(g.rank) {
+	at := 0
+	for i, g := range asked {
+		stands := stand[g.key]
+		ours := false
+		if verdicts[i] == depends {
+			ours = slices.Contains(own[g.key], stands)
+			// What stands is ours and later: it stays. Ours and earlier: it is
+			// corrected. Of another run: the better one stays.
+			verdicts[i] = sends
+			if ours && stands.rev > g.rank.rev || !ours && stands.betterThan(g.rank) {
+				verdicts[i] = drops
+			}
+		}
+		if verdicts[i] == sends {
 			delete(r.outranked, g.key)
 			continue
 		}
-		r.outranked[g.key] = struct{}{}
-		kept = append(kept, b.lines[at:g.start]...)
+		if !ours { // a later one of our own is to be corrected by the next
+			r.outranked[g.key] = struct{}{}
+		}
+		if rest == nil {
+			rest = make([]byte, 0, len(lines))
+		}
+		rest = append(rest, lines[at:g.start]...)
 		at = g.end
 		dropped++
 	}
-	return append(kept, b.lines[at:]...), dropped, nil
+	if dropped == 0 {
+		return lines, 0, nil
+	}
+	return append(rest, lines[at:]...), dropped, nil
 }
 
 func (r *ranker) questions(g guard) bool {
 	_, outranked := r.outranked[g.key]
-	return g.rank.rev == 0 || outranked
+	return g.rank.rev == 0 || outranked || r.early(g)
 }
 
-// present reads the ranks that stand at the given times.
-func (r *ranker) present(ctx context.Context, times []int64) (map[rankKey]rank, error) {
+func (r *ranker) early(g guard) bool { return r.versions != nil && g.key.ts < r.startedNanos }
+
+// present reads the ranks that stand at the times of guards.
+func (r *ranker) present(ctx context.Context, asked []guard) (map[rankKey]rank, error) {
 	if err := r.settle(ctx); err != nil {
 		return nil, err
+	}
+	var times []int64
+	for _, g := range asked {
+		times = append(times, g.key.ts)
 	}
 	found := map[rankKey]rank{}
 	slices.Sort(times)
@@ -163,7 +283,8 @@ func (r *ranker) present(ctx context.Context, times []int64) (map[rankKey]rank, 
 	return found, nil
 }
 
-// settle waits, once, until SQL sees what an earlier run was acknowledged.
+// settle waits until SQL sees what was acknowledged before: once, and again for
+// each batch that is sent again, because the rows before it may be of its keys.
 func (r *ranker) settle(ctx context.Context) error {
 	if r.settled {
 		return nil
@@ -177,4 +298,33 @@ func (r *ranker) settle(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// versions reads from the spool what it keeps of some keys.
+func (x *sender) versions(keys map[rankKey]bool) (map[rankKey][]rank, error) {
+	found := map[rankKey][]rank{}
+	err := x.spool.Kept(x.index, 0, func(_, _ int64, meta []byte, payload func() ([]byte, error)) bool {
+		spans, err := decodeSpans(meta)
+		if err != nil || !slices.ContainsFunc(spans, func(s span) bool {
+			for k := range keys {
+				if k.venue == s.venue && k.symbol == s.symbol && s.from <= k.ts && k.ts <= s.to {
+					return true
+				}
+			}
+			return false
+		}) {
+			return true
+		}
+		lines, err := payload()
+		if err != nil {
+			return true // damaged: it is reported when it is sent
+		}
+		for _, g := range guards(lines, x.ranker.name, true) {
+			if keys[g.key] {
+				found[g.key] = append(found[g.key], g.rank)
+			}
+		}
+		return true
+	})
+	return found, err
 }

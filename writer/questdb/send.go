@@ -13,7 +13,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"tickproc/writer/spool"
 )
 
 // sender delivers the batches of one table, in order, one request at a time.
@@ -21,8 +24,11 @@ type sender struct {
 	sink    *Sink
 	index   int
 	table   *table
-	queue   *queue
-	wake    <-chan struct{}
+	spool   *spool.Spool
+	nudge   chan struct{} // a resend was asked for
+	resend  atomic.Int64  // since when, ns; noResend
+	stuck   atomic.Bool   // nothing gets through
+	present present       // what the server must have
 	stats   *TableStats
 	schema  *schema
 	http    *http.Client
@@ -49,19 +55,23 @@ const (
 
 func (s *Sink) newSender(index int) *sender {
 	l := &s.lanes[index]
-	x := &sender{sink: s, index: index, table: l.table, queue: s.queue, wake: s.queue.lanes[index].wake,
-		stats: &s.Stats.Tables[index], schema: s.newSchema(), url: s.o.URL + "/write"}
+	x := &sender{sink: s, index: index, table: l.table, spool: s.spool, nudge: make(chan struct{}, 1),
+		present: decodePresent(s.spool.Note(index)), stats: &s.Stats.Tables[index], schema: s.newSchema(), url: s.o.URL + "/write"}
 	// A connection a post: on one that is kept, QuestDB keeps the table's writer
 	// beyond a DROP TABLE, and acknowledges the next rows without storing them
 	// (questdb#5803). It costs half a millisecond a batch.
 	x.http = newHTTP(false)
 	if name, ok := rankNames[index]; ok {
-		x.ranker = &ranker{table: l.table, name: name, client: x.schema.client, outranked: map[rankKey]struct{}{}}
+		x.ranker = &ranker{table: l.table, name: name, client: x.schema.client, outranked: map[rankKey]struct{}{}, startedNanos: s.o.Now()}
+		if s.spool.Durable() {
+			x.ranker.versions = x.versions
+		}
 	}
+	x.resend.Store(noResend)
 	return x
 }
 
-// run ends with ctx. What is then left of a batch stays in the queue.
+// run ends with ctx. What is then left of a batch stays in the spool.
 func (x *sender) run(ctx context.Context) {
 	defer x.schema.client.closeIdle()
 	// Tables exist from the start, so that queries for them work before their
@@ -69,15 +79,36 @@ func (x *sender) run(ctx context.Context) {
 	for x.verify(ctx) != nil && ctx.Err() == nil {
 	}
 	for ctx.Err() == nil {
-		b := x.queue.next(x.index)
-		if b == nil {
-			select {
-			case <-x.wake:
-			case <-ctx.Done():
-			}
+		if !x.rewind(ctx) {
 			continue
 		}
-		x.deliver(ctx, b)
+		b, err := x.spool.Next(x.index, x.sink.o.FlushRows, x.sink.flushBytes)
+		switch {
+		case err != nil:
+			x.fail(ctx, slog.LevelError, "the spool cannot be read, rows wait", err, 0)
+		case b != nil:
+			x.deliver(ctx, b)
+		default:
+			x.await(ctx)
+		}
+	}
+}
+
+// await returns when there may be something to do.
+func (x *sender) await(ctx context.Context) {
+	var look <-chan time.Time
+	if x.spool.Durable() {
+		// A table may be lost while no row comes.
+		timer := time.NewTimer(time.Duration(verifyEvery))
+		defer timer.Stop()
+		look = timer.C
+	}
+	select {
+	case <-x.spool.Wake(x.index):
+	case <-x.nudge:
+	case <-look:
+		_ = x.verify(ctx)
+	case <-ctx.Done():
 	}
 }
 
@@ -89,6 +120,12 @@ func (x *sender) verify(ctx context.Context) error {
 		return nil
 	}
 	err := x.schema.ensure(ctx, x.table)
+	if err == nil && x.spool.Durable() {
+		var has present
+		if has, err = x.ask(ctx); err == nil {
+			x.compare(has)
+		}
+	}
 	if err == nil {
 		x.verifiedAt = now
 		return nil
@@ -105,24 +142,28 @@ func (x *sender) verify(ctx context.Context) error {
 // deliver sends a batch until none of its rows is left or ctx ends. Every
 // answer either shortens the batch, or makes the next request smaller, or is
 // followed by a wait.
-func (x *sender) deliver(ctx context.Context, b *batch) {
+func (x *sender) deliver(ctx context.Context, b *spool.Batch) {
 	if x.ranker != nil && !x.outrank(ctx, b) {
 		return
 	}
-	limit := b.rows // rows a request
+	limit := b.Rows // rows a request
 	doomed := ""    // why the row behind the next request's will be refused
 	checked := false
-	for b.rows > 0 && ctx.Err() == nil {
+	for b.Rows > 0 && ctx.Err() == nil {
 		if x.verify(ctx) != nil {
 			continue
 		}
-		rows := min(limit, b.rows)
-		lines := firstLines(b.lines, rows, b.rows)
+		if x.goesBack(b) {
+			return
+		}
+		rows := min(limit, b.Rows)
+		lines := firstLines(b.Lines, rows, b.Rows)
 		a := x.post(ctx, lines, rows)
 		switch {
 		case a.err == nil:
+			x.acked()
 			x.advance(b, len(lines), rows)
-			limit = min(2*limit, b.rows)
+			limit = min(2*limit, b.Rows)
 			if doomed != "" {
 				x.quarantine(b, doomed)
 				doomed = ""
@@ -154,45 +195,56 @@ func (x *sender) deliver(ctx context.Context, b *batch) {
 
 // outrank drops rows that are worse than what stands. False: ctx ended, or
 // the batch is empty.
-func (x *sender) outrank(ctx context.Context, b *batch) bool {
+func (x *sender) outrank(ctx context.Context, b *spool.Batch) bool {
 	for ctx.Err() == nil {
-		if len(b.guards) == 0 {
-			return true
-		}
 		if x.verify(ctx) != nil {
 			continue
 		}
-		lines, dropped, err := x.ranker.sift(ctx, b)
+		if x.goesBack(b) {
+			return false
+		}
+		lines, dropped, err := x.ranker.sift(ctx, b.Lines, b.Again)
 		if err != nil {
 			x.verifiedAt = 0
 			x.fail(ctx, slog.LevelWarn, "QuestDB cannot be asked about present rows, rows wait", err, 0)
 			continue
 		}
-		b.guards = nil
+		rows := b.Rows - dropped
 		if dropped > 0 {
 			x.stats.Outranked.Add(uint64(dropped))
-			rows := b.rows - dropped
-			x.queue.replace(x.index, b, lines, rows)
-			return rows > 0
+			x.spool.Replace(x.index, b, lines, rows)
 		}
+		return rows > 0
 	}
 	return false
 }
 
-func (x *sender) advance(b *batch, bytes, rows int) {
+// goesBack gives the batch back where a resend is to come first: what it would
+// send belongs behind.
+func (x *sender) goesBack(b *spool.Batch) bool {
+	rows := b.Rows
+	if x.resend.Load() == noResend || !x.spool.Abandon(x.index, b) {
+		return false
+	}
+	x.stats.Resent.Add(uint64(b.Taken() - rows))
+	return true
+}
+
+func (x *sender) advance(b *spool.Batch, bytes, rows int) {
 	x.stats.Acked.Add(uint64(rows))
 	x.stats.Batches.Add(1)
 	x.backoff = 0
 	if x.failing != 0 {
 		x.complain(slog.LevelInfo, "QuestDB takes rows again", "after", time.Duration(x.sink.o.Now()-x.failing))
 		x.failing = 0
+		x.stuck.Store(false)
 	}
-	x.queue.advance(x.index, b, bytes, rows)
+	x.spool.Progress(x.index, b, bytes, rows)
 }
 
 // quarantine moves the batch's first row to the dead letters.
-func (x *sender) quarantine(b *batch, reason string) {
-	line := firstLines(b.lines, 1, b.rows)
+func (x *sender) quarantine(b *spool.Batch, reason string) {
+	line := firstLines(b.Lines, 1, b.Rows)
 	text := strings.TrimSuffix(string(line), "\n")
 	x.stats.Quarantined.Add(1)
 	x.complain(slog.LevelError, "QuestDB refused a row, it is in the dead letters", "reason", reason, "line", text)
@@ -204,10 +256,10 @@ func (x *sender) quarantine(b *batch, reason string) {
 	}
 	if x.table.channel != "" {
 		if venue, symbol, ts, ok := lineIdentity(text); ok {
-			x.queue.reject(rejection{x.index, venue, symbol, ts})
+			x.sink.rejections.add(rejection{x.index, venue, symbol, ts})
 		}
 	}
-	x.queue.advance(x.index, b, len(line), 1)
+	x.spool.Progress(x.index, b, len(line), 1)
 }
 
 // fail says once in a while what is wrong, and waits: twice as long as the
@@ -218,6 +270,8 @@ func (x *sender) fail(ctx context.Context, level slog.Level, message string, err
 	}
 	if x.failing == 0 {
 		x.failing = x.sink.o.Now()
+		x.stuck.Store(true)
+		signal(x.sink.failed)
 	}
 	x.complain(level, message, "error", err)
 	x.backoff = min(max(2*x.backoff, backoffMin), backoffMax)

@@ -306,12 +306,12 @@ func conserved(t *testing.T, s *Sink) {
 	t.Helper()
 	for i, name := range TableNames() {
 		st := &s.Stats.Tables[i]
-		if in, out := st.Accepted.Load(), st.Acked.Load()+st.Quarantined.Load()+st.Lost.Load()+st.Outranked.Load(); in != out {
+		if in, out := st.Accepted.Load()+st.Recovered.Load()+st.Resent.Load(), st.Acked.Load()+st.Quarantined.Load()+st.Lost.Load()+st.Outranked.Load(); in != out {
 			t.Errorf("%s: %d rows accepted, %d accounted for", name, in, out)
 		}
 	}
-	if s.queue.bytes != 0 {
-		t.Errorf("%d bytes wait in an empty queue", s.queue.bytes)
+	if n := s.spool.State().Bytes; n != 0 {
+		t.Errorf("%d bytes wait in an empty spool", n)
 	}
 }
 
@@ -428,7 +428,7 @@ func TestOldRowLeaves(t *testing.T) {
 	s := newSink(t, server.URL, func(o *Options) { o.Now = func() int64 { return start } })
 	trades(t, s, 1)
 	s.Idle(start + int64(100*time.Millisecond) - 1)
-	if !s.queue.idle(tableTrades) {
+	if !s.spool.Idle(tableTrades) {
 		t.Fatal("a row left before it was old")
 	}
 	s.Idle(start + int64(100*time.Millisecond))

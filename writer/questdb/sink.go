@@ -1,9 +1,9 @@
 // Package questdb writes rows into QuestDB by ILP over HTTP.
 //
-//	Write ─► encoder (one a table) ─► batch ─► queue, bounded ─► sender (one a table) ─► POST /write
-//	                                                │ overflow         │ 204 gone   400 row ─► dead letters
-//	                                                ▼                  ▼ else again, after verifying the schema
-//	                                        rows in gaps ◄──────── rejected rows
+//	Write ─► encoder (one a table) ─► batch ─► spool, on disk ─► sender (one a table) ─► POST /write
+//	                                             │ limit            │ 204 kept for a while   400 row ─► dead letters
+//	                                             ▼                  ▼ else again, after verifying the schema
+//	                                     rows in gaps ◄──────── rejected rows
 //
 // One goroutine writes rows; it encodes and never waits. Rows leave in the
 // order in which they came within a table, one request in flight a table. A
@@ -11,8 +11,11 @@
 // verified before the first row after each failure, so a row sent twice is
 // still one row.
 //
-// Waiting batches live in memory. Their place between encoder and sender is
-// where a spool on disk belongs.
+// Batches wait in a spool: on disk with Options.SpoolDir, where they survive
+// this process, else in bounded memory; the code is the same. What QuestDB
+// acknowledged is kept there for a horizon and sent again when QuestDB turns out
+// to have lost it (truth.go). Rows that could be worse than what stands are
+// looked at before they are sent (rank.go).
 package questdb
 
 import (
@@ -20,11 +23,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
+	"tickproc/internal/vfs"
 	"tickproc/tick"
 	"tickproc/writer"
+	"tickproc/writer/spool"
 )
 
 // Sink is a writer.Sink for QuestDB.
@@ -33,7 +40,11 @@ type Sink struct {
 
 	o          Options
 	lanes      [tableCount]lane
-	queue      *queue
+	spool      *spool.Spool
+	unlock     func() // of the spool's directory
+	rejections rejections
+	failed     chan struct{} // a sender's table began to fail
+	senders    []*sender
 	dead       deadLetters
 	complaints complaints
 	flushBytes int
@@ -44,7 +55,13 @@ type Sink struct {
 	losses      losses
 	gapRow      [1]tick.Unit
 
-	senders context.Context
+	marks []spool.ShardMark // up to where rows came, by shard
+	meta  []byte
+
+	asking sync.Mutex // guards checkpoints, which any goroutine may ask for
+	asked  []func([]spool.ShardMark, error)
+
+	sending context.Context
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 }
@@ -58,7 +75,6 @@ type lane struct {
 	rows   int
 	oldest int64 // when the first row was written
 	spans  []span
-	guards []guard
 	// at finds an instrument's span: spans[at[id].place] if batch is the current.
 	at    []spanPlace
 	batch uint32
@@ -72,22 +88,120 @@ func New(o Options) (*Sink, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Sink{o: o, queue: newQueue(), losses: newLosses(), complaints: complaints{keys: map[string]*complaint{}}, dead: deadLetters{dir: o.DeadLetterDir},
+	s := &Sink{o: o, failed: make(chan struct{}, 1), unlock: func() {}, losses: newLosses(), complaints: complaints{keys: map[string]*complaint{}}, dead: deadLetters{dir: o.DeadLetterDir},
 		// With every table's open batch and its batch in flight, half of the bound is left to wait.
 		flushBytes: int(min(flushBytesMax, o.MaxBytes/(4*tableCount))),
 		source:     source{windows: o.Windows, scratch: make([]byte, 0, 64)}}
 	for i, t := range tablesOf(o.Depth) {
 		s.lanes[i] = lane{index: i, encoder: newEncoder(t, o.Numbers == "decimal", s.flushBytes), batch: 1}
 	}
-	s.senders, s.cancel = context.WithCancel(context.Background())
+	if err := s.openSpool(); err != nil {
+		return nil, err
+	}
+	s.sending, s.cancel = context.WithCancel(context.Background())
+	for i := range s.lanes {
+		s.senders = append(s.senders, s.newSender(i))
+	}
 	return s, nil
+}
+
+// openSpool opens the spool, and takes its lock.
+func (s *Sink) openSpool() (err error) {
+	o := &s.o.Spool
+	if s.o.SpoolDir != "" && o.FS == nil {
+		if err := vfs.OS.MkdirAll(s.o.SpoolDir); err != nil {
+			return fmt.Errorf("spool: %w", err)
+		}
+		if s.unlock, err = vfs.Lock(filepath.Join(s.o.SpoolDir, "lock")); err != nil {
+			return fmt.Errorf("spool: %w", err)
+		}
+	}
+	s.spool, err = spool.Open(spool.Options{Dir: s.o.SpoolDir, FS: o.FS, Tables: TableNames(), DropOrder: dropOrder, MemoryBytes: s.o.MaxBytes,
+		MaxBytes: o.MaxBytes, FreeBytes: o.FreeBytes, SegmentBytes: o.SegmentBytes, Horizon: o.Horizon, HorizonBytes: o.HorizonBytes,
+		SyncInterval: o.SyncInterval, Logger: s.o.Logger, Now: s.o.Now})
+	if err != nil {
+		s.unlock()
+		return err
+	}
+	waits := 0
+	for i, n := range s.spool.State().Rows {
+		s.Stats.Tables[i].Recovered.Add(uint64(n))
+		waits += n
+	}
+	if waits > 0 {
+		s.o.Logger.Info("rows of an earlier run wait in the spool, they are delivered first", "rows", waits)
+	}
+	return nil
+}
+
+// Spool returns the spool's numbers.
+func (s *Sink) Spool() *spool.Stats { return &s.spool.Stats }
+
+// Marks says up to where the rows of each shard's log were in the spool when
+// the sink was made, those of every table. Empty without a spool.
+func (s *Sink) Marks() map[uint16]spool.Mark { return s.spool.Marks() }
+
+// Resend sends again what QuestDB acknowledged since then and the spool still
+// keeps, ahead of what waits. Any goroutine may call it.
+func (s *Sink) Resend(since time.Time) {
+	for _, x := range s.senders {
+		x.askResend(since.UnixNano())
+	}
+}
+
+// Checkpoint makes everything durable that was written so far, and then calls
+// done, once, from another goroutine, with up to where the shards' logs are
+// covered. It does not wait, and any goroutine may call it; the goroutine that
+// writes begins with it in its next Write or Idle. Without a spool done gets an
+// error.
+func (s *Sink) Checkpoint(done func(covered []spool.ShardMark, err error)) {
+	s.asking.Lock()
+	defer s.asking.Unlock()
+	s.asked = append(s.asked, done)
+}
+
+// checkpoint seals what is open where that was asked for.
+func (s *Sink) checkpoint(now int64) {
+	s.asking.Lock()
+	asked := s.asked
+	s.asked = nil
+	s.asking.Unlock()
+	if len(asked) == 0 {
+		return
+	}
+	for i := range s.lanes {
+		if s.lanes[i].rows > 0 {
+			s.seal(&s.lanes[i], now)
+		}
+	}
+	marks := slices.Clone(s.marks)
+	s.spool.Checkpoint(marks, func(err error) {
+		for _, done := range asked {
+			done(marks, err)
+		}
+	})
+}
+
+// mark notes up to where a shard's rows have come.
+func (s *Sink) mark(p *tick.PositionRow) {
+	m := spool.Mark{Epoch: p.Epoch, Position: p.Position}
+	for i := range s.marks {
+		if have := &s.marks[i]; have.Shard == p.Shard {
+			if m.Before(have.Mark) {
+				panic(fmt.Sprintf("BUG: shard %d went back from %v to %v", p.Shard, have.Mark, m))
+			}
+			have.Mark = m
+			return
+		}
+	}
+	s.marks = append(s.marks, spool.ShardMark{Shard: p.Shard, Mark: m})
 }
 
 // Start starts the senders, one a table; Close ends them.
 func (s *Sink) Start() {
-	for i := range s.lanes {
-		sender := s.newSender(i)
-		s.running.Go(func() { sender.run(s.senders) })
+	s.spool.Start()
+	for _, x := range s.senders {
+		s.running.Go(func() { x.run(s.sending) })
 	}
 }
 
@@ -137,6 +251,9 @@ func (s *Sink) packet(row []tick.Unit, now int64) {
 	switch kind := row[0].KindOf(); kind {
 	case tick.KindCatalog:
 		s.introduce(row, now)
+		return
+	case tick.RowPosition:
+		s.mark(row[0].PositionRow())
 		return
 	case tick.RowHealth:
 		s.add(&s.lanes[tableHealth], row[0].RowHeader().TsNanos, now)
@@ -212,7 +329,6 @@ func (s *Sink) state(in *instrument, ts, now int64) {
 // add encodes the source's row and closes the batch when it is full.
 func (s *Sink) add(l *lane, ts, now int64) {
 	x := &s.source
-	start := l.size()
 	var err error
 	if x.in != nil {
 		err = x.in.unfit
@@ -230,9 +346,8 @@ func (s *Sink) add(l *lane, ts, now int64) {
 	}
 	l.rows++
 	if x.in != nil && l.table.channel != "" {
-		l.note(x.in.ID, ts)
+		l.note(x.in, ts)
 	}
-	l.guard(x, ts, start)
 	if l.rows >= s.o.FlushRows || l.size() >= s.flushBytes {
 		s.seal(l, now)
 	}
@@ -250,7 +365,8 @@ func (s *Sink) refuse(l *lane, err error, ts, now int64) {
 }
 
 // note widens the instrument's span by a row at ts.
-func (l *lane) note(id uint32, ts int64) {
+func (l *lane) note(in *instrument, ts int64) {
+	id := in.ID
 	for int(id) >= len(l.at) {
 		l.at = append(l.at, spanPlace{})
 	}
@@ -261,48 +377,76 @@ func (l *lane) note(id uint32, ts int64) {
 		return
 	}
 	l.at[id] = spanPlace{l.batch, uint32(len(l.spans))}
-	l.spans = append(l.spans, span{instrument: id, rows: 1, from: ts, to: ts})
+	l.spans = append(l.spans, span{venue: in.Venue, symbol: in.Symbol, rows: 1, from: ts, to: ts})
 }
 
 // seal closes the lane's batch and hands it on; what has to go for it is lost.
 func (s *Sink) seal(l *lane, now int64) {
-	lines := l.take(s.queue.buffer())
-	b := &batch{lines: lines, buffer: lines, rows: l.rows, oldestNanos: l.oldest,
-		spans: slices.Clone(l.spans), guards: slices.Clone(l.guards)}
-	l.rows, l.spans, l.guards = 0, l.spans[:0], l.guards[:0]
+	s.meta = encodeSpans(s.meta[:0], l.spans)
+	r := spool.Record{Payload: l.take(s.spool.Buffer()), Rows: l.rows, OldestNanos: l.oldest, Marks: slices.Clone(s.marks), Meta: slices.Clone(s.meta)}
+	l.rows, l.spans = 0, l.spans[:0]
 	l.batch++
 	open := 0
 	for i := range s.lanes {
 		open += s.lanes[i].size()
 	}
-	dropped, tables := s.queue.put(l.index, b, s.o.MaxBytes-int64(open))
-	for i, b := range dropped {
-		s.lose(tables[i], b, now)
+	s.spool.Put(l.index, r, int64(open))
+	s.noteLosses(now)
+}
+
+// noteLosses remembers what the spool had to give up, by instrument.
+func (s *Sink) noteLosses(now int64) {
+	all := s.spool.TakeLosses()
+	if len(all) == 0 {
+		return
+	}
+	answered := s.spool.State().Answered
+	for _, l := range all {
+		st, name := &s.Stats.Tables[l.Table], s.lanes[l.Table].table.name
+		message := "there is no room for waiting rows, rows are lost"
+		if l.Damaged {
+			message = "rows cannot be read back from the spool, they are lost"
+		}
+		s.complaints.log(s.o.Logger, slog.LevelError, now, "lost "+name, message, "table", name, "rows", l.Rows,
+			"max_bytes", s.o.MaxBytes, "spool_max_bytes", s.o.Spool.MaxBytes)
+		if l.Rows < 0 {
+			st.Damaged.Add(1)
+			s.noteUnknown(l, answered, now)
+			continue
+		}
+		st.Lost.Add(uint64(l.Rows))
+		spans, err := decodeSpans(l.Meta)
+		if err != nil {
+			panic("BUG: the spool's sums let bad spans through")
+		}
+		for _, w := range spans {
+			s.losses.note(lossKey{l.Table, w.venue, w.symbol, tick.ReasonSink}, loss{w.from, w.to, w.rows}, answered, now)
+		}
 	}
 }
 
-func (s *Sink) lose(table int, b *batch, now int64) {
-	s.Stats.Tables[table].Lost.Add(uint64(b.rows))
-	_, answered, _, _ := s.queue.state()
-	for _, w := range b.spans {
-		s.losses.note(lossKey{table, w.instrument, tick.ReasonSink}, loss{w.from, w.to, int64(w.rows)}, answered, now)
+// noteUnknown says of each instrument that has rows before or behind what
+// cannot be read that something may be missing in between.
+func (s *Sink) noteUnknown(l spool.Loss, answered uint64, now int64) {
+	before, _ := decodeSpans(l.Before)
+	after, _ := decodeSpans(l.After)
+	for _, w := range slices.Concat(before, after) {
+		s.losses.note(lossKey{l.Table, w.venue, w.symbol, tick.ReasonSink}, loss{w.from, w.to, -1}, answered, now)
 	}
-	s.complaints.log(s.o.Logger, slog.LevelError, now, "lost "+s.lanes[table].table.name, "memory for waiting rows is full, rows are lost",
-		"table", s.lanes[table].table.name, "rows", b.rows, "max_bytes", s.o.MaxBytes)
-	s.queue.recycle(b)
 }
 
 // Idle lets old rows leave and reports losses once rows get through.
 func (s *Sink) Idle(now int64) {
+	s.checkpoint(now)
 	for i := range s.lanes {
-		// While batches of the table wait, rows gather in the open one: many
-		// small requests would only make a slow database slower.
-		if l := &s.lanes[i]; l.rows > 0 && now-l.oldest >= int64(s.o.FlushInterval) && s.queue.idle(i) {
+		if l := &s.lanes[i]; l.rows > 0 && now-l.oldest >= int64(s.o.FlushInterval) {
 			s.seal(l, now)
 		}
 	}
+	s.noteLosses(now)
 	s.noteRejected(now)
-	bytes, answered, oldest, _ := s.queue.state()
+	state := s.spool.State()
+	bytes, oldest := state.Bytes, state.OldestNanos
 	for i := range s.lanes {
 		if l := &s.lanes[i]; l.rows > 0 {
 			bytes += int64(l.size())
@@ -313,7 +457,7 @@ func (s *Sink) Idle(now int64) {
 	}
 	s.Stats.WaitingBytes.Set(bytes)
 	s.Stats.OldestNanos.Set(oldest)
-	if s.losses.due(answered, now) {
+	if s.losses.due(state.Answered, now) {
 		s.writeLosses(now)
 	}
 }
@@ -321,12 +465,8 @@ func (s *Sink) Idle(now int64) {
 // noteRejected remembers the rows that QuestDB refused. It answers, so nothing
 // must get through first for the loss to be written.
 func (s *Sink) noteRejected(now int64) {
-	for _, r := range s.queue.takeRejected() {
-		for id := range s.instruments {
-			if in := &s.instruments[id]; in.known && in.Venue == r.venue && in.Symbol == r.symbol {
-				s.losses.note(lossKey{r.table, in.ID, tick.ReasonRejected}, loss{r.ts, r.ts, 1}, 0, now)
-			}
-		}
+	for _, r := range s.rejections.take() {
+		s.losses.note(lossKey{r.table, r.venue, r.symbol, tick.ReasonRejected}, loss{r.ts, r.ts, 1}, 0, now)
 	}
 }
 
@@ -335,27 +475,36 @@ func (s *Sink) writeLosses(now int64) {
 	s.losses.take(func(key lossKey, lost loss) {
 		s.gapRow[0] = tick.Unit{}
 		g := s.gapRow[0].GapRow()
-		g.Kind, g.Instrument, g.TsNanos, g.EndNanos = tick.RowGap, key.instrument, lost.from, lost.to
+		g.Kind, g.Instrument, g.TsNanos, g.EndNanos = tick.RowGap, 0, lost.from, lost.to
 		g.Lost, g.Reason = lost.rows, key.reason
 		x := &s.source
-		x.row, x.in, x.channelText = s.gapRow[:], &s.instruments[key.instrument], s.lanes[key.table].table.channel
+		of := instrument{Instrument: tick.Instrument{Venue: key.venue, Symbol: key.symbol}, known: true}
+		x.row, x.in, x.channelText = s.gapRow[:], &of, s.lanes[key.table].table.channel
 		s.add(&s.lanes[tableGaps], lost.from, now)
 		x.channelText = ""
 	})
 }
 
-// Close delivers what was accepted, then ends the senders.
+// Close delivers what was accepted, then ends the senders. With a spool it does
+// not wait for a database that takes nothing: what is left is on disk, which is
+// no error, and the next start delivers it.
 func (s *Sink) Close(ctx context.Context) error {
 	s.flush(ctx)
 	s.cancel()
 	s.running.Wait()
 	_ = s.dead.close()
+	lost, left := s.spool.Close()
+	s.unlock()
 	report := &writer.UndeliveredError{Cause: context.Cause(ctx)}
-	_, _, _, rows := s.queue.state()
-	for i, n := range rows {
+	waits := 0
+	for i, n := range lost {
 		if n += s.lanes[i].rows; n > 0 {
 			report.Tables = append(report.Tables, writer.TableRows{Table: s.lanes[i].table.name, Rows: uint64(n)})
 		}
+		waits += left[i]
+	}
+	if waits > 0 {
+		s.o.Logger.Warn("rows wait in the spool for QuestDB, the next start delivers them", "rows", waits)
 	}
 	if report.Tables != nil {
 		return report
@@ -363,11 +512,14 @@ func (s *Sink) Close(ctx context.Context) error {
 	return nil
 }
 
-// flush returns when nothing waits or ctx ends. Delivering may bring up
-// rejected rows, whose gaps are then delivered as well.
+// flush returns when nothing waits, ctx ends, or what waits is in the spool and
+// does not get through. Delivering may bring up rejected rows, whose gaps are
+// then delivered as well.
 func (s *Sink) flush(ctx context.Context) {
 	for {
 		now := s.o.Now()
+		s.checkpoint(now)
+		s.noteLosses(now)
 		s.noteRejected(now)
 		s.writeLosses(now)
 		for i := range s.lanes {
@@ -375,13 +527,34 @@ func (s *Sink) flush(ctx context.Context) {
 				s.seal(&s.lanes[i], now)
 			}
 		}
-		if s.queue.empty() {
+		if s.spool.State().Empty && s.rejections.none() || s.hopeless() {
 			return
 		}
 		select {
-		case <-s.queue.moved:
+		case <-s.spool.Moved():
+		case <-s.failed:
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// hopeless reports that every table whose rows wait in the spool is failing.
+func (s *Sink) hopeless() bool {
+	if !s.spool.Durable() {
+		return false
+	}
+	for i, x := range s.senders {
+		if !s.spool.Idle(i) && !x.stuck.Load() {
+			return false
+		}
+	}
+	return true
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }

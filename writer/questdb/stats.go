@@ -12,15 +12,18 @@ type Stats struct {
 	DeadLettersDropped stat.Counter // refused rows that the dead-letter file did not take
 }
 
-// TableStats are one table's. Rows that were accepted end as acked,
-// quarantined, lost, outranked, or undelivered when the sink was closed.
+// TableStats are one table's. Rows that were accepted, recovered or resent end
+// as acked, quarantined, lost, outranked, or undelivered when the sink was closed.
 type TableStats struct {
-	Refused  stat.Counter // rows that were no rows: bad time or text; not accepted
-	Accepted stat.Counter
+	Refused   stat.Counter // rows that were no rows: bad time or text; not accepted
+	Accepted  stat.Counter
+	Recovered stat.Counter // rows that an earlier run left in the spool
+	Resent    stat.Counter // rows that had been acked and wait again
 
 	Acked       stat.Counter // rows QuestDB committed
 	Quarantined stat.Counter // rows QuestDB refused
-	Lost        stat.Counter // rows dropped because the memory for waiting rows was full
+	Lost        stat.Counter // rows dropped because there was no room, or read back damaged
+	Damaged     stat.Counter // places in the spool where rows of unknown number cannot be read back
 	Outranked   stat.Counter // rows left out because a better one of their key stands
 
 	Retried     stat.Counter // rows that were posted again

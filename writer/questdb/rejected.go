@@ -1,0 +1,40 @@
+package questdb
+
+import "sync"
+
+// rejection is a row that QuestDB refused.
+type rejection struct {
+	table         int
+	venue, symbol string
+	ts            int64
+}
+
+const rejectionMax = 4096 // rejections that wait to become gaps rows
+
+// rejections go from the senders to the goroutine that writes rows. Rare.
+type rejections struct {
+	mu   sync.Mutex
+	rows []rejection
+}
+
+func (x *rejections) add(r rejection) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(x.rows) < rejectionMax {
+		x.rows = append(x.rows, r)
+	}
+}
+
+func (x *rejections) take() []rejection {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	r := x.rows
+	x.rows = nil
+	return r
+}
+
+func (x *rejections) none() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.rows) == 0
+}

@@ -1,0 +1,12 @@
+package spool
+
+import "golang.org/x/sys/unix"
+
+// freeBytes is the room that is left where dir lies.
+func freeBytes(dir string) (int64, error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return 0, err
+	}
+	return int64(s.Bavail) * int64(s.Bsize), nil
+}

@@ -1,0 +1,273 @@
+package spool
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"math"
+	"path/filepath"
+	"slices"
+
+	"tickproc/internal/vfs"
+)
+
+const (
+	acksBytes  = 16 << 10 // a slot of the acked positions
+	marksBytes = 64 << 10 // a slot of the marks: 3,600 shards
+	// verifyTail are the newest segments of a table whose payloads are read when
+	// the spool is opened: those that a power cut may have left half written.
+	// Others are verified when they are sent.
+	verifyTail = 4
+)
+
+// recover finds out what the directory holds: segments, acked positions, marks.
+func (s *Spool) recover() error {
+	entries, err := s.o.FS.List(s.o.Dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		table, first, ok := parseSegment(e.Name)
+		i := slices.IndexFunc(s.lanes, func(l *lane) bool { return l.name == table })
+		switch {
+		case !ok || e.Dir:
+		case i < 0:
+			s.o.Logger.Warn("spool: a segment of a table that is not written any more is left alone", "file", e.Name)
+		default:
+			l := s.lanes[i]
+			l.segs = append(l.segs, &segment{name: filepath.Join(s.o.Dir, e.Name), first: first, end: first + e.Size, dirSynced: true})
+		}
+	}
+	acked, err := s.openAcks()
+	if err != nil {
+		return err
+	}
+	control, err := s.openMarks()
+	if err != nil {
+		return err
+	}
+	var least map[uint16]Mark
+	for _, l := range s.lanes {
+		l.cursor = acked[l.name]
+		if err := s.recoverLane(l); err != nil {
+			return err
+		}
+		// What is damaged and not sent cannot be sent: its rows are to be made again.
+		marks := map[uint16]Mark{}
+		for _, m := range l.marks {
+			marks[m.Shard] = m.Mark
+		}
+		if !l.unmarked {
+			for shard, m := range control {
+				if marks[shard].Before(m) {
+					marks[shard] = m
+				}
+			}
+		}
+		if least == nil {
+			least = marks
+			continue
+		}
+		for shard, m := range least {
+			if have, ok := marks[shard]; !ok {
+				delete(least, shard)
+			} else if have.Before(m) {
+				least[shard] = have
+			}
+		}
+	}
+	s.recovered, s.marked = least, control
+	return nil
+}
+
+// recoverLane reads the heads of a table's segments, cuts what is torn, and
+// counts what waits.
+func (s *Spool) recoverLane(l *lane) error {
+	slices.SortFunc(l.segs, func(a, b *segment) int { return int(max(-1, min(1, a.first-b.first))) })
+	files := l.segs
+	l.segs = nil
+	if len(files) > 0 {
+		l.cursor = max(l.cursor, files[0].first)
+	}
+	damaged := int64(math.MaxInt64) // where the first thing is that waits and cannot be read
+	end := l.cursor
+	if len(files) > 0 {
+		end = files[0].first
+	}
+	for i, g := range files {
+		if i+1 < len(files) {
+			g.end = min(g.end, files[i+1].first)
+		}
+		last := i == len(files)-1
+		if g.first > end && g.first > l.cursor {
+			damaged = min(damaged, max(end, l.cursor))
+		}
+		good := g.first // behind the last good record
+		p := place{seg: g, name: g.name, first: g.first, from: g.first, to: g.end}
+		verify := i >= len(files)-verifyTail
+		var file vfs.File
+		if verify {
+			var err error
+			if file, err = s.o.FS.Open(g.name); err != nil {
+				return err
+			}
+		}
+		var pending []head // payloads that are damaged, at the end of what was read: torn, if nothing good follows
+		count := func(h *head) {
+			g.add(h.rows, h.oldestNanos)
+			if h.end() > l.cursor {
+				l.rows += h.rows
+				l.bytes += int64(h.payloadBytes)
+			}
+		}
+		err := l.walk(s, p, func(h *head, bytes int64) bool {
+			if bytes > 0 && h.offset > l.cursor {
+				damaged = min(damaged, h.offset-bytes)
+			}
+			if verify {
+				b, err := readAt(file, l.reader.room(h.payloadBytes), h.offset-g.first+int64(h.bytes))
+				if err != nil || len(b) < h.payloadBytes || payloadSum(s.identity, h.offset, b) != h.payloadSum {
+					keep := *h
+					keep.meta = nil
+					pending = append(pending, keep)
+					return true
+				}
+			}
+			for i := range pending { // they are in the middle: counted, and lost when they are read
+				count(&pending[i])
+				if pending[i].end() > l.cursor {
+					damaged = min(damaged, pending[i].offset)
+				}
+			}
+			pending = pending[:0]
+			count(h)
+			good = h.end()
+			if good <= damaged {
+				l.marks = h.marks
+			}
+			return true
+		})
+		if file != nil {
+			file.Close()
+		}
+		if err != nil {
+			return fmt.Errorf("read %s: %w", g.name, err)
+		}
+		if good < g.end {
+			if last {
+				s.Stats.TornBytes.Add(uint64(g.end - good))
+				s.o.Logger.Warn("spool: the end of a segment is torn, it is cut", "file", g.name, "bytes", g.end-good)
+				cut(s.o.FS, g.name, good-g.first)
+			} else if g.end > l.cursor {
+				damaged = min(damaged, max(good, l.cursor))
+			}
+			for i := range pending {
+				if !last {
+					count(&pending[i])
+				}
+			}
+			if last {
+				g.end = good
+			}
+		}
+		end = g.end
+		if g.end == g.first {
+			_ = s.o.FS.Remove(g.name)
+			continue
+		}
+		g.synced = g.end
+		s.diskBytes += g.end - g.first
+		l.segs = append(l.segs, g)
+	}
+	// An acked position beyond the end is of records that a power cut took: their
+	// offsets are used up.
+	l.written = max(end, l.cursor)
+	l.synced, l.resendEnd = l.written, l.written
+	l.unmarked = damaged != math.MaxInt64
+	return nil
+}
+
+// cut shortens a file. That it cannot be is no harm: what is behind is hidden
+// by the next segment.
+func cut(fsys vfs.FS, name string, size int64) {
+	if f, err := fsys.OpenWrite(name); err == nil {
+		_ = f.Truncate(size)
+		_ = f.Sync()
+		_ = f.Close()
+	}
+}
+
+// openAcks reads the acked positions and notes by table.
+func (s *Spool) openAcks() (map[string]int64, error) {
+	var content []byte
+	var err error
+	if s.acks, content, err = openSlots(s.o.FS, filepath.Join(s.o.Dir, "acked"), acksBytes, s.identity); err != nil {
+		return nil, err
+	}
+	acked := map[string]int64{}
+	for len(content) > 0 {
+		var name, note string
+		var at int64
+		name, content = cutText(content)
+		if len(content) < 8 {
+			break
+		}
+		at = int64(binary.LittleEndian.Uint64(content))
+		note, content = cutText(content[8:])
+		acked[name] = at
+		for _, l := range s.lanes {
+			if l.name == name {
+				l.note = []byte(note)
+			}
+		}
+	}
+	return acked, nil
+}
+
+// acksLocked is the content of the acked positions now.
+func (s *Spool) acksLocked() []byte {
+	var b []byte
+	for _, l := range s.lanes {
+		b = appendText(b, l.name)
+		// What is sent again counts as not acknowledged: a restart begins there.
+		b = binary.LittleEndian.AppendUint64(b, uint64(l.cursor))
+		b = appendText(b, string(l.note))
+	}
+	return b
+}
+
+func appendText(b []byte, text string) []byte { return append(append(b, byte(len(text))), text...) }
+
+func cutText(b []byte) (text string, rest []byte) {
+	if len(b) == 0 || int(b[0]) > len(b)-1 {
+		return "", nil
+	}
+	n := int(b[0])
+	return string(b[1 : 1+n]), b[1+n:]
+}
+
+// openMarks reads the marks of the last checkpoint.
+func (s *Spool) openMarks() (map[uint16]Mark, error) {
+	var content []byte
+	var err error
+	if s.marks, content, err = openSlots(s.o.FS, filepath.Join(s.o.Dir, "marks"), marksBytes, s.identity); err != nil {
+		return nil, err
+	}
+	marks := map[uint16]Mark{}
+	le := binary.LittleEndian
+	for ; len(content) >= markBytes; content = content[markBytes:] {
+		marks[le.Uint16(content)] = Mark{le.Uint64(content[2:]), le.Uint64(content[10:])}
+	}
+	return marks, nil
+}
+
+func encodeMarks(marks map[uint16]Mark) []byte {
+	var b []byte
+	le := binary.LittleEndian
+	for _, shard := range slices.Sorted(maps.Keys(marks)) {
+		b = le.AppendUint16(b, shard)
+		b = le.AppendUint64(b, marks[shard].Epoch)
+		b = le.AppendUint64(b, marks[shard].Position)
+	}
+	return b
+}
