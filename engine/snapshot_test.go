@@ -61,21 +61,24 @@ func said(s *Shard) (all []byte) {
 }
 
 // tapes are streams of packets in which everything happens that can.
-func tapes(t testing.TB, random *rand.Rand) map[string]func() []tick.Unit {
-	all := map[string]func() []tick.Unit{
-		"markets": func() []tick.Unit { return manyMarkets(t, random, 6*time.Second) },
-		"anything": func() []tick.Unit {
-			return anything(random, 400)
-		},
+func tapes(t testing.TB, random *rand.Rand) []namedTape {
+	all := []namedTape{
+		{"markets", func() []tick.Unit { return manyMarkets(t, random, 6*time.Second) }},
+		{"anything", func() []tick.Unit { return anything(random, 400) }},
 	}
-	for _, rule := range []string{"spot", "futures", "streamed", "linked", "plain", "images"} {
-		all["two lines, "+rule] = func() []tick.Unit {
+	for _, rule := range fuzzRules {
+		all = append(all, namedTape{"two lines, " + rule, func() []tick.Unit {
 			x := newRedundant(t, random, rules[rule], false)
 			x.run()
 			return x.tape
-		}
+		}})
 	}
 	return all
+}
+
+type namedTape struct {
+	name string
+	make func() []tick.Unit
 }
 
 // anything is a tape of as many random packets, as those of FuzzShard.
@@ -99,17 +102,82 @@ func anything(random *rand.Rand, n int) []tick.Unit {
 func TestSnapshotGoesOn(t *testing.T) {
 	t.Parallel()
 	random := seeded(t)
-	for what, tape := range tapes(t, random) {
+	for _, tape := range tapes(t, random) {
 		rounds, each := 4, 3
 		if testing.Short() {
 			rounds, each = 1, 2
 		}
 		for range rounds {
-			packets := packetsOf(tape())
+			packets := packetsOf(tape.make())
 			for range each {
-				snapshotGoesOn(t, what, random, packets, fullTest)
+				snapshotGoesOn(t, tape.name, random, packets, fullTest)
 			}
 		}
+	}
+}
+
+// The tapes lead to all that a state may hold, so that what goes on exactly
+// behind a snapshot has had something to forget.
+func TestSnapshotsHoldEverything(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(5, 6))
+	seen := map[string]int{}
+	for _, tape := range tapes(t, random) {
+		s := NewShard(fullTest)
+		for i, p := range packetsOf(slices.Concat(tape.make(), tape.make())) {
+			s.Apply(p)
+			if i%7 == 0 {
+				holds(s, seen)
+			}
+		}
+	}
+	for _, what := range []string{"messages that wait for a snapshot", "messages held back", "half a message", "a line's book aside", "a book that stands by",
+		"lines that share", "an open gap", "missing trades", "random ids", "a line of its own scale", "a finer scale", "a group", "a row that waits",
+		"a sample that waits", "a doubted book", "quotes ahead", "quotes that differ", "a bar that waits", "a line that is behind", "no range"} {
+		if seen[what] == 0 {
+			t.Errorf("never %s: %v", what, seen)
+		}
+	}
+}
+
+// holds counts what a state has.
+func holds(s *Shard, seen map[string]int) {
+	note := func(what string, some bool) {
+		if some {
+			seen[what]++
+		}
+	}
+	for _, in := range s.instruments {
+		// Book's fields are its own; reflection looks all the same.
+		sync := reflect.ValueOf(in.sync).Elem()
+		waits := sync.FieldByName("waitingN").Uint() > 0
+		note("messages that wait for a snapshot", waits && !in.sync.IsValid())
+		note("messages held back", waits && in.sync.IsValid())
+		note("half a message", sync.FieldByName("parts").Len() > 0)
+		if shared := sync.FieldByName("shared"); !shared.IsNil() {
+			lines := shared.Elem().FieldByName("lines")
+			note("lines that share", lines.Len() > 1)
+			for i := range lines.Len() {
+				note("a line's book aside", !lines.Index(i).FieldByName("aside").IsNil())
+			}
+		}
+		note("a book that stands by", len(in.standbys) > 0)
+		for i := range in.channels {
+			note("an open gap", in.channels[i].gap.open)
+			note("a line that is behind", in.firsts[i].behind)
+		}
+		note("missing trades", len(in.ids.holes) > 1)
+		note("random ids", len(in.ids.recent.order) > 0)
+		note("a line of its own scale", len(in.lines) > 1)
+		note("a finer scale", in.priceDigits > in.def.PriceDigits)
+		note("a group", in.group != nil && len(in.group.members) > 1)
+		note("a row that waits", in.group != nil && in.group.pendingAt != never)
+		note("a sample that waits", in.sample.pending)
+		note("a doubted book", in.doubtUntil != never)
+		note("quotes ahead", in.quote.aheadSince != 0)
+		note("quotes that differ", in.quote.differs != 0)
+		note("a bar that waits", in.indicatorDue != never)
+		note("no range", in.disabled)
 	}
 }
 
