@@ -36,11 +36,11 @@ type Driver struct {
 	// no clock: the order of a capture, whatever the pace.
 	Merge bool
 	// Log, where set, gets each batch before it is applied, and returns the
-	// position behind it.
+	// position behind it; 0 if it takes no more, and then nothing is applied.
 	Log func(batch []tick.Unit) (end uint64)
-	// Number is the shard's, LogID its log's: both go into RowPosition.
+	// Number is the shard's, Epoch its log's: both go into RowPosition.
 	Number   uint16
-	LogID    uint64
+	Epoch    uint64
 	Rows     *ringbuf.Ring // to the writer
 	Commands *ringbuf.Ring // to the feeds; nil in replay
 	Images   *ringbuf.Broadcast
@@ -57,6 +57,7 @@ type Driver struct {
 		some  atomic.Bool
 	}
 	logged      uint64 // position behind the last batch that was applied
+	telling     bool   // the position is to be told though there are no rows
 	heads       [][]tick.Unit
 	ready       func() bool // readable, bound once
 	imagesAt    int64
@@ -170,8 +171,8 @@ func (d *Driver) apply(batch []tick.Unit) {
 		before = clock.Nanos()
 		d.Stats.Wait.Observe(before-batch[0].Header().ReceiveNanos, 1)
 	}
-	if d.Log != nil {
-		d.logged = d.Log(batch)
+	if !d.log(batch) {
+		return
 	}
 	packets := uint64(d.Shard.Apply(batch))
 	d.Stats.Packets.Add(packets)
@@ -187,8 +188,9 @@ func (d *Driver) apply(batch []tick.Unit) {
 func (d *Driver) Logged() uint64 { return d.logged }
 
 // Recover applies a batch that the log holds already and that ends at a
-// position. Its rows are carried away if they are wanted; commands are not: the
-// feeds of that time are gone. The caller owns the driver; it is not running.
+// position. Its rows are carried away if they are wanted, else definitions
+// alone, marked as known; commands are not: the feeds of that time are gone.
+// The caller owns the driver; it is not running.
 func (d *Driver) Recover(batch []tick.Unit, end uint64, wanted bool) {
 	d.Shard.Apply(batch)
 	d.logged = end
@@ -196,17 +198,65 @@ func (d *Driver) Recover(batch []tick.Unit, end uint64, wanted bool) {
 	d.Shard.TakeCommands()
 	if wanted {
 		d.writeRows(rows)
+		return
+	}
+	for ; len(rows) > 0; rows = rows[tick.PacketUnits(&rows[0]):] {
+		if rows[0].KindOf() == tick.KindCatalog {
+			d.introduce(rows[:tick.CatalogUnits])
+		}
 	}
 }
 
-// Record logs packets that no line brought, and applies them. The caller owns
-// the driver; it is not running.
-func (d *Driver) Record(packets []tick.Unit) {
-	if d.Log != nil {
-		d.logged = d.Log(packets)
+// Introduce tells the sinks of the instruments of a shard that was loaded. The
+// caller owns the driver; it is not running.
+func (d *Driver) Introduce() error {
+	for _, def := range d.Shard.Definitions() {
+		packet, err := tick.AppendCatalog(nil, tick.Header{}, def)
+		if err != nil {
+			return err
+		}
+		d.introduce(packet)
 	}
-	d.Shard.Apply(packets)
-	d.Flush()
+	return nil
+}
+
+func (d *Driver) introduce(catalog []tick.Unit) {
+	catalog[0].Header().Flags |= tick.FlagKnown
+	d.write(d.Rows, catalog)
+}
+
+// Record logs packets that no line brought, and applies them; false if the log
+// takes no more. The caller owns the driver; it is not running.
+func (d *Driver) Record(packets []tick.Unit) bool {
+	for len(packets) > 0 {
+		n := 0
+		for n < len(packets) && n < batchUnits {
+			n += tick.PacketUnits(&packets[n])
+		}
+		if !d.log(packets[:n]) {
+			return false
+		}
+		d.Shard.Apply(packets[:n])
+		d.Flush()
+		packets = packets[n:]
+	}
+	return true
+}
+
+// log reports whether a batch is logged, if there is a log, and may be applied.
+func (d *Driver) log(batch []tick.Unit) bool {
+	if d.Log == nil {
+		return true
+	}
+	end := d.Log(batch)
+	if end == 0 {
+		return false
+	}
+	d.logged = end
+	// Who asks for a snapshot wants to know that all rows before it are written. A
+	// barrier is the last packet of its batch; what looks like one does no harm.
+	d.telling = batch[len(batch)-1].KindOf() == tick.KindBarrier
+	return true
 }
 
 // Flush carries away what the shard said.
@@ -221,14 +271,15 @@ func (d *Driver) Flush() {
 // writeRows writes the rows of what was applied last, and how far in the log
 // that is.
 func (d *Driver) writeRows(rows []tick.Unit) {
-	if len(rows) == 0 {
+	if len(rows) == 0 && !d.telling {
 		return
 	}
+	d.telling = false
 	if d.Log != nil {
 		var u *tick.Unit
 		rows, u = tick.NewRow(rows, tick.RowPosition)
 		p := u.PositionRow()
-		p.Shard, p.Epoch, p.Position = d.Number, d.LogID, d.logged
+		p.Shard, p.Epoch, p.Position = d.Number, d.Epoch, d.logged
 	}
 	d.write(d.Rows, rows)
 }
@@ -292,8 +343,9 @@ func (d *Driver) idle() {
 		}
 		t := d.tickPackets[0].Header()
 		*t = tick.Header{Kind: tick.KindTick, ReceiveNanos: now}
-		if d.Log != nil {
-			d.logged = d.Log(d.tickPackets)
+		if !d.log(d.tickPackets) {
+			d.Waker.Wait(d.ready, time.Second) // for the end
+			return
 		}
 		d.Shard.Apply(d.tickPackets)
 		d.Stats.Ticks.Add(1)

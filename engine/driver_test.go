@@ -263,7 +263,7 @@ func TestDriverRecovers(t *testing.T) {
 	}
 	recovering := func(wanted func(end uint64) bool) outcome {
 		r := newRig(everything, 0)
-		r.Number, r.LogID = 3, 77
+		r.Number, r.Epoch = 3, 77
 		r.Log = func([]tick.Unit) uint64 { panic("what the log holds was logged again") }
 		for _, b := range log {
 			r.Recover(b.batch, b.end, wanted(b.end))

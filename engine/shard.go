@@ -36,6 +36,16 @@ type Shard struct {
 	configs     map[[32]byte]Options
 }
 
+// Definitions are those of its instruments, by id.
+func (s *Shard) Definitions() (all []tick.Instrument) {
+	for _, in := range s.instruments {
+		if in != nil {
+			all = append(all, in.def)
+		}
+	}
+	return all
+}
+
 // Options are those that are live, with what was filled in.
 func (s *Shard) Options() Options { return s.options }
 

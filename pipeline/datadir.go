@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"tickproc/engine"
@@ -58,10 +59,9 @@ type lastRun struct {
 	Format     int    `json:"format"`
 	Generation uint64 `json:"generation"` // of the logs
 	Shards     int    `json:"shards"`     // of that generation
-	// Build and Options made all rows up to the spool's marks: a process of the
-	// same need not send those again which the log gives anew.
-	Build   string `json:"build"`
-	Options string `json:"options"`
+	// Build made all rows up to the spool's marks: a process of the same need not
+	// send those again which the log gives anew.
+	Build string `json:"build"`
 }
 
 const lastRunFormat = 1
@@ -161,6 +161,36 @@ func (d *dataDir) options(h optionsHash) (o engine.Options, err error) {
 		return o, fmt.Errorf("%s: %w", path, err)
 	}
 	return o, nil
+}
+
+// allOptions returns every configuration that was kept, by hash.
+func (d *dataDir) allOptions() (map[optionsHash]engine.Options, error) {
+	names, err := filepath.Glob(d.join("options", "*.json"))
+	if err != nil {
+		return nil, err
+	}
+	all := map[optionsHash]engine.Options{}
+	for _, name := range names {
+		var h optionsHash
+		text, err := hex.DecodeString(strings.TrimSuffix(filepath.Base(name), ".json"))
+		if err != nil || copy(h[:], text) != len(h) {
+			return nil, fmt.Errorf("%s is no configuration of ours", name)
+		}
+		if all[h], err = d.options(h); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// name tells folders apart in a place that several share.
+func (d *dataDir) name() string {
+	path, err := filepath.Abs(d.path)
+	if err != nil {
+		path = d.path
+	}
+	sum := sha256.Sum256([]byte(path))
+	return hex.EncodeToString(sum[:8])
 }
 
 // buildID names the program: equal files run equally.

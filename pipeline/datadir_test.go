@@ -25,7 +25,7 @@ func TestDataDir(t *testing.T) {
 	if r, err := d.readLastRun(); err != nil || r != (lastRun{}) {
 		t.Errorf("a new folder: %+v, %v", r, err)
 	}
-	for _, want := range []lastRun{{Generation: 1, Shards: 2, Build: "b", Options: "o"}, {Generation: 2, Shards: 1}} {
+	for _, want := range []lastRun{{Generation: 1, Shards: 2, Build: "b"}, {Generation: 2, Shards: 1}} {
 		if err := d.writeLastRun(want); err != nil {
 			t.Fatal(err)
 		}

@@ -88,6 +88,9 @@ const (
 	// FlagNotMarket marks a trade that consumes an id of the venue's sequence
 	// but is no market trade (Binance futures: X other than MARKET).
 	FlagNotMarket
+	// FlagKnown marks a catalog packet that repeats what a sink's table has, after
+	// a restart: it is no row.
+	FlagKnown
 )
 
 // Header opens every packet.

@@ -313,9 +313,12 @@ func (s *Sink) introduce(row []tick.Unit, now int64) {
 	s.instruments[in.ID] = in
 	s.source.all = s.instruments
 	s.source.in = &s.instruments[in.ID]
-	if at := row[0].Header().ReceiveNanos; at > 0 {
-		s.state(s.source.in, at, now)
-	} else {
+	h := row[0].Header()
+	switch {
+	case h.Flags&tick.FlagKnown != 0:
+	case h.ReceiveNanos > 0:
+		s.state(s.source.in, h.ReceiveNanos, now)
+	default:
 		s.source.in.unstated = true // its first row tells the time
 	}
 }

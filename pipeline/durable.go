@@ -1,0 +1,430 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/bits"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"tickproc/engine"
+	"tickproc/internal/clock"
+	"tickproc/internal/vfs"
+	"tickproc/journal"
+	"tickproc/tick"
+	"tickproc/writer/spool"
+)
+
+// durable keeps what the shards are given and what they have become, so that a
+// process that was killed goes on where it was:
+//
+//	packets ─► log (ring on tmpfs, segments on disk) ─► shard ─► rows ─► spool
+//	                                                      └► snapshots
+//	restart:   newest snapshot ─► shard ◄─ the log behind it;  rows that the spool lacks ─► spool
+type durable struct {
+	system *system
+	dir    *dataDir
+	config *Config
+	logger *slog.Logger
+	rows   rowStore
+	run    lastRun
+	build  string
+	kept   *journal.Snapshots
+	newest *journal.Snapshot // nil: there is none
+
+	logs      []*journal.Log // by shard
+	drain     context.CancelFunc
+	draining  sync.WaitGroup
+	snapshots *snapshots
+}
+
+// rowStore is a sink that keeps rows beyond the process.
+type rowStore interface {
+	// Marks says up to where in each shard's log every row is kept, as of the start.
+	Marks() map[uint16]spool.Mark
+	// Checkpoint makes durable what was written, and then calls done with up to
+	// where that covers the logs, on another goroutine.
+	Checkpoint(done func(covered []spool.ShardMark, err error))
+}
+
+// openDurable reads what the last process left. The number of shards is that of
+// its logs, whatever the configuration says.
+func openDurable(dir *dataDir, config *Config, logger *slog.Logger, rows rowStore) (*durable, error) {
+	d := &durable{dir: dir, config: config, logger: logger, rows: rows}
+	var err error
+	if d.run, err = dir.readLastRun(); err != nil {
+		return nil, err
+	}
+	if d.build, err = buildID(); err != nil {
+		return nil, fmt.Errorf("the program cannot be named: %w", err)
+	}
+	if err := d.findSnapshot(); err != nil {
+		return nil, err
+	}
+	shards := config.ShardCount(cores())
+	if d.run.Generation == 0 {
+		d.run = lastRun{Generation: 1, Shards: shards, Build: d.build}
+		if err := dir.writeLastRun(d.run); err != nil {
+			return nil, fmt.Errorf("data_dir: %w", err)
+		}
+	}
+	if d.run.Shards != shards {
+		logger.Warn("the number of shards stays that of the logs: another one needs another data_dir", "shards", d.run.Shards, "configured", shards)
+	}
+	return d, nil
+}
+
+// findSnapshot looks for the newest snapshot. It says which logs are live: a
+// process may have been killed between beginning new ones and noting that.
+func (d *durable) findSnapshot() (err error) {
+	if d.kept, err = journal.OpenSnapshots(vfs.OS, d.dir.path); err != nil {
+		return fmt.Errorf("%w: %w", ErrInput, err)
+	}
+	var passed []journal.PassedOver
+	if d.newest, passed, err = d.kept.Newest(); err != nil {
+		return fmt.Errorf("%w: %w", ErrInput, err)
+	}
+	for _, p := range passed {
+		d.logger.Error("a snapshot cannot be used, an older one or the log stands in", "snapshot", p.Number, "error", p.Err)
+	}
+	if d.newest == nil {
+		return nil
+	}
+	var extra manifestExtra
+	if err := json.Unmarshal(d.newest.Manifest.Extra, &extra); err != nil {
+		return fmt.Errorf("%w: snapshot %d: %w", ErrInput, d.newest.Manifest.Number, err)
+	}
+	d.run.Generation, d.run.Shards = extra.Generation, extra.Shards
+	return nil
+}
+
+// recover makes the shards what they were, and everything that comes from here
+// on logged. The writer runs.
+func (d *durable) recover(s *system) error {
+	d.system = s
+	if err := d.keepOptions(); err != nil {
+		return err
+	}
+	var (
+		recovering sync.WaitGroup
+		shards     = make([]recoveredShard, len(s.drivers))
+		marks      = d.rows.Marks()
+	)
+	for i := range s.drivers {
+		recovering.Go(func() { shards[i] = d.recoverShard(i, d.newest, marks[uint16(i)]) })
+	}
+	recovering.Wait()
+	var faults []error
+	for i := range shards {
+		faults = append(faults, shards[i].err)
+		d.logs = append(d.logs, shards[i].log)
+	}
+	if err := errors.Join(faults...); err != nil {
+		return errors.Join(err, d.closeLogs())
+	}
+	d.tell(shards)
+	d.snapshots = newSnapshots(d)
+	if d.beyond(shards, marks) {
+		if err := d.newGeneration(); err != nil {
+			return errors.Join(err, d.closeLogs())
+		}
+	}
+	for i, driver := range s.drivers {
+		driver.Log, driver.Epoch = d.logs[i].Append, d.run.Generation
+	}
+	d.startDraining()
+	for i, driver := range s.drivers {
+		if err := d.begin(i, driver); err != nil {
+			return errors.Join(err, d.close())
+		}
+	}
+	if d.run.Build != d.build {
+		d.resent()
+	}
+	return nil
+}
+
+func (d *durable) startDraining() {
+	var drain context.Context
+	drain, d.drain = context.WithCancel(context.Background())
+	for _, log := range d.logs {
+		d.draining.Go(func() { log.Run(drain) })
+	}
+}
+
+// recoveredShard is what became of one.
+type recoveredShard struct {
+	log     *journal.Log
+	found   journal.Found
+	from    uint64 // the snapshot's position; 0 without one
+	packets uint64
+	took    time.Duration
+	err     error
+}
+
+// recoverShard loads a shard, and applies the log behind.
+func (d *durable) recoverShard(i int, newest *journal.Snapshot, mark spool.Mark) (r recoveredShard) {
+	started := time.Now()
+	driver := d.system.drivers[i]
+	var at journal.LogPosition
+	if newest != nil {
+		var there bool
+		if at, there = newest.Manifest.Log(i); !there {
+			r.err = fmt.Errorf("%w: snapshot %d does not have shard %d of %d", ErrInput, newest.Manifest.Number, i, len(d.system.drivers))
+			return r
+		}
+		r.from = at.Position
+	}
+	r.log, r.found, r.err = journal.Open(d.logOptions(i, r.from))
+	switch {
+	case r.err != nil:
+		r.err = fmt.Errorf("%w: %w", ErrInput, r.err)
+		return r
+	case newest != nil && r.found.Identity != at.Identity:
+		r.err = fmt.Errorf("%w: snapshot %d is of another log than shard %d's: bring the files of %s back that belong together, or begin with another data_dir",
+			ErrInput, newest.Manifest.Number, i, d.dir.path)
+		return r
+	case newest == nil && r.found.First > 0:
+		r.err = fmt.Errorf("%w: shard %d: no snapshot can be used, and the log does not reach back to its beginning: bring a snapshot back, or begin with another data_dir", ErrInput, i)
+		return r
+	}
+	if newest != nil {
+		shard, err := loadState(newest, i)
+		if err != nil {
+			r.err = fmt.Errorf("%w: %w", ErrInput, err)
+			return r
+		}
+		driver.Shard, d.system.compared[i] = shard, shard.CountLines(comparedLines)
+	}
+	if r.err = d.teach(driver.Shard); r.err != nil {
+		return r
+	}
+	if r.err = driver.Introduce(); r.err != nil {
+		return r
+	}
+	driver.Epoch = d.run.Generation
+	kept := uint64(0) // the rows up to here need not be made again
+	if d.run.Build == d.build && mark.Epoch == d.run.Generation {
+		kept = mark.Position
+	}
+	r.err = r.log.Read(r.from, func(position uint64, batch []tick.Unit) error {
+		end := position + 1 + uint64(len(batch))
+		driver.Recover(batch, end, end > kept)
+		for ; len(batch) > 0; batch = batch[tick.PacketUnits(&batch[0]):] {
+			r.packets++
+		}
+		return nil
+	})
+	r.took = time.Since(started)
+	return r
+}
+
+// tell says what was recovered.
+func (d *durable) tell(shards []recoveredShard) {
+	for i, r := range shards {
+		switch {
+		case r.found.New:
+			d.logger.Info("a new log", "shard", i)
+			continue
+		case r.found.Clean:
+			d.logger.Info("the last run ended cleanly", "shard", i)
+		default:
+			d.logger.Info("the last run did not end cleanly", "shard", i)
+		}
+		d.logger.Info("recovered", "shard", i, "snapshot_position", r.from, "packets", r.packets, "took", r.took.Round(time.Millisecond),
+			"packets_per_second", int64(float64(r.packets)/max(r.took.Seconds(), 1e-6)), "state", fmt.Sprintf("%016x", d.system.drivers[i].Shard.StateHash()))
+		if r.found.RingLost {
+			d.logger.Error("the part of the log in memory is gone: up to the sync window before the end may be missing, and lies in gaps", "shard", i)
+		}
+		for _, x := range r.found.Cuts {
+			d.logger.Warn("the log ended within a batch, which was cut off", "shard", i, "where", x.String())
+		}
+		for _, x := range r.found.Damages {
+			d.logger.Error("the log is damaged, what is missing lies in gaps", "shard", i, "where", x.String())
+		}
+	}
+}
+
+// beyond reports that the spool has rows of places that a log does not reach.
+func (d *durable) beyond(shards []recoveredShard, marks map[uint16]spool.Mark) (some bool) {
+	for i, r := range shards {
+		if mark := marks[uint16(i)]; mark.Epoch == d.run.Generation && mark.Position > r.found.End {
+			d.logger.Error("the log ends before the rows that were made of it: the power failed, and what is missing lies in gaps",
+				"shard", i, "log_ends", r.found.End, "rows_end", mark.Position)
+			some = true
+		}
+	}
+	return some
+}
+
+// newGeneration begins new logs with a snapshot of what the shards are: no place
+// of a log may have two meanings. Until the snapshot counts, the old ones do.
+func (d *durable) newGeneration() error {
+	if err := d.closeLogs(); err != nil {
+		return err
+	}
+	old := d.dir.join("journal", fmt.Sprint(d.run.Generation))
+	d.run.Generation++
+	// What a killed process left of an attempt.
+	if err := os.RemoveAll(d.dir.join("journal", fmt.Sprint(d.run.Generation))); err != nil {
+		return err
+	}
+	for i, driver := range d.system.drivers {
+		o := d.logOptions(i, 0)
+		if err := os.RemoveAll(o.RingDir); err != nil {
+			return err
+		}
+		log, _, err := journal.Open(o)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrInput, err)
+		}
+		d.logs = append(d.logs, log)
+		driver.Log, driver.Epoch = log.Append, d.run.Generation
+	}
+	d.startDraining()
+	defer func() {
+		d.drain()
+		d.draining.Wait()
+	}()
+	if _, err := d.snapshots.take(context.Background(), d.system.barrierNow); err != nil {
+		return err
+	}
+	if err := d.dir.writeLastRun(d.run); err != nil {
+		return err
+	}
+	return os.RemoveAll(old)
+}
+
+// resent notes that the rows which another build had made were made again by
+// this one, once they are on disk.
+func (d *durable) resent() {
+	d.rows.Checkpoint(func(_ []spool.ShardMark, err error) {
+		if err == nil {
+			d.run.Build = d.build
+			err = d.dir.writeLastRun(d.run)
+		}
+		if err != nil {
+			d.logger.Warn("a restart will make rows again that are there already", "error", err)
+		}
+	})
+}
+
+// begin logs and applies what a restart means to a shard.
+func (d *durable) begin(i int, driver *engine.Driver) error {
+	log := d.logs[i]
+	driver.Log = log.Append
+	shard, now := driver.Shard, clock.Nanos()
+	hash := hashOptions(d.system.options)
+	var packets []tick.Unit
+	record := func(kind tick.Kind) *tick.Unit {
+		var u []tick.Unit
+		packets, u = tick.AppendUnits(packets, 1)
+		u[0].Header().Kind, u[0].Header().ReceiveNanos = kind, now
+		return &u[0]
+	}
+	if shard.Now() != 0 {
+		record(tick.KindClockStep).ClockStep().FromNanos = shard.Now()
+		if !driver.Record(packets) {
+			return d.logClosed(i)
+		}
+		packets = shard.AppendRestart(packets[:0], now)
+	}
+	record(tick.KindConfig).Config().Hash = hash
+	if !driver.Record(packets) {
+		return d.logClosed(i)
+	}
+	if err := log.Acknowledge(); err != nil {
+		return fmt.Errorf("%w: %w", ErrInput, err)
+	}
+	return nil
+}
+
+func (d *durable) logClosed(i int) error {
+	return fmt.Errorf("%w: the log of shard %d takes nothing: %s", ErrInput, i, d.logs[i].Status().Reason)
+}
+
+// keepOptions makes the configuration of the shards known to whoever reads the
+// log later.
+func (d *durable) keepOptions() error {
+	if err := d.dir.keepOptions(d.system.options); err != nil {
+		return fmt.Errorf("data_dir: %w", err)
+	}
+	return nil
+}
+
+// teach gives a shard every configuration that its log may name.
+func (d *durable) teach(shard *engine.Shard) error {
+	all, err := d.dir.allOptions()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrInput, err)
+	}
+	for hash, o := range all {
+		shard.Learn(hash, o)
+	}
+	return nil
+}
+
+// logOptions are those of a shard's log.
+func (d *durable) logOptions(shard int, from uint64) journal.Options {
+	c := &d.config.Journal
+	o := journal.Options{Dir: d.dir.join("journal", fmt.Sprint(d.run.Generation)), Shard: shard,
+		RingBytes: roundUp(int64(c.Memory)), SegmentBytes: int64(c.Segment), ReserveBytes: int64(c.Reserve), SyncEvery: c.Sync.Std(),
+		RetainBytes: int64(c.Keep), RetainAge: c.KeepFor.Std(), From: from}
+	if c.Damage == "skip" {
+		o.OnDamage = journal.Skip
+	}
+	if _, err := os.Stat(c.MemoryDir); err == nil {
+		o.RingDir = filepath.Join(c.MemoryDir, "tickproc-"+d.dir.name(), fmt.Sprint(d.run.Generation))
+	} else {
+		o.RingOnDisk = true
+	}
+	o.OnState = func(s journal.Status) {
+		switch s.State {
+		case journal.Healthy:
+			d.logger.Info("the log is written again", "shard", shard)
+		case journal.Behind:
+			d.logger.Warn("the disk is slower than the market", "shard", shard, "reason", s.Reason)
+		default:
+			d.logger.Error("the log cannot be written", "shard", shard, "state", s.State.String(), "reason", s.Reason)
+		}
+	}
+	return o
+}
+
+// roundUp is the next power of two.
+func roundUp(n int64) int64 { return 1 << bits.Len64(uint64(n-1)) }
+
+// troubles says, a line each, why packets may not reach the disk.
+func (d *durable) troubles() (why []string) {
+	for i, log := range d.logs {
+		if s := log.Status(); s.State != journal.Healthy && s.State != journal.Behind {
+			why = append(why, fmt.Sprintf("log of shard %d: %s", i, s.Reason))
+		}
+	}
+	return why
+}
+
+// close ends the logs. The drivers have ended.
+func (d *durable) close() error {
+	if d.drain != nil {
+		d.drain()
+		d.draining.Wait()
+	}
+	return d.closeLogs()
+}
+
+func (d *durable) closeLogs() error {
+	var faults []error
+	for _, log := range d.logs {
+		if log != nil {
+			faults = append(faults, log.Close())
+		}
+	}
+	d.logs = nil
+	return errors.Join(faults...)
+}

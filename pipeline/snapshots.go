@@ -1,0 +1,225 @@
+package pipeline
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"tickproc/internal/clock"
+	"tickproc/journal"
+	"tickproc/tick"
+	"tickproc/writer/spool"
+)
+
+// snapshots writes down what the shards are, so that a restart need not read
+// their logs from the beginning:
+//
+//	barrier into every log ─► states, as the shards come by ─► logs and rows on disk up to there ─► commit
+//
+// A snapshot counts only when everything that it stands on is durable: then
+// what lies before it in the logs is of no more use.
+type snapshots struct {
+	d       *durable
+	streams []*stateStream // by shard
+	mu      sync.Mutex     // one at a time
+}
+
+// snapshotPatience bounds each step of a snapshot that waits for somebody.
+const snapshotPatience = 30 * time.Second
+
+// manifestExtra is what a snapshot's manifest says of ours.
+type manifestExtra struct {
+	Generation uint64 `json:"generation"` // of the logs
+	Shards     int    `json:"shards"`
+	StateHash  string `json:"state_hash,omitempty"`
+}
+
+// newSnapshots makes every shard write its state at barriers. The drivers do not
+// run yet.
+func newSnapshots(d *durable) *snapshots {
+	x := &snapshots{d: d}
+	for _, driver := range d.system.drivers {
+		stream := newStateStream(driver.Logged, driver.Waker.Wake)
+		driver.Shard.SnapshotTo(stream, 0)
+		x.streams = append(x.streams, stream)
+	}
+	return x
+}
+
+// run takes one again and again until ctx ends.
+func (x *snapshots) run(ctx context.Context) {
+	ticker := time.NewTicker(x.d.config.Snapshots.Every.Std())
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if _, err := x.take(ctx, x.d.system.barrier); err != nil && ctx.Err() == nil {
+			x.d.logger.Error("no snapshot could be taken, the last one stands", "error", err)
+		}
+	}
+}
+
+// barrier asks a running shard for its state.
+func (s *system) barrier(shard int, u tick.Unit) bool { return s.records[shard].write(u) }
+
+// barrierNow asks a shard whose driver does not run.
+func (s *system) barrierNow(shard int, u tick.Unit) bool {
+	u.Header().ReceiveNanos = clock.Nanos()
+	d := s.drivers[shard]
+	if !d.Record([]tick.Unit{u}) {
+		return false
+	}
+	d.Shard.SaveAll()
+	return true
+}
+
+// take takes a snapshot and returns its number. ask brings a barrier to a shard.
+func (x *snapshots) take(ctx context.Context, ask func(shard int, barrier tick.Unit) bool) (number uint64, err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	started := time.Now()
+	w, err := x.d.kept.Begin()
+	if err != nil {
+		return 0, err
+	}
+	defer w.Abort()
+	ctx, cancel := context.WithTimeout(ctx, snapshotPatience)
+	defer cancel()
+	var u tick.Unit
+	u.Header().Kind = tick.KindBarrier
+	u.Barrier().Number = w.Number()
+	for i := range x.streams {
+		if !ask(i, u) {
+			return 0, errors.New("the shards end")
+		}
+	}
+	extra := manifestExtra{Generation: x.d.run.Generation, Shards: len(x.streams)}
+	m := journal.Manifest{CreatedNanos: clock.Nanos(), Build: x.d.build, Config: hashOptions(x.d.system.options).String()}
+	if m.Extra, err = json.Marshal(extra); err != nil {
+		return 0, err
+	}
+	bytes := 0
+	for i := range x.streams {
+		position, n, err := x.collect(ctx, i, w)
+		if err != nil {
+			return 0, fmt.Errorf("shard %d: %w", i, err)
+		}
+		bytes += n
+		m.Logs = append(m.Logs, journal.LogPosition{Shard: i, Identity: x.d.logs[i].Identity(), Position: position})
+	}
+	if err := x.awaitDurable(ctx, m.Logs); err != nil {
+		return 0, err
+	}
+	if err := w.Commit(m); err != nil {
+		return 0, err
+	}
+	for i, log := range x.d.logs {
+		keep, err := x.d.kept.KeepFrom(i, log.Identity())
+		if err != nil {
+			return 0, err
+		}
+		log.Retain(keep)
+	}
+	x.d.logger.Info("snapshot", "number", w.Number(), "bytes", bytes, "took", time.Since(started).Round(time.Millisecond))
+	return w.Number(), nil
+}
+
+// collect writes a shard's state into the snapshot, and returns its place in
+// the log.
+func (x *snapshots) collect(ctx context.Context, i int, w *journal.SnapshotWriter) (position uint64, bytes int, err error) {
+	file, err := w.File(stateFile(i))
+	if err != nil {
+		return 0, 0, err
+	}
+	begun := false
+	for {
+		c, some := x.streams[i].next()
+		if !some {
+			select {
+			case <-x.streams[i].more:
+				continue
+			case <-ctx.Done():
+				return 0, 0, fmt.Errorf("the state does not come: %w", ctx.Err())
+			}
+		}
+		last := false
+		if c.number == w.Number() { // else it is of one that was given up
+			if c.first {
+				begun, position = true, c.position
+			}
+			_, err = file.Write(c.items)
+			bytes += len(c.items)
+			last = c.last
+		}
+		x.streams[i].done(c)
+		if err != nil {
+			return 0, 0, err
+		}
+		if last && begun {
+			return position, bytes, nil
+		}
+	}
+}
+
+// awaitDurable waits until logs and rows are on disk up to the snapshot.
+func (x *snapshots) awaitDurable(ctx context.Context, logs []journal.LogPosition) error {
+	poll := time.NewTicker(2 * time.Millisecond)
+	defer poll.Stop()
+	for _, p := range logs {
+		for x.d.logs[p.Shard].Synced() < p.Position {
+			select {
+			case <-poll.C:
+			case <-ctx.Done():
+				return fmt.Errorf("the log of shard %d does not reach the disk: %w", p.Shard, ctx.Err())
+			}
+		}
+	}
+	for {
+		covered, err := x.checkpoint(ctx)
+		if err != nil {
+			return err
+		}
+		if x.covers(covered, logs) {
+			return nil
+		}
+		select {
+		case <-poll.C: // rows are still on their way to the sink
+		case <-ctx.Done():
+			return fmt.Errorf("the rows do not reach the spool: %w", ctx.Err())
+		}
+	}
+}
+
+func (x *snapshots) checkpoint(ctx context.Context) (covered []spool.ShardMark, err error) {
+	type answer struct {
+		covered []spool.ShardMark
+		err     error
+	}
+	done := make(chan answer, 1)
+	x.d.rows.Checkpoint(func(covered []spool.ShardMark, err error) { done <- answer{covered, err} })
+	select {
+	case a := <-done:
+		return a.covered, a.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("the rows do not reach the disk: %w", ctx.Err())
+	}
+}
+
+func (x *snapshots) covers(covered []spool.ShardMark, logs []journal.LogPosition) bool {
+	for _, p := range logs {
+		there := false
+		for _, m := range covered {
+			there = there || int(m.Shard) == p.Shard && m.Epoch == x.d.run.Generation && m.Position >= p.Position
+		}
+		if !there {
+			return false
+		}
+	}
+	return true
+}
