@@ -60,6 +60,7 @@ func packetsOf(tape []tick.Unit) (all [][]tick.Unit) {
 type outcome struct {
 	rows      map[uint32][]byte
 	positions []tick.PositionRow
+	known     int // definitions that are told again
 	hash      uint64
 }
 
@@ -70,6 +71,10 @@ func (o *outcome) add(rows []tick.Unit) {
 	eachRow(rows, func(row []tick.Unit) {
 		if row[0].KindOf() == tick.RowPosition {
 			o.positions = append(o.positions, *row[0].PositionRow())
+			return
+		}
+		if row[0].KindOf() == tick.KindCatalog && row[0].Header().Flags&tick.FlagKnown != 0 {
+			o.known++
 			return
 		}
 		id := row[0].RowHeader().Instrument

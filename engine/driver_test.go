@@ -288,6 +288,9 @@ func TestDriverRecovers(t *testing.T) {
 			t.Errorf("instrument %d: the rows of before and after are not those of the whole", id)
 		}
 	}
+	if len(whole.rows) == 0 || whole.known != 0 || before.known+after.known != len(whole.rows) {
+		t.Errorf("%d and %d definitions were told again, of %d", before.known, after.known, len(whole.rows))
+	}
 	for _, p := range before.positions {
 		if p.Shard != 3 || p.Epoch != 77 || p.Position > written {
 			t.Errorf("before: position %+v", p)

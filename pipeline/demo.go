@@ -184,7 +184,7 @@ func (d *demo) incidents(ctx context.Context, s *system, logger *slog.Logger) {
 
 // verifies reports whether a venue's books carry checksums that are checked.
 func (s *system) verifies(venue string) bool {
-	for _, in := range s.listed() {
+	for _, in := range s.carried() {
 		if in.Venue == venue {
 			x := s.status.image(in.ID)
 			return in.Sync.Checksum != tick.ChecksumNone && !x.ChecksumAbsent && !x.ChecksumConstant && x.Valid
@@ -362,7 +362,7 @@ func (d *demo) summary(s *system) {
 	out := d.options.Out
 	fmt.Fprintf(out, "\nran for %s\n", time.Since(d.started).Round(100*time.Millisecond))
 	fmt.Fprintf(out, "%-14s %-17s %8s %8s %8s %6s %8s %10s\n", "VENUE", "SYMBOL", "TRADES", "QUOTES", "DEPTH", "GAPS", "RESYNCS", "TOP AGREED")
-	for _, in := range s.listed() {
+	for _, in := range s.carried() {
 		x := s.status.image(in.ID)
 		fmt.Fprintf(out, "%-14s %-17s %8d %8d %8d %6d %8d %10d\n", in.Venue, in.Symbol, x.Trades, x.Quotes, x.Depth, x.Gaps, x.Resyncs, x.TopAgrees)
 	}

@@ -143,9 +143,6 @@ func (d *durable) recover(s *system) error {
 			return errors.Join(err, d.close())
 		}
 	}
-	if d.run.Build != d.build {
-		d.resent()
-	}
 	return nil
 }
 
@@ -271,15 +268,13 @@ func (d *durable) newGeneration() error {
 	old := d.dir.join("journal", fmt.Sprint(d.run.Generation))
 	d.run.Generation++
 	// What a killed process left of an attempt.
-	if err := os.RemoveAll(d.dir.join("journal", fmt.Sprint(d.run.Generation))); err != nil {
-		return err
-	}
-	for i, driver := range d.system.drivers {
-		o := d.logOptions(i, 0)
-		if err := os.RemoveAll(o.RingDir); err != nil {
+	for _, left := range []string{d.dir.join("journal", fmt.Sprint(d.run.Generation)), d.logOptions(0, 0).RingDir} {
+		if err := os.RemoveAll(left); err != nil {
 			return err
 		}
-		log, _, err := journal.Open(o)
+	}
+	for i, driver := range d.system.drivers {
+		log, _, err := journal.Open(d.logOptions(i, 0))
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrInput, err)
 		}
@@ -287,10 +282,7 @@ func (d *durable) newGeneration() error {
 		driver.Log, driver.Epoch = log.Append, d.run.Generation
 	}
 	d.startDraining()
-	defer func() {
-		d.drain()
-		d.draining.Wait()
-	}()
+	defer d.stopDraining()
 	if _, err := d.snapshots.take(context.Background(), d.system.barrierNow); err != nil {
 		return err
 	}
@@ -300,18 +292,41 @@ func (d *durable) newGeneration() error {
 	return os.RemoveAll(old)
 }
 
-// resent notes that the rows which another build had made were made again by
-// this one, once they are on disk.
-func (d *durable) resent() {
-	d.rows.Checkpoint(func(_ []spool.ShardMark, err error) {
-		if err == nil {
-			d.run.Build = d.build
-			err = d.dir.writeLastRun(d.run)
+// start takes snapshots while the drivers run, until end is called.
+func (d *durable) start(ctx context.Context) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var taking sync.WaitGroup
+	taking.Go(func() { d.snapshots.run(ctx) })
+	return func() {
+		cancel()
+		taking.Wait()
+	}
+}
+
+// giveUpAfter lets drivers that wait for a log which nobody empties end, unless
+// the returned function is called before.
+func (d *durable) giveUpAfter(patience time.Duration) (ended func()) {
+	timer := time.AfterFunc(patience, func() {
+		d.logger.Error("the logs take nothing: what still waits for them is not applied", "reasons", d.troubles())
+		d.stopDraining()
+		for _, log := range d.logs {
+			if err := log.Close(); err != nil {
+				d.logger.Error("the log does not end cleanly", "error", err)
+			}
 		}
-		if err != nil {
-			d.logger.Warn("a restart will make rows again that are there already", "error", err)
-		}
+		d.logs = nil
 	})
+	return func() { timer.Stop() }
+}
+
+// finish writes down what the shards have become. The drivers have ended.
+func (d *durable) finish() {
+	if d.logs == nil {
+		return
+	}
+	if _, err := d.snapshots.take(context.Background(), d.system.barrierNow); err != nil {
+		d.logger.Error("no last snapshot could be taken: the next start reads more of the log", "error", err)
+	}
 }
 
 // begin logs and applies what a restart means to a shard.
@@ -411,11 +426,15 @@ func (d *durable) troubles() (why []string) {
 
 // close ends the logs. The drivers have ended.
 func (d *durable) close() error {
+	d.stopDraining()
+	return d.closeLogs()
+}
+
+func (d *durable) stopDraining() {
 	if d.drain != nil {
 		d.drain()
 		d.draining.Wait()
 	}
-	return d.closeLogs()
 }
 
 func (d *durable) closeLogs() error {

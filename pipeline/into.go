@@ -8,5 +8,5 @@ import (
 
 // RunInto is Run with another sink in QuestDB's place, which the caller closes.
 func RunInto(ctx context.Context, o RunOptions, sink writer.Sink) error {
-	return serve(ctx, o, sink, nil)
+	return serve(ctx, o, sink, nil, nil)
 }

@@ -159,7 +159,7 @@ func (l *lab) image(in *tick.Instrument) (valid bool, trades uint64) {
 
 // invalid lists the books that are not valid now.
 func (l *lab) invalid() (names []string) {
-	for _, in := range l.system.listed() {
+	for _, in := range l.system.carried() {
 		if valid, _ := l.image(in); !valid {
 			names = append(names, in.Venue+" "+in.Symbol)
 		}

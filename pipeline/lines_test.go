@@ -153,7 +153,7 @@ func TestRedundantLinesFillEachOther(t *testing.T) {
 	if len(losses) < 20 {
 		t.Errorf("only %d messages were lost", len(losses))
 	}
-	for _, in := range l.system.listed() {
+	for _, in := range l.system.carried() {
 		if in.Sync.Sequence == tick.SequenceNone {
 			continue // each line has its own book, and its own resyncs
 		}

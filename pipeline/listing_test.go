@@ -163,12 +163,12 @@ func TestAListingWhileTheServiceRuns(t *testing.T) {
 		}
 	})
 	l.awaitValid()
-	if n := len(l.system.listed()); n != 1 {
+	if n := len(l.system.carried()); n != 1 {
 		t.Fatalf("%d instruments at first", n)
 	}
 
 	g.only(nil, "BTCUSDT", "ETHUSDT")
-	await(t, "the new one is listed", 30*time.Second, func() bool { return len(l.system.listed()) == 2 })
+	await(t, "the new one is listed", 30*time.Second, func() bool { return len(l.system.carried()) == 2 })
 	l.awaitValid()
 	l.awaitEvents(500)
 
@@ -185,7 +185,7 @@ func TestAListingWhileTheServiceRuns(t *testing.T) {
 	await(t, "the halt reaches the shard", 30*time.Second, func() bool { return told.has("catalog 1 ETHUSDT halted") })
 	g.only(nil, "BTCUSDT", "ETHUSDT", "XRPUSDT")
 	await(t, "it trades again, and a third one is listed", 30*time.Second, func() bool {
-		return told.has("catalog 1 ETHUSDT trading") && len(l.system.listed()) == 3
+		return told.has("catalog 1 ETHUSDT trading") && len(l.system.carried()) == 3
 	})
 	l.awaitValid()
 
@@ -233,7 +233,7 @@ func TestPatternsWaitForTheCatalog(t *testing.T) {
 		}
 	})
 	l.awaitValid()
-	if n := len(l.system.listed()); n != 2 {
+	if n := len(l.system.carried()); n != 2 {
 		t.Fatalf("%d instruments at first", n)
 	}
 	why := strings.Join(l.system.notReady(nil), "\n")
@@ -243,10 +243,10 @@ func TestPatternsWaitForTheCatalog(t *testing.T) {
 	usdm.set(func(g *catalogGate) { g.status = 0 })
 	await(t, "the volumes are missed", 30*time.Second, func() bool { return l.log.has("volumes could not be had") })
 	usdm.set(func(g *catalogGate) { g.volumes = map[string]float64{"BTCUSDT": 9, "ETHUSDT": 7, "XRPUSDT": 8} })
-	await(t, "the top is listed", 30*time.Second, func() bool { return len(l.system.listed()) == 3 })
+	await(t, "the top is listed", 30*time.Second, func() bool { return len(l.system.carried()) == 3 })
 	l.awaitValid()
 	await(t, "all is ready", 30*time.Second, func() bool { return len(l.system.notReady(nil)) == 0 })
-	if in := l.system.listed()[2]; in.Symbol != "XRPUSDT" {
+	if in := l.system.carried()[2]; in.Symbol != "XRPUSDT" {
 		t.Errorf("the top is %s", in.Symbol)
 	}
 	l.awaitEvents(300)
@@ -272,7 +272,7 @@ func TestANameThatIsListedLater(t *testing.T) {
 	}
 	g.await(t, 2)
 	g.only(nil, "ETHUSDT", "BTCUSDT")
-	await(t, "it is listed", 30*time.Second, func() bool { return len(l.system.listed()) == 1 })
+	await(t, "it is listed", 30*time.Second, func() bool { return len(l.system.carried()) == 1 })
 	l.run()
 }
 

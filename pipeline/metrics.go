@@ -21,7 +21,7 @@ type shown struct {
 	mu          sync.Mutex // one registration at a time
 	lines       map[*feeds.LineStats]bool
 	inputs      map[*venueFeed]int // of its rings, by line
-	instruments int
+	instruments map[uint32]bool
 }
 
 // register shows every number of the pipeline under its metric name.
@@ -41,7 +41,7 @@ func (s *system) register(r *ops.Registry, database *questdb.Sink) {
 		}
 	}
 	s.mu.Lock()
-	s.shown = &shown{registry: r, lines: map[*feeds.LineStats]bool{}, inputs: map[*venueFeed]int{}}
+	s.shown = &shown{registry: r, lines: map[*feeds.LineStats]bool{}, inputs: map[*venueFeed]int{}, instruments: map[uint32]bool{}}
 	s.mu.Unlock()
 	s.registerGrown()
 	for i, d := range s.drivers {
@@ -81,7 +81,7 @@ func (f *venueFeed) labelled(more ...string) map[string]string {
 // since the last call.
 func (s *system) registerGrown() {
 	s.mu.Lock()
-	x, instruments := s.shown, s.instruments
+	x := s.shown
 	s.mu.Unlock()
 	if x == nil {
 		return
@@ -104,8 +104,11 @@ func (s *system) registerGrown() {
 		}
 		x.inputs[f] = len(inputs)
 	}
-	for ; x.instruments < len(instruments); x.instruments++ {
-		s.registerInstrument(x.registry, instruments[x.instruments])
+	for _, in := range s.carried() {
+		if !x.instruments[in.ID] {
+			x.instruments[in.ID] = true
+			s.registerInstrument(x.registry, in)
+		}
 	}
 }
 

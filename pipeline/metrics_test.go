@@ -68,7 +68,7 @@ func TestMetricsOfARunningService(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	served := make(chan error)
 	go func() {
-		served <- serve(ctx, RunOptions{Config: config, Logger: textLogger(log)}, newLedger(), database)
+		served <- serve(ctx, RunOptions{Config: config, Logger: textLogger(log)}, newLedger(), database, nil)
 	}()
 	defer func() {
 		open()

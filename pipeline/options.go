@@ -66,6 +66,11 @@ func (c *Config) questDBOptions() questdb.Options {
 	}
 }
 
+// spoolOptions is what of a configuration limits the spool.
+func (c *Config) spoolOptions() questdb.SpoolOptions {
+	return questdb.SpoolOptions{MaxBytes: int64(c.Spool.Max), Horizon: c.Spool.KeepFor.Std(), HorizonBytes: int64(c.Spool.Keep)}
+}
+
 func (c *Config) credentials() questdb.Credentials {
 	return questdb.Credentials{Token: string(c.QuestDB.Token), User: c.QuestDB.Username, Password: string(c.QuestDB.Password)}
 }

@@ -43,6 +43,7 @@ type system struct {
 	canaries     map[string]*feeds.Canary // by venue
 	drivers      []*engine.Driver
 	records      []*recordLine // by shard
+	durable      *durable      // nil: nothing outlives the process
 	health       *ringbuf.Ring // rows that no shard made
 	commanded    *ringbuf.Waker
 	writer       *writer.Writer
@@ -56,11 +57,13 @@ type system struct {
 	// The mutex guards what grows when instruments are listed at run time. Nothing
 	// that a packet passes takes it.
 	mu          sync.Mutex
-	instruments []*tick.Instrument      // by id, as introduced; elements stay
-	states      []tick.State            // by id, as the catalog last said
-	feedOf      []*venueFeed            // by id; elements stay
-	claims      map[symbolOf]*venueFeed // who carries a symbol
-	shown       *shown                  // nil = no metrics
+	instruments []*tick.Instrument            // by id, as introduced; elements stay
+	states      []tick.State                  // by id, as the catalog last said
+	feedOf      []*venueFeed                  // by id; nil = nobody carries it now
+	known       map[symbolOf]*tick.Instrument // of an earlier process
+	unused      []uint32                      // ids that an earlier process gave to nobody
+	claims      map[symbolOf]*venueFeed       // who carries a symbol
+	shown       *shown                        // nil = no metrics
 }
 
 // venueFeed is one entry of feeds: in the configuration.
@@ -146,15 +149,69 @@ func (s *system) nameSymbols() {
 	}
 }
 
-// addInstrument gives an instrument its id, its shard and its feed.
+// addInstrument gives an instrument its id, its shard and its feed. One that an
+// earlier process knew keeps what it had: its rows and its state bear it.
 func (s *system) addInstrument(in tick.Instrument, f *venueFeed) *tick.Instrument {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	in.ID = uint32(len(s.instruments))
-	s.instruments, s.states, s.feedOf = append(s.instruments, &in), append(s.states, in.State), append(s.feedOf, f)
-	s.claims[symbolOf{in.Venue, strings.ToUpper(in.Symbol)}] = f
+	key := symbolOf{in.Venue, strings.ToUpper(in.Symbol)}
+	s.claims[key] = f
+	if known := s.known[key]; known != nil {
+		known.Tick, known.Lot, known.ContractSize = in.Tick, in.Lot, in.ContractSize
+		known.State, known.ExpiryNanos, known.Channels = in.State, in.ExpiryNanos, in.Channels
+		s.states[known.ID], s.feedOf[known.ID] = in.State, f
+		return known
+	}
+	if n := len(s.unused); n > 0 {
+		in.ID, s.unused = s.unused[0], s.unused[1:]
+	} else {
+		in.ID = s.grow()
+	}
+	s.instruments[in.ID], s.states[in.ID], s.feedOf[in.ID] = &in, in.State, f
 	s.routes.Set(in.ID, shardOf(in.Underlying, len(s.drivers)))
 	return &in
+}
+
+// grow makes room for one more instrument.
+func (s *system) grow() (id uint32) {
+	id = uint32(len(s.instruments))
+	s.instruments, s.states, s.feedOf = append(s.instruments, &tick.Instrument{ID: id}), append(s.states, tick.StateUnknown), append(s.feedOf, nil)
+	return id
+}
+
+// adopt takes over the instruments that the shards had before a restart. Until a
+// feed carries them nobody does.
+func (s *system) adopt() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known = map[symbolOf]*tick.Instrument{}
+	for shard, d := range s.drivers {
+		for _, in := range d.Shard.Definitions() {
+			for int(in.ID) >= len(s.instruments) {
+				s.grow()
+			}
+			s.instruments[in.ID], s.states[in.ID] = &in, in.State
+			s.known[symbolOf{in.Venue, strings.ToUpper(in.Symbol)}] = &in
+			s.routes.Set(in.ID, shard)
+		}
+	}
+	for id, in := range s.instruments {
+		if in.Venue == "" { // it was given away and never reached a log
+			s.unused = append(s.unused, uint32(id))
+		}
+	}
+}
+
+// carried returns the instruments that a feed carries, by id.
+func (s *system) carried() (all []*tick.Instrument) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, in := range s.instruments {
+		if s.feedOf[id] != nil {
+			all = append(all, in)
+		}
+	}
+	return all
 }
 
 // nextLine numbers the lines of all feeds, in New and at run time.
@@ -168,18 +225,25 @@ func (s *system) nextLine() uint16 {
 	return uint16(s.lines - 1)
 }
 
-// listed returns all instruments so far, by id.
-func (s *system) listed() []*tick.Instrument {
+// instrument returns that of an id.
+func (s *system) instrument(id uint32) *tick.Instrument {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.instruments
+	return s.instruments[id]
 }
 
 // carriers returns the feeds of all instruments so far, by id.
 func (s *system) carriers() []*venueFeed {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.feedOf
+	return slices.Clone(s.feedOf)
+}
+
+// carrier returns the feed of an instrument, nil if nobody carries it.
+func (s *system) carrier(id uint32) *venueFeed {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.feedOf[id]
 }
 
 // state is what the venue's catalog last said of an instrument.
@@ -253,6 +317,26 @@ func (s *system) startWriting() {
 	})
 }
 
+// endWriting ends the writer of a system that never ran.
+func (s *system) endWriting() {
+	for _, d := range s.drivers {
+		d.Rows.Close()
+	}
+	s.health.Close()
+	s.writing.Wait()
+}
+
+// abandon ends a system that never ran.
+func (s *system) abandon() {
+	if s.durable == nil {
+		return
+	}
+	s.endWriting()
+	if err := s.durable.close(); err != nil {
+		s.logger.Error("the logs do not end cleanly", "error", err)
+	}
+}
+
 // run keeps everything going until ctx ends and every packet that was read
 // before has become rows and the rows were handed to the sinks.
 func (s *system) run(ctx context.Context) {
@@ -268,23 +352,34 @@ func (s *system) run(ctx context.Context) {
 		})
 	}
 	for _, d := range s.drivers {
-		sharding.Go(func() {
-			d.Run()
-			d.Shard.Finish()
-			d.Flush()
-			d.Rows.Close()
-			d.Commands.Close()
-		})
+		sharding.Go(d.Run)
 	}
 	commanding.Go(s.dispatch)
+	endSnapshots := func() {}
+	if s.durable != nil {
+		endSnapshots = s.durable.start(ctx)
+	}
 	stop := make(chan struct{})
 	watching.Go(func() { s.status.run(stop) })
 
 	feeding.Wait()
+	endSnapshots()
 	for _, r := range s.records {
 		r.close()
 	}
+	if s.durable != nil {
+		defer s.durable.giveUpAfter(drainTime)()
+	}
 	sharding.Wait()
+	if s.durable != nil {
+		s.durable.finish()
+	}
+	for _, d := range s.drivers {
+		d.Shard.Finish()
+		d.Flush()
+		d.Rows.Close()
+		d.Commands.Close()
+	}
 	commanding.Wait()
 	close(stop)
 	watching.Wait() // it writes the health rows
@@ -301,7 +396,9 @@ func (s *system) dispatch() {
 				idle = false
 				for i := range batch {
 					r := batch[i].Resync()
-					s.carriers()[r.Instrument].feed.Resync(r.Instrument, r.Epoch, r.Line)
+					if f := s.carrier(r.Instrument); f != nil {
+						f.feed.Resync(r.Instrument, r.Epoch, r.Line)
+					}
 				}
 				d.Commands.Release(len(batch))
 			}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -34,11 +33,14 @@ const schemaPatience = 5 * time.Second
 
 // Run runs the service until ctx ends, then delivers what was accepted.
 func Run(ctx context.Context, o RunOptions) error {
-	if err := os.MkdirAll(o.Config.DataDir, 0o755); err != nil {
-		return fmt.Errorf("%w: data_dir: %w", ErrInput, err)
+	dir, err := openDataDir(o.Config.DataDir)
+	if err != nil {
+		return err
 	}
+	defer dir.close()
 	options := o.Config.questDBOptions()
 	options.Logger, options.DeadLetterDir = o.Logger, o.Config.DataDir
+	options.SpoolDir, options.Spool = dir.join("spool"), o.Config.spoolOptions()
 	database, err := questdb.New(options)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrInput, err)
@@ -48,7 +50,7 @@ func Run(ctx context.Context, o RunOptions) error {
 	}
 	database.Start()
 	o.Logger.Info("starting", "version", o.Version, "instance", o.Config.Instance, "questdb", maskURL(o.Config.QuestDB.URL))
-	return serve(ctx, o, database, database)
+	return serve(ctx, o, database, database, dir)
 }
 
 // deliver waits until QuestDB has what was accepted, but not for ever.
@@ -83,11 +85,12 @@ func RecordOnly(ctx context.Context, o RunOptions) error {
 	}
 	o.Config = &config
 	o.Logger.Info("recording", "version", o.Version, "dir", config.Record.Dir)
-	return serve(ctx, o, writer.NewMemory(0), nil)
+	return serve(ctx, o, writer.NewMemory(0), nil, nil)
 }
 
-// serve runs feeds, shards, writer and the metrics endpoint until ctx ends.
-func serve(ctx context.Context, o RunOptions, sink writer.Sink, database *questdb.Sink) (err error) {
+// serve runs feeds, shards, writer and the metrics endpoint until ctx ends. What
+// outlives the process is in dir, which is nil if nothing does.
+func serve(ctx context.Context, o RunOptions, sink writer.Sink, database *questdb.Sink, dir *dataDir) (err error) {
 	var serving sync.WaitGroup
 	defer serving.Wait()
 	serveCtx, stopServing := context.WithCancel(context.WithoutCancel(ctx))
@@ -96,8 +99,12 @@ func serve(ctx context.Context, o RunOptions, sink writer.Sink, database *questd
 		// The endpoint still answers: it shows how the delivery goes on.
 		defer func() { err = errors.Join(err, deliver(ctx, database)) }()
 	}
-	s := newSystem(o.Config, o.Logger, sink)
+	s, err := newDurableSystem(o, sink, database, dir)
+	if err != nil {
+		return err
+	}
 	if err := s.addFeeds(ctx); err != nil {
+		s.abandon()
 		return err
 	}
 	if o.Config.Metrics.Listen != ListenNone {
@@ -110,6 +117,7 @@ func serve(ctx context.Context, o RunOptions, sink writer.Sink, database *questd
 			err = server.Start()
 		}
 		if err != nil {
+			s.abandon()
 			return fmt.Errorf("%w: %w", ErrInput, err)
 		}
 		o.Logger.Info("metrics", "url", "http://"+server.Addr()+"/metrics")
@@ -120,7 +128,33 @@ func serve(ctx context.Context, o RunOptions, sink writer.Sink, database *questd
 		})
 	}
 	s.run(ctx)
+	if s.durable != nil {
+		return s.durable.close()
+	}
 	return nil
+}
+
+// newDurableSystem assembles a system that is what the last process left, if
+// there is a folder for that.
+func newDurableSystem(o RunOptions, sink writer.Sink, database *questdb.Sink, dir *dataDir) (*system, error) {
+	if dir == nil || o.Config.Journal.Enabled != On {
+		return newSystem(o.Config, o.Logger, sink), nil
+	}
+	durable, err := openDurable(dir, o.Config, o.Logger, database)
+	if err != nil {
+		return nil, err
+	}
+	config := *o.Config
+	config.Shards = AutoCount(durable.run.Shards)
+	s := newSystem(&config, o.Logger, sink)
+	s.durable = durable
+	s.startWriting()
+	if err := durable.recover(s); err != nil {
+		s.endWriting()
+		return nil, err
+	}
+	s.adopt()
+	return s, nil
 }
 
 // addFeeds fetches every venue's catalog, and plans every feed.
@@ -163,6 +197,9 @@ const lagNotReady = 10 // seconds
 // notReady says, a line each, why the service cannot do its work now.
 func (s *system) notReady(database *questdb.Sink) []string {
 	var why []string
+	if s.durable != nil {
+		why = append(why, s.durable.troubles()...)
+	}
 	for _, f := range s.feeds {
 		if waiting := f.waits(); waiting != "" {
 			why = append(why, f.venue+": "+waiting)
@@ -212,7 +249,7 @@ func (s *system) linesDown() (why []string) {
 // booksInvalid leaves out instruments that the venue does not trade now, whose
 // books may have nothing to stand on.
 func (s *system) booksInvalid() (why []string) {
-	for _, in := range s.listed() {
+	for _, in := range s.carried() {
 		if state := s.state(in.ID); !in.Channels.Has(tick.ChannelDepth) || state != tick.StateUnknown && state != tick.StateTrading && state != tick.StateRestricted {
 			continue
 		}

@@ -49,8 +49,12 @@ func newSnapshots(d *durable) *snapshots {
 	return x
 }
 
-// run takes one again and again until ctx ends.
+// run takes one again and again until ctx ends, and one at once where another
+// build ran before.
 func (x *snapshots) run(ctx context.Context) {
+	if x.d.run.Build != x.d.build {
+		x.tryTake(ctx)
+	}
 	ticker := time.NewTicker(x.d.config.Snapshots.Every.Std())
 	defer ticker.Stop()
 	for {
@@ -59,9 +63,13 @@ func (x *snapshots) run(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		if _, err := x.take(ctx, x.d.system.barrier); err != nil && ctx.Err() == nil {
-			x.d.logger.Error("no snapshot could be taken, the last one stands", "error", err)
-		}
+		x.tryTake(ctx)
+	}
+}
+
+func (x *snapshots) tryTake(ctx context.Context) {
+	if _, err := x.take(ctx, x.d.system.barrier); err != nil && ctx.Err() == nil {
+		x.d.logger.Error("no snapshot could be taken, the last one stands", "error", err)
 	}
 }
 
@@ -125,6 +133,14 @@ func (x *snapshots) take(ctx context.Context, ask func(shard int, barrier tick.U
 			return 0, err
 		}
 		log.Retain(keep)
+	}
+	if x.d.run.Build != x.d.build {
+		// What another build had made of the log before this place is behind it, and
+		// what this one made of it again is on disk.
+		x.d.run.Build = x.d.build
+		if err := x.d.dir.writeLastRun(x.d.run); err != nil {
+			return 0, err
+		}
 	}
 	x.d.logger.Info("snapshot", "number", w.Number(), "bytes", bytes, "took", time.Since(started).Round(time.Millisecond))
 	return w.Number(), nil

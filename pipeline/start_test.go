@@ -61,7 +61,7 @@ func TestStartWithoutCatalog(t *testing.T) {
 		t.Error("the log does not say that there is no catalog")
 	}
 	l.run()
-	for _, in := range l.system.listed() {
+	for _, in := range l.system.carried() {
 		if in.PriceDigits != 0 || in.Underlying != in.Symbol {
 			t.Errorf("without a catalog: %+v", in)
 		}
@@ -80,7 +80,7 @@ func TestStartWithASlowCatalog(t *testing.T) {
 			t.Fatal(err)
 		}
 		l := newLab(t, exchange, func(c *Config) { c.Feeds[0].CatalogTimeout = Duration(patience) })
-		if in := l.system.listed()[0]; (in.PriceDigits > 0) != known {
+		if in := l.system.carried()[0]; (in.PriceDigits > 0) != known {
 			t.Errorf("patience %v: %+v", patience, in)
 		}
 		l.run()
@@ -102,7 +102,7 @@ func TestStartWithAnUnknownSymbol(t *testing.T) {
 			t.Errorf("the log does not say %q: %s", want, l.log)
 		}
 	}
-	if n := len(l.system.listed()); n != 3 {
+	if n := len(l.system.carried()); n != 3 {
 		t.Errorf("%d instruments", n)
 	}
 	l.awaitValid()

@@ -98,13 +98,13 @@ func (x *status) image(instrument uint32) engine.Image {
 
 // imagesByVenue returns the newest images of instruments with a book.
 func (x *status) imagesByVenue() map[string][]engine.Image {
-	instruments := x.system.listed()
+	instruments := x.system.carried()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	all := map[string][]engine.Image{}
-	for id := range min(len(x.images), len(instruments)) {
-		if in := instruments[id]; in.Channels.Has(tick.ChannelDepth) {
-			all[in.Venue] = append(all[in.Venue], x.images[id])
+	for _, in := range instruments {
+		if int(in.ID) < len(x.images) && in.Channels.Has(tick.ChannelDepth) {
+			all[in.Venue] = append(all[in.Venue], x.images[in.ID])
 		}
 	}
 	return all

@@ -207,8 +207,8 @@ func TestFeedsOfAVenueShareItsSymbols(t *testing.T) {
 	if a, b := l[0].symbols(), l[1].symbols(); a != "BTCDOWNUSDT ETHUSDT NEWUSDT" || b != "BTCUSDC BTCUSDT BTCUSDT_261225" {
 		t.Errorf("%s and %s", a, b)
 	}
-	if len(s.listed()) != 6 || len(s.carriers()) != 6 || s.carriers()[0] != l[0].feed {
-		t.Errorf("%d listed", len(s.listed()))
+	if len(s.carried()) != 6 || len(s.carriers()) != 6 || s.carriers()[0] != l[0].feed {
+		t.Errorf("%d listed", len(s.carried()))
 	}
 }
 

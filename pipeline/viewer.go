@@ -69,21 +69,21 @@ func (x *lastRows) text(instrument uint32) string {
 }
 
 // consolidated shows the groups of a base asset.
-func (x *lastRows) consolidated(base string, instruments []*tick.Instrument) (lines []ops.NbboLine) {
+func (x *lastRows) consolidated(base string, instrument func(id uint32) *tick.Instrument) (lines []ops.NbboLine) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for i := range x.nbbo {
 		r := &x.nbbo[i]
-		of := instruments[r.Instrument]
+		of := instrument(r.Instrument)
 		if of.Base != base {
 			continue
 		}
 		line := ops.NbboLine{Pair: of.Base + "-" + of.Quote, Type: of.Type.String(), Venues: int(r.Venues), Crossed: r.Flags&tick.RowCrossed != 0}
 		if r.BidSize > 0 {
-			line.Bid, line.BidVenue = short(r.Bid, r.BidDigits), instruments[r.BidInstrument].Venue
+			line.Bid, line.BidVenue = short(r.Bid, r.BidDigits), instrument(r.BidInstrument).Venue
 		}
 		if r.AskSize > 0 {
-			line.Ask, line.AskVenue = short(r.Ask, r.AskDigits), instruments[r.AskInstrument].Venue
+			line.Ask, line.AskVenue = short(r.Ask, r.AskDigits), instrument(r.AskInstrument).Venue
 		}
 		lines = append(lines, line)
 	}
@@ -100,7 +100,7 @@ type viewer struct {
 	last     *lastRows
 	database *questdb.Sink
 	at       int64
-	messages []uint64 // by instrument
+	messages map[uint32]uint64 // by instrument
 	stages   []*stageSince
 }
 
@@ -135,9 +135,7 @@ func (v *viewer) view() *ops.View {
 	seconds := float64(now-v.at) / 1e9
 	v.at = now
 	out := &ops.View{}
-	listed := v.system.listed()
-	v.messages = append(v.messages, make([]uint64, len(listed)-len(v.messages))...)
-	for _, in := range listed {
+	for _, in := range v.system.carried() {
 		image := v.system.status.image(in.ID)
 		total := image.Depth + image.Quotes + image.Trades
 		line := ops.InstrumentLine{Venue: in.Venue, Symbol: in.Symbol, PerSecond: float64(total-v.messages[in.ID]) / seconds,
@@ -146,7 +144,7 @@ func (v *viewer) view() *ops.View {
 		v.messages[in.ID] = total
 		out.Instruments = append(out.Instruments, line)
 	}
-	out.Nbbo = v.last.consolidated("BTC", listed)
+	out.Nbbo = v.last.consolidated("BTC", v.system.instrument)
 	for _, s := range v.stages {
 		out.Stages = append(out.Stages, s.line())
 	}
