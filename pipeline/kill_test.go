@@ -154,9 +154,12 @@ func TestKilledAtAnyInstant(t *testing.T) {
 	if err := os.WriteFile(s.config, config.Effective(), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for range *killRounds {
+	for round := range *killRounds {
 		s.start()
-		timer := time.NewTimer(time.Duration(random.Int64N(int64(5 * time.Second))))
+		if round%2 == 0 { // else also in its start and in its recovery
+			await(t, "all books are valid", 90*time.Second, s.ready)
+		}
+		timer := time.NewTimer(time.Duration(random.Int64N(int64(3 * time.Second))))
 		select {
 		case <-timer.C:
 		case <-s.ended:
@@ -183,6 +186,13 @@ func TestKilledAtAnyInstant(t *testing.T) {
 		t.Fatal(err)
 	default:
 		t.Log(out.String())
+	}
+	text, err := os.ReadFile(s.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(text), `"msg":"recovered"`); n < *killRounds/2 {
+		t.Errorf("only %d recoveries of %d", n, *killRounds)
 	}
 	if doubled := doubledRows(t, c.client); doubled != "" {
 		t.Error(doubled)
