@@ -112,7 +112,7 @@ func (m *machine) crash(power bool) {
 func (m *machine) pass() { m.now += int64(20 * time.Millisecond) }
 
 // aBatch makes packets that take n units: trades, and a depth message if there
-// is room for its levels. number tells batches apart.
+// is room for its levels. number tells batches apart; no unit ends with a zero.
 func aBatch(number uint64, n int) []tick.Unit {
 	var all []tick.Unit
 	for len(all) < n {
@@ -124,16 +124,16 @@ func aBatch(number uint64, n int) []tick.Unit {
 			var p []tick.Unit
 			all, p = tick.AppendUnits(all, 3)
 			d := p[0].Depth()
-			d.Header, d.LastID, d.Bids, d.LevelCount = h, number, 4, 7
+			d.Header, d.LastID, d.Bids, d.LevelCount = h, number, 4, 8
 			for i := range tick.Levels(p) {
-				tick.Levels(p)[i] = tick.Level{Price: int64(number) + int64(i) + 1, Size: int64(i)}
+				tick.Levels(p)[i] = tick.Level{Price: int64(number) + int64(i) + 1, Size: int64(i) | 1<<62}
 			}
 			continue
 		}
 		var p []tick.Unit
 		all, p = tick.AppendUnits(all, 1)
 		t := p[0].Trade()
-		t.Header, t.ID.Lo, t.Price, t.Size = h, number, int64(number)*7+1, int64(left)
+		t.Header, t.ID.Lo, t.Price, t.Size = h, number, int64(number)*7+1, int64(left)|1<<62
 	}
 	return all
 }

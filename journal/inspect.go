@@ -196,7 +196,7 @@ func (l *layout) readSegments(found []*segment, from uint64, ring *ringImage) er
 }
 
 // elect finds whose log it is when files differ: that of the clean mark, else
-// that of most segments, the newer ones at equal numbers, else the ring's.
+// that of most files, the newer ones at equal numbers.
 func (l *layout) elect(found []*segment, ring *ringImage) (best Identity) {
 	votes := map[Identity]int{}
 	for _, s := range found {
@@ -207,13 +207,16 @@ func (l *layout) elect(found []*segment, ring *ringImage) (best Identity) {
 	if l.mark != nil && (votes[l.mark.Identity] > 0 || len(votes) == 0) {
 		return l.mark.Identity
 	}
+	if ring != nil && ring.headerOK {
+		best = ring.header.identity
+		if votes[best] > 0 {
+			votes[best]++ // what was appended last
+		}
+	}
 	for _, s := range found {
 		if id := s.header.identity; s.headerOK && votes[id] >= votes[best] {
 			best = id
 		}
-	}
-	if len(votes) == 0 && ring != nil && ring.headerOK {
-		best = ring.header.identity
 	}
 	return best
 }

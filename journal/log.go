@@ -121,10 +121,12 @@ func (l *Log) Append(batch []tick.Unit) (end uint64) {
 		l.flush(n)
 	}
 	l.end += uint64(n) + 1
+	l.appended.Store(l.end)
 	if l.mapped {
+		// Behind the atomic store, which nothing is moved across: it must not say
+		// more than is there.
 		l.counts[0], l.counts[1] = l.end, ^l.end
 	}
-	l.appended.Store(l.end)
 	l.Stats.Batches.Add(1)
 	l.Stats.Packets.Add(packets)
 	l.Stats.Units.Add(uint64(n) + 1)
