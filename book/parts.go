@@ -112,8 +112,8 @@ func (ps *parts) code(c *state.Coder) {
 			_, fault := countMessages(x.units, x.kind, false)
 			c.Require(fault == "" && len(x.units) > 0 && (x.kind == tick.KindDepth || x.kind == tick.KindSnapshot), "a part of a message: "+fault)
 		}
-		if c.Err() != nil {
-			*ps = (*ps)[:0]
-		}
+	}
+	if c.Err() != nil {
+		*ps = nil
 	}
 }

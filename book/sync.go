@@ -608,4 +608,5 @@ func (s *Sync) code(c *state.Coder) {
 	s.sums.code(c)
 	s.Quotes.code(c)
 	s.Book.code(c)
+	c.Require(s.state != Valid || s.reason == tick.ReasonNone && (s.Rule.MayCross || !s.Book.Crossed()), "a valid book that is none")
 }

@@ -169,8 +169,12 @@ func (in *instrument) apply(p []tick.Unit) {
 		in.onUp(p[0].Event())
 	case tick.KindDown:
 		in.onDown(p[0].Event())
-		if in.def.State == tick.StateDelisted {
-			in.leave(p[0].Event().Channel)
+		switch c := p[0].Event().Channel; {
+		case in.def.State != tick.StateDelisted:
+		case c == tick.ChannelDepth && in.isUp(c):
+			in.leaveAll(c) // else the end of the other lines would not be heard of
+		default:
+			in.leave(c)
 		}
 	case tick.KindGap:
 		in.onGap(p[0].Event())

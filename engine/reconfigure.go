@@ -120,7 +120,7 @@ func (in *instrument) reconfigure(was *Options) {
 		in.quote.staleNanos = int64(o.Stale)
 	}
 	in.sync.Hold = int64(o.LineHold)
-	if in.lineDue != never {
+	if o.LineHold != was.LineHold && in.lineDue != never {
 		in.scheduleLines()
 	}
 }

@@ -24,6 +24,11 @@ func (s *Shard) AppendRestart(dst []tick.Unit, now int64) []tick.Unit {
 		h := tick.Header{Kind: tick.KindDown, Instrument: in.def.ID, ReceiveNanos: s.now}
 		for i, c := range tick.AllChannels {
 			lines := in.firsts[i].lines
+			if len(lines) == 0 && in.def.Channels.Has(c) && !in.gone.Has(c) && !in.channels[i].gap.open && !in.disabled {
+				// Fetched trades had closed the gap of a channel that was still down.
+				h.Line = 0
+				dst = tick.AppendEvent(dst, h, c, tick.ReasonRestart)
+			}
 			// The leader last, or each book that stands by would take its turn.
 			for _, leader := range [2]bool{false, true} {
 				for _, l := range lines {

@@ -190,10 +190,13 @@ func snapshotGoesOn(t *testing.T, what string, random *rand.Rand, packets [][]ti
 	t.Helper()
 	at := random.IntN(len(packets))
 	options.Carry = random.IntN(2) == 0
+	for n := range random.IntN(3) { // other options become live, before and behind
+		packets = slices.Insert(slices.Clone(packets), random.IntN(len(packets)), configPacket(byte(n)))
+	}
 	x := &shelf{}
 	mode := random.IntN(3) // pieces come as packets force them, by a tight quota, or at once
 	x.room = func() bool { return mode > 0 && random.IntN(2) == 0 }
-	plain, asked := NewShard(options), NewShard(options)
+	plain, asked := taught(NewShard(options)), taught(NewShard(options))
 	asked.SnapshotTo(x, []int{0, 1, 1 << 30}[mode])
 	var loaded *Shard
 	for i, p := range packets {
@@ -202,7 +205,7 @@ func snapshotGoesOn(t *testing.T, what string, random *rand.Rand, packets [][]ti
 				asked.Apply(barrierPacket(1)) // abandoned by the next
 			}
 			asked.Apply(barrierPacket(2))
-			loaded = loadAsOf(t, what, plain, asked, x)
+			loaded = taught(loadAsOf(t, what, plain, asked, x))
 			asked.Apply(barrierPacket(3))
 		}
 		plain.Apply(p)
@@ -227,7 +230,7 @@ func snapshotGoesOn(t *testing.T, what string, random *rand.Rand, packets [][]ti
 		t.Fatalf("%s: snapshot %d, %d begun, %d ended", what, x.number, x.begun, x.ended)
 	}
 	// It was written while packets came: loaded now, and the tail behind it.
-	late := x.load(t)
+	late := taught(x.load(t))
 	for _, p := range packets[at:] {
 		late.Apply(p)
 		said(late)
