@@ -492,7 +492,6 @@ func (s *Sink) Close(ctx context.Context) error {
 	s.flush(ctx)
 	s.cancel()
 	s.running.Wait()
-	_ = s.dead.close()
 	lost, left := s.spool.Close()
 	s.unlock()
 	report := &writer.UndeliveredError{Cause: context.Cause(ctx)}
