@@ -430,8 +430,11 @@ func (s *Sink) noteLosses(now int64) {
 func (s *Sink) noteUnknown(l spool.Loss, answered uint64, now int64) {
 	before, _ := decodeSpans(l.Before)
 	after, _ := decodeSpans(l.After)
-	for _, w := range slices.Concat(before, after) {
-		s.losses.note(lossKey{l.Table, w.venue, w.symbol, tick.ReasonSink}, loss{w.from, w.to, -1}, answered, now)
+	for _, w := range before {
+		s.losses.note(lossKey{l.Table, w.venue, w.symbol, tick.ReasonSink}, loss{w.to, w.to, -1}, answered, now)
+	}
+	for _, w := range after {
+		s.losses.note(lossKey{l.Table, w.venue, w.symbol, tick.ReasonSink}, loss{w.from, w.from, -1}, answered, now)
 	}
 }
 
