@@ -1,21 +1,27 @@
 package questdb
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // deadLetters keeps the rows that QuestDB refused, one JSON object a line:
-// time, table, reason, line. All lanes write to it, rarely.
+// time, table, reason, line. All lanes write to it, rarely: so the file is
+// opened for each, because a replay may have put another in its place.
 type deadLetters struct {
 	dir string
-
-	mu    sync.Mutex
-	file  *os.File
-	bytes int64
+	mu  sync.Mutex
 }
 
 // deadLetterBytesMax bounds the file: a database that refuses everything must
@@ -45,43 +51,136 @@ func (d *deadLetters) add(nowNanos int64, table, reason, line string) (kept bool
 	text = append(text, '\n')
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.file == nil {
-		if err := d.open(); err != nil {
-			return false, err
-		}
-	}
-	if d.bytes+int64(len(text)) > deadLetterBytesMax {
-		return false, nil
-	}
-	n, err := d.file.Write(text)
-	d.bytes += int64(n)
-	return err == nil, err
-}
-
-func (d *deadLetters) open() error {
 	if err := os.MkdirAll(d.dir, 0o755); err != nil {
-		return err
+		return false, err
 	}
-	file, err := os.OpenFile(filepath.Join(d.dir, DeadLetterFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	unlock, err := lockDeadLetters(d.dir)
 	if err != nil {
-		return err
+		return false, err
+	}
+	defer unlock()
+	file, err := os.OpenFile(filepath.Join(d.dir, DeadLetterFile), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o644)
+	if err != nil {
+		return false, err
 	}
 	info, err := file.Stat()
-	if err != nil {
-		file.Close()
-		return err
+	if err == nil && info.Size()+int64(len(text)) <= deadLetterBytesMax {
+		text = endTornLine(file, info.Size(), text)
+		_, err = file.Write(text)
+		kept = err == nil
 	}
-	d.file, d.bytes = file, info.Size()
-	return nil
+	return kept, errors.Join(err, file.Close())
 }
 
-func (d *deadLetters) close() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.file == nil {
-		return nil
+// endTornLine begins a new line where a kill left the last one unfinished.
+func endTornLine(file *os.File, size int64, text []byte) []byte {
+	var last [1]byte
+	if size > 0 {
+		if _, err := file.ReadAt(last[:], size-1); err == nil && last[0] != '\n' {
+			return append([]byte{'\n'}, text...)
+		}
 	}
-	err := d.file.Close()
-	d.file = nil
-	return err
+	return text
+}
+
+// lockDeadLetters holds other processes off while the file changes. It is held
+// for a write, or for a replacement, never while anybody is asked.
+func lockDeadLetters(dir string) (unlock func(), err error) {
+	f, err := os.OpenFile(filepath.Join(dir, DeadLetterFile+".lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		if err != unix.EINTR {
+			break
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	return func() { f.Close() }, nil
+}
+
+// DeadLetters returns the rows that QuestDB refused, oldest first, out of a
+// DeadLetterDir. Lines that are no dead letters are left out and counted.
+func DeadLetters(dir string) (letters []DeadLetter, unreadable int, err error) {
+	lines, err := deadLetterLines(dir)
+	for _, line := range lines {
+		var d DeadLetter
+		if json.Unmarshal(line, &d) != nil || d.Table == "" || d.Line == "" {
+			unreadable++
+			continue
+		}
+		letters = append(letters, d)
+	}
+	return letters, unreadable, err
+}
+
+func deadLetterLines(dir string) (lines [][]byte, err error) {
+	file, err := os.Open(filepath.Join(dir, DeadLetterFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	in := bufio.NewReader(file)
+	for {
+		line, err := in.ReadBytes('\n')
+		if line = bytes.TrimRight(line, "\n"); len(line) > 0 {
+			lines = append(lines, line)
+		}
+		if errors.Is(err, io.EOF) {
+			return lines, nil
+		}
+		if err != nil {
+			return lines, err
+		}
+	}
+}
+
+// removeDeadLetters takes the given lines out of the file, each as often as it
+// is named. What was added meanwhile stays; the file is replaced atomically.
+func removeDeadLetters(dir string, gone map[string]int) error {
+	unlock, err := lockDeadLetters(dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	lines, err := deadLetterLines(dir)
+	if err != nil {
+		return err
+	}
+	var rest []byte
+	for _, line := range lines {
+		if gone[string(line)] > 0 {
+			gone[string(line)]--
+			continue
+		}
+		rest = append(append(rest, line...), '\n')
+	}
+	name := filepath.Join(dir, DeadLetterFile)
+	file, err := os.OpenFile(name+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(rest)
+	if err == nil {
+		err = file.Sync()
+	}
+	if err := errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(name+".new", name); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
 }

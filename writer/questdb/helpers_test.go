@@ -13,7 +13,13 @@ import (
 	"tickproc/tick"
 )
 
-func TestMain(m *testing.M) { os.Exit(questdbserver.RunTests(m)) }
+// TestMain also plays the process that is killed in TestKilledProcess.
+func TestMain(m *testing.M) {
+	if dir := os.Getenv("TICKPROC_TEST_SPOOL"); dir != "" {
+		spoolUntilKilled(dir)
+	}
+	os.Exit(questdbserver.RunTests(m))
+}
 
 // start is the time that tests begin at: 2024-08-08T00:00:00Z.
 const start = int64(1723075200_000000000)

@@ -173,10 +173,12 @@ func (r *ranker) sift(ctx context.Context, lines []byte, again bool) (rest []byt
 		r.settled = false
 	}
 	all := guards(lines, r.name, again)
-	asked := all[:0]
+	asked, inBatch := all[:0], map[rankKey]bool{}
 	for _, g := range all {
-		if again || r.questions(g) {
+		// An earlier one of the batch may be dropped, and then so may this.
+		if again || inBatch[g.key] || r.questions(g) {
 			asked = append(asked, g)
+			inBatch[g.key] = true
 		}
 	}
 	if len(asked) == 0 {
@@ -186,41 +188,31 @@ func (r *ranker) sift(ctx context.Context, lines []byte, again bool) (rest []byt
 	if err != nil {
 		return nil, 0, err
 	}
-	verdicts, unsure := make([]verdict, len(asked)), map[rankKey]bool{}
-	for i, g := range asked {
-		stands, ok := stand[g.key]
-		if !ok {
-			continue
-		}
-		_, outranked := r.outranked[g.key]
-		verdicts[i] = judge(g.rank, stands, again, outranked, r.early(g))
-		if verdicts[i] == depends {
-			unsure[g.key] = true
-		}
-	}
-	own := map[rankKey][]rank{}
-	if len(unsure) > 0 && r.versions != nil {
-		if own, err = r.versions(unsure); err != nil {
-			return nil, 0, err
-		}
+	own, err := r.own(asked, stand, again)
+	if err != nil {
+		return nil, 0, err
 	}
 	if len(r.outranked) > outrankedMax {
 		clear(r.outranked)
 	}
 	at := 0
-	for i, g := range asked {
-		stands := stand[g.key]
-		ours := false
-		if verdicts[i] == depends {
-			ours = slices.Contains(own[g.key], stands)
+	for _, g := range asked {
+		stands, ok := stand[g.key]
+		_, outranked := r.outranked[g.key]
+		verdict, ours := sends, false
+		if ok {
+			verdict = judge(g.rank, stands, again, outranked, r.early(g))
+		}
+		if verdict == depends {
 			// What stands is ours and later: it stays. Ours and earlier: it is
 			// corrected. Of another run: the better one stays.
-			verdicts[i] = sends
+			ours = slices.Contains(own[g.key], stands)
+			verdict = sends
 			if ours && stands.rev > g.rank.rev || !ours && stands.betterThan(g.rank) {
-				verdicts[i] = drops
+				verdict = drops
 			}
 		}
-		if verdicts[i] == sends {
+		if verdict == sends {
 			delete(r.outranked, g.key)
 			continue
 		}
@@ -238,6 +230,20 @@ func (r *ranker) sift(ctx context.Context, lines []byte, again bool) (rest []byt
 		return lines, 0, nil
 	}
 	return append(rest, lines[at:]...), dropped, nil
+}
+
+// own returns what the spool keeps of the keys where that decides.
+func (r *ranker) own(asked []guard, stand map[rankKey]rank, again bool) (map[rankKey][]rank, error) {
+	unsure := map[rankKey]bool{}
+	for _, g := range asked {
+		if stands, ok := stand[g.key]; ok && judge(g.rank, stands, again, false, r.early(g)) == depends {
+			unsure[g.key] = true
+		}
+	}
+	if len(unsure) == 0 || r.versions == nil {
+		return nil, nil
+	}
+	return r.versions(unsure)
 }
 
 func (r *ranker) questions(g guard) bool {

@@ -31,11 +31,12 @@ type faulty struct {
 	mu       sync.Mutex
 	posts    map[string]int
 	lines    map[string][]string // committed, in order
+	taken    map[string]int      // posts that were
 	verified int                 // statements about tables
 }
 
 func newFaulty(t *testing.T, answer func(table string, n int, lines []string) (int, string)) *faulty {
-	f := &faulty{answer: answer, posts: map[string]int{}, lines: map[string][]string{}}
+	f := &faulty{answer: answer, posts: map[string]int{}, taken: map[string]int{}, lines: map[string][]string{}}
 	f.Server = httptest.NewServer(http.HandlerFunc(f.serve))
 	t.Cleanup(f.Close)
 	return f
@@ -45,8 +46,16 @@ func (f *faulty) serve(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/exec" {
 		f.mu.Lock()
 		f.verified++
+		sql := r.URL.Query().Get("query")
+		dataset := "[]"
+		switch {
+		case strings.HasPrefix(sql, "SELECT id FROM tables()"):
+			dataset = "[[1]]"
+		case strings.HasPrefix(sql, "SELECT sequencerTxn"):
+			dataset = fmt.Sprintf("[[%d]]", f.taken[sql[strings.Index(sql, "'")+1:len(sql)-1]])
+		}
 		f.mu.Unlock()
-		fmt.Fprint(w, `{"columns":[],"dataset":[]}`)
+		fmt.Fprintf(w, `{"columns":[],"dataset":%s}`, dataset)
 		return
 	}
 	body, err := io.ReadAll(r.Body)
@@ -66,6 +75,7 @@ func (f *faulty) serve(w http.ResponseWriter, r *http.Request) {
 	if status == http.StatusNoContent {
 		f.mu.Lock()
 		f.lines[table] = append(f.lines[table], lines...)
+		f.taken[table]++
 		f.mu.Unlock()
 	}
 	if status == http.StatusTooManyRequests {

@@ -433,8 +433,11 @@ func (s *Sink) noteLosses(now int64) {
 func (s *Sink) noteUnknown(l spool.Loss, answered uint64, now int64) {
 	before, _ := decodeSpans(l.Before)
 	after, _ := decodeSpans(l.After)
-	for _, w := range slices.Concat(before, after) {
-		s.losses.note(lossKey{l.Table, w.venue, w.symbol, tick.ReasonSink}, loss{w.from, w.to, -1}, answered, now)
+	for _, w := range before {
+		s.losses.note(lossKey{l.Table, w.venue, w.symbol, tick.ReasonSink}, loss{w.to, w.to, -1}, answered, now)
+	}
+	for _, w := range after {
+		s.losses.note(lossKey{l.Table, w.venue, w.symbol, tick.ReasonSink}, loss{w.from, w.from, -1}, answered, now)
 	}
 }
 
@@ -495,7 +498,6 @@ func (s *Sink) Close(ctx context.Context) error {
 	s.flush(ctx)
 	s.cancel()
 	s.running.Wait()
-	_ = s.dead.close()
 	lost, left := s.spool.Close()
 	s.unlock()
 	report := &writer.UndeliveredError{Cause: context.Cause(ctx)}
