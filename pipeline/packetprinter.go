@@ -134,7 +134,7 @@ func (p *packetPrinter) fields(position uint64, packet []tick.Unit) []field {
 		add("price", number(t.Price, price))
 		add("size", number(t.Size, size))
 		if h.Kind != tick.KindLiquidation {
-			add("id", idText(t.ID))
+			add("id", tradeIDText(t.ID))
 		}
 		if h.Flags&tick.FlagBackfill != 0 {
 			add("backfill", true)
@@ -209,7 +209,7 @@ func (p *packetPrinter) scale(h *tick.Header) (price, size uint8) {
 	return in.PriceDigits, in.SizeDigits
 }
 
-func idText(id tick.ID) string {
+func tradeIDText(id tick.ID) string {
 	if id.Hi == 0 {
 		return strconv.FormatUint(id.Lo, 10)
 	}

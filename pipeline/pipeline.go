@@ -20,6 +20,7 @@ import (
 	"tickproc/ringbuf"
 	"tickproc/tick"
 	"tickproc/writer"
+	"tickproc/writer/questdb"
 )
 
 const (
@@ -42,9 +43,10 @@ type system struct {
 	feeds        []*venueFeed
 	canaries     map[string]*feeds.Canary // by venue
 	drivers      []*engine.Driver
-	records      []*recordLine // by shard
-	durable      *durable      // nil: nothing outlives the process
-	health       *ringbuf.Ring // rows that no shard made
+	records      []*recordLine  // by shard
+	durable      *durable       // nil: nothing outlives the process
+	watch        *questdb.Watch // nil: nobody asks the database
+	health       *ringbuf.Ring  // rows that no shard made
 	commanded    *ringbuf.Waker
 	writer       *writer.Writer
 	writing      sync.WaitGroup

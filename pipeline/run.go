@@ -103,6 +103,11 @@ func serve(ctx context.Context, o RunOptions, sink writer.Sink, database *questd
 	if err != nil {
 		return err
 	}
+	if dir != nil {
+		options := o.Config.questDBOptions()
+		options.Logger = o.Logger
+		s.watch = questdb.NewWatch(options)
+	}
 	if err := s.addFeeds(ctx); err != nil {
 		s.abandon()
 		return err
@@ -126,6 +131,19 @@ func serve(ctx context.Context, o RunOptions, sink writer.Sink, database *questd
 				o.Logger.Error("metrics endpoint ended", "error", err)
 			}
 		})
+	}
+	if dir != nil {
+		control, err := ops.NewControl(dir.join(socketName), s.commands(database))
+		if err != nil {
+			o.Logger.Warn("the service takes no commands", "error", err)
+		} else {
+			serving.Go(func() {
+				if err := control.Run(serveCtx); err != nil {
+					o.Logger.Error("the service takes no more commands", "error", err)
+				}
+			})
+		}
+		serving.Go(func() { s.watch.Run(serveCtx) })
 	}
 	s.run(ctx)
 	if s.durable != nil {
@@ -199,6 +217,11 @@ func (s *system) notReady(database *questdb.Sink) []string {
 	var why []string
 	if s.durable != nil {
 		why = append(why, s.durable.troubles()...)
+	}
+	if s.watch != nil {
+		for _, t := range s.watch.Troubles() {
+			why = append(why, t.String())
+		}
 	}
 	for _, f := range s.feeds {
 		if waiting := f.waits(); waiting != "" {
