@@ -226,7 +226,8 @@ func (d *Driver) introduce(catalog []tick.Unit) {
 }
 
 // Record logs packets that no line brought, and applies them; false if the log
-// takes no more. The caller owns the driver; it is not running.
+// takes no more. No feed is there to hear commands. The caller owns the driver;
+// it is not running.
 func (d *Driver) Record(packets []tick.Unit) bool {
 	for len(packets) > 0 {
 		n := 0
@@ -237,7 +238,8 @@ func (d *Driver) Record(packets []tick.Unit) bool {
 			return false
 		}
 		d.Shard.Apply(packets[:n])
-		d.Flush()
+		d.writeRows(d.Shard.TakeRows())
+		d.Shard.TakeCommands()
 		packets = packets[n:]
 	}
 	return true

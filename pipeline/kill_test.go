@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -27,13 +28,14 @@ var (
 
 // service is the real binary as a process of its own.
 type service struct {
-	t      *testing.T
-	binary string
-	config string // file
-	log    string // file
-	from   int64  // where in it the process that runs now began
-	cmd    *exec.Cmd
-	ended  chan struct{}
+	t       *testing.T
+	binary  string
+	config  string // file
+	log     string // file
+	from    int64  // where in it the process that runs now began
+	cmd     *exec.Cmd
+	ended   chan struct{}
+	unready string // why, when it was last asked
 }
 
 func buildBinary(t *testing.T) string {
@@ -74,7 +76,7 @@ func (s *service) kill() {
 	s.t.Helper()
 	select {
 	case <-s.ended:
-		s.t.Fatalf("the process ended by itself: %v\n%s", s.cmd.ProcessState, s.tail())
+		s.t.Fatalf("the process ended by itself: %v", s.cmd.ProcessState)
 	default:
 	}
 	if err := s.cmd.Process.Kill(); err != nil {
@@ -92,10 +94,10 @@ func (s *service) stop() {
 	select {
 	case <-s.ended:
 	case <-time.After(time.Minute):
-		s.t.Fatalf("the process does not end\n%s", s.tail())
+		s.t.Fatal("the process does not end")
 	}
 	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
-		s.t.Fatalf("exit code %d\n%s", code, s.tail())
+		s.t.Fatalf("exit code %d", code)
 	}
 }
 
@@ -119,7 +121,9 @@ func (s *service) ready() bool {
 	if err != nil {
 		return false
 	}
-	response.Body.Close()
+	defer response.Body.Close()
+	why, _ := io.ReadAll(response.Body)
+	s.unready = string(why)
 	return response.StatusCode == http.StatusOK
 }
 
@@ -142,6 +146,11 @@ func TestKilledAtAnyInstant(t *testing.T) {
 
 	dir := t.TempDir()
 	s := &service{t: t, binary: buildBinary(t), config: filepath.Join(dir, "tickproc.yaml"), log: filepath.Join(dir, "log")}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("not ready: %s\n%s", s.unready, s.tail())
+		}
+	})
 	config := DefaultConfig()
 	config.DataDir, config.QuestDB.URL, config.Metrics.Listen = filepath.Join(dir, "data"), server.URL(), "127.0.0.1:0"
 	config.Snapshots.Every, config.Journal.Memory = Duration(2*time.Second), 2<<20
@@ -181,7 +190,7 @@ func TestKilledAtAnyInstant(t *testing.T) {
 	err := c.all(t.Context(), config.engineOptions())
 	switch {
 	case errors.Is(err, ErrDifference):
-		t.Errorf("%s\n%s", out.String(), s.tail())
+		t.Error(out.String())
 	case err != nil:
 		t.Fatal(err)
 	default:
