@@ -66,12 +66,12 @@ type linePad [128]byte
 
 // Stats are read by metrics.
 type Stats struct {
-	Batches, Packets, Units stat.Counter // appended; units with the headers
-	Waits                   stat.Counter // times Append found no room
-	Syncs                   stat.Counter
-	GivenUp                 stat.Counter // segments left because of an error
-	RingErrors              stat.Counter // failed writes of a ring that lies on disk
-	Removed                 stat.Counter // segments, by retention
+	Batches, Packets stat.Counter // appended
+	Waits            stat.Counter // times Append found no room
+	Syncs            stat.Counter
+	GivenUp          stat.Counter // segments left because of an error
+	RingErrors       stat.Counter // failed writes of a ring that lies on disk
+	Removed          stat.Counter // segments, by retention
 }
 
 // What Append's wait is, and what Close made of it.
@@ -129,7 +129,6 @@ func (l *Log) Append(batch []tick.Unit) (end uint64) {
 	}
 	l.Stats.Batches.Add(1)
 	l.Stats.Packets.Add(packets)
-	l.Stats.Units.Add(uint64(n) + 1)
 	return l.end
 }
 

@@ -69,6 +69,7 @@ func TestAStoryOfThreeRuns(t *testing.T) {
 }
 
 func TestAppendZeroAllocs(t *testing.T) {
+	skipUnderRace(t)
 	m := newMachine(t, 2)
 	m.o.RingBytes, m.o.SegmentBytes, m.o.ReserveBytes = 1<<20, 1<<20, 1<<20
 	l, _ := m.open()

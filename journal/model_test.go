@@ -2,11 +2,30 @@ package journal
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"testing"
 
 	"tickproc/internal/vfs/simdisk"
 )
+
+// A long run: go test ./journal -run TestModel -journal.seeds 100000
+// A failing seed again: -journal.first SEED -journal.seeds 1
+var (
+	modelSeeds = flag.Uint64("journal.seeds", 0, "how many seeds the model tests run; 0: 300, and 50 where that is too slow")
+	modelFirst = flag.Uint64("journal.first", 0, "the first of them")
+)
+
+func seedsOfModel() (first, end uint64) {
+	n := uint64(300)
+	switch {
+	case *modelSeeds > 0:
+		n = *modelSeeds
+	case testing.Short() || bitStep > 1:
+		n = 50
+	}
+	return *modelFirst, *modelFirst + n
+}
 
 // model is the log as one would explain it: a list of batches, of which those
 // below synced survive a power cut and all survive a kill.
@@ -38,6 +57,7 @@ type trial struct {
 	*machine
 	log    *Log
 	model  model
+	seed   uint64
 	number uint64
 	keep   uint64
 	story  []string
@@ -53,6 +73,7 @@ func (x *trial) fatal(format string, args ...any) {
 	for _, s := range story {
 		x.t.Log(s)
 	}
+	x.t.Logf("again: go test ./journal -run '^%s$' -journal.first %d -journal.seeds 1", x.t.Name(), x.seed)
 	x.t.Fatalf(format+"\n%s", append(args, x.disk)...)
 }
 
@@ -167,11 +188,8 @@ func (x *trial) crash(power bool) {
 // survives a kill; batches come back as they were, in order, once.
 func TestModel(t *testing.T) {
 	t.Parallel()
-	seeds := uint64(300)
-	if testing.Short() {
-		seeds = 50
-	}
-	for seed := range seeds {
+	first, end := seedsOfModel()
+	for seed := first; seed < end; seed++ {
 		runModel(t, seed, simdisk.Faults{})
 	}
 }
@@ -179,18 +197,14 @@ func TestModel(t *testing.T) {
 // The same on a disk that refuses writes and syncs, forgets, and runs full.
 func TestModelWithDiskFaults(t *testing.T) {
 	t.Parallel()
-	seeds := uint64(300)
-	if testing.Short() {
-		seeds = 50
-	}
-	for seed := range seeds {
+	first, end := seedsOfModel()
+	for seed := first; seed < end; seed++ {
 		runModel(t, seed, simdisk.Faults{WriteError: 0.05, ShortWrite: 0.05, SyncError: 0.08, SyncDirError: 0.05, CreateError: 0.1, Capacity: 24 << 10})
 	}
 }
 
 func runModel(t *testing.T, seed uint64, faults simdisk.Faults) {
-	x := &trial{machine: newMachine(t, seed)}
-	x.say("seed %d", seed)
+	x := &trial{machine: newMachine(t, seed), seed: seed}
 	x.o.RetainBytes = int64(x.random.IntN(2)) * 10_000
 	x.log, _ = x.open()
 	x.disk.SetFaults(faults)
