@@ -44,6 +44,7 @@ type shelf struct {
 }
 
 func (x *shelf) Begin(uint64, int64) {}
+func (x *shelf) Buffer() []byte      { return nil }
 func (x *shelf) Item(p []byte)       { x.items = append(x.items, slices.Clone(p)) }
 func (x *shelf) End()                { x.ended = true }
 func (x *shelf) Room() bool          { return len(x.items)%3 != 0 }
