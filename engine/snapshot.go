@@ -25,8 +25,11 @@ type SnapshotSink interface {
 	// that has not ended is abandoned: its missing pieces would all have to be
 	// written at once, and the newer one is worth more.
 	Begin(number uint64, now int64)
-	// Item takes a piece, in whatever order they come but for the first. p is the
-	// shard's again after the call.
+	// Buffer returns the memory that the next piece is appended to, behind what is
+	// in it already: what is handed over need not be copied.
+	Buffer() []byte
+	// Item gives it back, grown where it was too small. Pieces come in whatever
+	// order, but for the first.
 	Item(p []byte)
 	// End says that the snapshot is whole.
 	End()
@@ -49,7 +52,6 @@ type saving struct {
 	left   int    // instruments and groups that are not written yet
 	cursor int    // instruments, then groups, before it are written
 	coder  state.Coder
-	buffer []byte
 	units  []tick.Unit
 }
 
@@ -83,16 +85,24 @@ func (s *Shard) barrier(number uint64) {
 	x.epoch++
 	x.open, x.cursor, x.left = true, 0, 1+s.count+len(s.groupList)
 	x.sink.Begin(number, s.now)
-	x.coder.Save(x.buffer[:0])
+	at := s.begin(itemShard)
 	s.saveShard(&x.coder)
-	s.hand()
+	s.hand(at)
+}
+
+// begin begins an item, and returns where.
+func (s *Shard) begin(kind byte) (at int) {
+	x := &s.saving
+	x.coder.Save(x.sink.Buffer())
+	at = len(x.coder.Bytes())
+	state.Byte(&x.coder, &kind)
+	return at
 }
 
 // saveShard writes what is of no instrument. It decides how much memory loading
 // takes, and so carries a checksum of its own.
 func (s *Shard) saveShard(c *state.Coder) {
-	kind, version, sum := itemShard, itemVersion, uint32(0)
-	state.Byte(c, &kind)
+	version, sum := itemVersion, uint32(0)
 	c.Uint16(&version)
 	at := len(c.Bytes())
 	c.Uint32(&sum)
@@ -127,12 +137,10 @@ func (s *Shard) save(in *instrument) (bytes int) {
 		return 0
 	}
 	in.savedAt = x.epoch
-	x.coder.Save(x.buffer[:0])
-	kind := itemInstrument
-	state.Byte(&x.coder, &kind)
+	at := s.begin(itemInstrument)
 	in.saveDefinition(&x.coder)
 	in.code(&x.coder)
-	return s.hand()
+	return s.hand(at)
 }
 
 // saveGroup does so for a group, with what its members bring to it.
@@ -142,28 +150,21 @@ func (s *Shard) saveGroup(g *consolidated) (bytes int) {
 		return 0
 	}
 	g.savedAt = x.epoch
-	x.coder.Save(x.buffer[:0])
-	kind := itemGroup
-	state.Byte(&x.coder, &kind)
+	at := s.begin(itemGroup)
 	g.codeMembers(&x.coder, s)
-	return s.hand()
+	return s.hand(at)
 }
 
-func (s *Shard) hand() (bytes int) {
+// hand gives the sink an item that began at a place, and returns its size.
+func (s *Shard) hand(at int) (bytes int) {
 	x := &s.saving
-	x.buffer = x.coder.Bytes()
-	x.sink.Item(x.buffer)
-	x.left--
-	s.endSnapshot()
-	return len(x.buffer)
-}
-
-func (s *Shard) endSnapshot() {
-	x := &s.saving
-	if x.open && x.left == 0 {
+	p := x.coder.Bytes()
+	x.sink.Item(p)
+	if x.left--; x.left == 0 {
 		x.open = false
 		x.sink.End()
 	}
+	return len(p) - at
 }
 
 // lookBytes is what looking at an instrument that is written counts of a quota:
