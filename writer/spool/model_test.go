@@ -12,7 +12,7 @@ import (
 
 var (
 	modelSeed  = flag.Uint64("spool-seed", 0, "seed of TestModel; 0 = by the clock")
-	modelSeeds = flag.Int("spool-seeds", 150, "seeds of TestModel")
+	modelSeeds = flag.Int("spool-seeds", 400, "seeds of TestModel")
 )
 
 // model knows of each row of a table where it is at least, by the slow way: one
@@ -180,13 +180,8 @@ func runModel(t *testing.T, seed uint64) {
 			s.mu.Unlock()
 		}
 	}
-	debug := testing.Verbose()
-	for step := range 400 {
+	for range 400 {
 		table := random.IntN(2)
-		if debug {
-			l := s.lanes[table]
-			fmt.Println(step, "table", table, "cursor", l.cursor, "written", l.written, "synced", l.synced, "resendEnd", l.resendEnd, "mem", len(l.mem), l.memWritten, "segs", len(l.segs), "down", l.down, "failed", l.failed, "op", "?", "at", at[table], "flight", flight[table] != nil, "rows", len(m[table].rows), "broken", broken)
-		}
 		switch random.IntN(20) {
 		case 0, 1, 2, 3, 4, 5:
 			n := len(m[table].rows)
