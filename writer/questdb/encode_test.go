@@ -414,38 +414,79 @@ func BenchmarkEncode(b *testing.B) {
 	f("mixed", "double", mixed(b, 1000)[tick.CatalogUnits:], 1000)
 }
 
+// benchTrades writes n trades.
+func benchTrades(s *Sink, x *tape, id *uint64, n int) {
+	for range n {
+		*id++
+		tr := x.trade(0, start+int64(*id)*1e5, *id)
+		tr.Price, tr.Size = 6183763+int64(*id%100), 12345
+	}
+	s.Write(x.units)
+	x.units = x.units[:0]
+	s.Idle(s.o.Now())
+}
+
 // BenchmarkRealServer is trades from Write to the acknowledgement, client and
-// server on the same machine.
+// server on the same machine: through memory, and through a spool on disk.
 func BenchmarkRealServer(b *testing.B) {
-	server, _ := database(b)
-	s := newSink(b, server.URL(), nil)
-	s.Write(mixed(b, 1)[:tick.CatalogUnits])
+	f := func(name string, change func(*Options)) {
+		b.Run(name, func(b *testing.B) {
+			server, _ := database(b)
+			s := newSink(b, server.URL(), change)
+			s.Write(mixed(b, 1)[:tick.CatalogUnits])
+			var x tape
+			const n = 10_000
+			id := uint64(0)
+			write := func() {
+				benchTrades(s, &x, &id, n)
+				// As the ring would: no further ahead than some batches.
+				for s.Stats.WaitingBytes.Load() > 64<<20 {
+					s.Idle(s.o.Now())
+				}
+			}
+			for range 50 { // a cold server takes half as many
+				write()
+			}
+			until(b, "the server is warm", func() bool { s.Idle(s.o.Now() + 1e9); return s.Stats.Tables[tableTrades].Acked.Load() == id })
+			before, started := id, time.Now()
+			for b.Loop() {
+				write()
+			}
+			until(b, "all is acknowledged", func() bool { s.Idle(s.o.Now() + 1e9); return s.Stats.Tables[tableTrades].Acked.Load() == id })
+			b.ReportMetric(float64(id-before)/time.Since(started).Seconds(), "rows/s")
+			closes(b, s)
+		})
+	}
+	f("memory", nil)
+	f("spool", spooled(b.TempDir()))
+}
+
+// BenchmarkCatchUp delivers what a run left in the spool, in batches of 100 ms
+// of 20,000 rows a second, while as many live rows come.
+func BenchmarkCatchUp(b *testing.B) {
+	dir := b.TempDir()
 	var x tape
-	const n = 10_000
 	id := uint64(0)
-	write := func() {
-		for range n {
-			id++
-			tr := x.trade(0, start+int64(id)*1e5, id)
-			tr.Price, tr.Size = 6183763+int64(id%100), 12345
-		}
-		s.Write(x.units)
-		x.units = x.units[:0]
-		s.Idle(s.o.Now())
-		// As the ring would: no further ahead than some batches.
-		for s.Stats.WaitingBytes.Load() > 64<<20 {
-			s.Idle(s.o.Now())
-		}
-	}
-	for range 50 { // a cold server takes half as many
-		write()
-	}
-	until(b, "the server is warm", func() bool { s.Idle(s.o.Now() + 1e9); return s.Stats.Tables[tableTrades].Acked.Load() == id })
-	before, started := id, time.Now()
+	s := newSink(b, "http://127.0.0.1:1", func(o *Options) { spooled(dir)(o); o.FlushRows = 2000 })
+	s.Write(mixed(b, 1)[:tick.CatalogUnits])
 	for b.Loop() {
-		write()
+		benchTrades(s, &x, &id, 10_000)
+		for s.Spool().MemoryBytes.Load() > 256<<20 {
+			time.Sleep(time.Millisecond)
+		}
 	}
-	until(b, "all is acknowledged", func() bool { s.Idle(s.o.Now() + 1e9); return s.Stats.Tables[tableTrades].Acked.Load() == id })
-	b.ReportMetric(float64(id-before)/time.Since(started).Seconds(), "rows/s")
+	closes(b, s)
+	server, _ := database(b)
+	s = newSink(b, server.URL(), spooled(dir))
+	s.Write(mixed(b, 1)[:tick.CatalogUnits])
+	started, old := time.Now(), id
+	for s.Stats.Tables[tableTrades].Acked.Load() < old {
+		if due := old + uint64(time.Since(started).Seconds()*20_000); id < due {
+			benchTrades(s, &x, &id, int(due-id))
+		}
+		s.Idle(s.o.Now())
+		time.Sleep(time.Millisecond)
+	}
+	b.ReportMetric(float64(s.Stats.Tables[tableTrades].Acked.Load())/time.Since(started).Seconds(), "rows/s-caught-up")
 	closes(b, s)
 }

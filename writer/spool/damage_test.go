@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
 // small is a spool of six records in one segment, as it lies on the disk.
 type small struct {
+	disk      *memFS
 	dir, name string
 	content   []byte
 	ends      []int64 // of the records
@@ -17,18 +19,14 @@ type small struct {
 
 func smallSpool(t *testing.T) small {
 	t.Helper()
-	x := small{dir: t.TempDir()}
-	s := open(t, options(x.dir, nil))
+	x := small{disk: newMemFS(), dir: "/spool"}
+	s := open(t, x.options())
 	for n := range 6 {
 		put(s, 0, n)
 	}
 	s.Close()
-	names, _ := filepath.Glob(filepath.Join(x.dir, "trades-*.seg"))
-	x.name = names[0]
-	var err error
-	if x.content, err = os.ReadFile(x.name); err != nil {
-		t.Fatal(err)
-	}
+	x.name = x.segments()[0]
+	x.content = slices.Clone(x.disk.files[x.name].data)
 	if err := s.Kept(0, 0, func(_, end int64, _ []byte, _ func() ([]byte, error)) bool {
 		x.ends = append(x.ends, end)
 		return true
@@ -38,11 +36,19 @@ func smallSpool(t *testing.T) small {
 	return x
 }
 
-func (x *small) write(t *testing.T, content []byte) {
-	t.Helper()
-	if err := os.WriteFile(x.name, content, 0o644); err != nil {
-		t.Fatal(err)
+func (x *small) options() Options { return options(x.dir, func(o *Options) { o.FS = x.disk }) }
+
+func (x *small) segments() (names []string) {
+	for _, name := range sortedNames(x.disk.files) {
+		if strings.HasPrefix(filepath.Base(name), "trades-") {
+			names = append(names, name)
+		}
 	}
+	return names
+}
+
+func (x *small) write(content []byte) {
+	x.disk.files[x.name] = &memFile{fs: x.disk, name: x.name, data: slices.Clone(content)}
 }
 
 // Wherever in its last three records a segment is cut, it ends with its last
@@ -51,12 +57,12 @@ func TestCutAtEveryByte(t *testing.T) {
 	t.Parallel()
 	x := smallSpool(t)
 	for size := x.ends[2]; size <= x.ends[5]; size++ {
-		x.write(t, x.content[:size])
+		x.write(x.content[:size])
 		whole := 0
 		for whole < 6 && x.ends[whole] <= size {
 			whole++
 		}
-		s := open(t, options(x.dir, nil))
+		s := open(t, x.options())
 		if got := s.Stats.TornBytes.Load(); got != uint64(size-x.ends[whole-1]) {
 			t.Fatalf("cut at %d: %d bytes torn", size, got)
 		}
@@ -66,7 +72,7 @@ func TestCutAtEveryByte(t *testing.T) {
 		put(s, 0, 77)
 		s.Close()
 		for range 2 {
-			s = open(t, options(x.dir, nil))
+			s = open(t, x.options())
 			put(s, 0, 78)
 			s.writeRound()
 			equal(t, fmt.Sprint("cut at ", size), all(t, s, 0), append(lines(0, whole), line(77), line(78)))
@@ -75,16 +81,10 @@ func TestCutAtEveryByte(t *testing.T) {
 			}
 			s.lanes[0].reader.close()
 			// Killed before anything was synced: the acknowledgements are lost.
-			names, _ := filepath.Glob(filepath.Join(x.dir, "trades-*.seg"))
-			for _, name := range names[1:] {
-				if strings.HasSuffix(name, fmt.Sprintf("%020d.seg", s.lanes[0].active.first)) {
-					os.Remove(name)
-				}
-			}
+			_ = x.disk.Remove(s.lanes[0].active.name)
 		}
-		names, _ := filepath.Glob(filepath.Join(x.dir, "trades-*.seg"))
-		for _, name := range names {
-			os.Remove(name)
+		for _, name := range append(x.segments(), "/spool/acked") {
+			_ = x.disk.Remove(name)
 		}
 	}
 }
@@ -102,7 +102,7 @@ func TestEveryBitOfASegment(t *testing.T) {
 			for x.ends[hit] <= int64(i/8) {
 				hit++
 			}
-			s := flip(bad, func() *Spool { return open(t, options(x.dir, nil)) })
+			s := flip(bad, func() *Spool { return open(t, x.options()) })
 			want := append(lines(0, hit), lines(hit+1, 6)...)
 			got := all(t, s, 0)
 			if strings.Join(got, "") != strings.Join(want, "") {
@@ -141,7 +141,7 @@ func TestEveryBitOfASegment(t *testing.T) {
 		}
 	}
 	f(t, "before the start", func(bad []byte, open func() *Spool) *Spool {
-		x.write(t, bad)
+		x.write(bad)
 		s := open()
 		// Rows that cannot be sent are to be made again: marks stand before them.
 		if m := s.lanes[0].marks; len(m) > 0 && s.Stats.TornBytes.Load() == 0 && !s.lanes[0].unmarked {
@@ -150,9 +150,9 @@ func TestEveryBitOfASegment(t *testing.T) {
 		return s
 	})
 	f(t, "after the start", func(bad []byte, open func() *Spool) *Spool {
-		x.write(t, x.content)
+		x.write(x.content)
 		s := open()
-		x.write(t, bad)
+		x.write(bad)
 		return s
 	})
 }
@@ -222,10 +222,8 @@ func TestFilesAreMissing(t *testing.T) {
 func TestReadFails(t *testing.T) {
 	t.Parallel()
 	x := smallSpool(t)
-	disk := &faults{FS: options("", nil).FS}
-	o := options(x.dir, nil)
-	o.ensureDefaults()
-	disk.FS = o.FS
+	disk := &faults{FS: x.disk}
+	o := x.options()
 	o.FS = disk
 	s := open(t, o)
 	put(s, 0, 6)

@@ -2,6 +2,7 @@ package spool
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -14,10 +15,6 @@ import (
 const (
 	acksBytes  = 16 << 10 // a slot of the acked positions
 	marksBytes = 64 << 10 // a slot of the marks: 3,600 shards
-	// verifyTail are the newest segments of a table whose payloads are read when
-	// the spool is opened: those that a power cut may have left half written.
-	// Others are verified when they are sent.
-	verifyTail = 4
 )
 
 // recover finds out what the directory holds: segments, acked positions, marks.
@@ -38,7 +35,7 @@ func (s *Spool) recover() error {
 			l.segs = append(l.segs, &segment{name: filepath.Join(s.o.Dir, e.Name), first: first, end: first + e.Size, dirSynced: true})
 		}
 	}
-	acked, err := s.openAcks()
+	acked, synced, err := s.openAcks()
 	if err != nil {
 		return err
 	}
@@ -46,10 +43,13 @@ func (s *Spool) recover() error {
 	if err != nil {
 		return err
 	}
+	if err := s.o.FS.SyncDir(s.o.Dir); err != nil {
+		return err
+	}
 	var least map[uint16]Mark
 	for _, l := range s.lanes {
 		l.cursor = acked[l.name]
-		if err := s.recoverLane(l); err != nil {
+		if err := s.recoverLane(l, synced[l.name]); err != nil {
 			return err
 		}
 		// What is damaged and not sent cannot be sent: its rows are to be made again.
@@ -81,8 +81,9 @@ func (s *Spool) recover() error {
 }
 
 // recoverLane reads the heads of a table's segments, cuts what is torn, and
-// counts what waits.
-func (s *Spool) recoverLane(l *lane) error {
+// counts what waits. Behind synced it reads and syncs all: that a power cut may
+// have left half written. The rest is verified when it is sent.
+func (s *Spool) recoverLane(l *lane, synced int64) error {
 	slices.SortFunc(l.segs, func(a, b *segment) int { return int(max(-1, min(1, a.first-b.first))) })
 	files := l.segs
 	l.segs = nil
@@ -104,7 +105,7 @@ func (s *Spool) recoverLane(l *lane) error {
 		}
 		good := g.first // behind the last good record
 		p := place{seg: g, name: g.name, first: g.first, from: g.first, to: g.end}
-		verify := i >= len(files)-verifyTail
+		verify := g.end > synced
 		var file vfs.File
 		if verify {
 			var err error
@@ -175,6 +176,13 @@ func (s *Spool) recoverLane(l *lane) error {
 			_ = s.o.FS.Remove(g.name)
 			continue
 		}
+		if verify {
+			// A killed process leaves records that only the system's memory holds. They
+			// are counted as safe from here on, so they must be.
+			if err := syncFile(s.o.FS, g.name); err != nil {
+				return fmt.Errorf("sync %s: %w", g.name, err)
+			}
+		}
 		g.synced = g.end
 		s.diskBytes += g.end - g.first
 		l.segs = append(l.segs, g)
@@ -192,36 +200,41 @@ func (s *Spool) recoverLane(l *lane) error {
 func cut(fsys vfs.FS, name string, size int64) {
 	if f, err := fsys.OpenWrite(name); err == nil {
 		_ = f.Truncate(size)
-		_ = f.Sync()
 		_ = f.Close()
 	}
 }
 
-// openAcks reads the acked positions and notes by table.
-func (s *Spool) openAcks() (map[string]int64, error) {
-	var content []byte
-	var err error
-	if s.acks, content, err = openSlots(s.o.FS, filepath.Join(s.o.Dir, "acked"), acksBytes, s.identity); err != nil {
-		return nil, err
+func syncFile(fsys vfs.FS, name string) error {
+	f, err := fsys.OpenWrite(name)
+	if err != nil {
+		return err
 	}
-	acked := map[string]int64{}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// openAcks reads by table up to where it was acked and synced, and its note.
+func (s *Spool) openAcks() (acked, synced map[string]int64, err error) {
+	var content []byte
+	if s.acks, content, err = openSlots(s.o.FS, filepath.Join(s.o.Dir, "acked"), acksBytes, s.identity); err != nil {
+		return nil, nil, err
+	}
+	acked, synced = map[string]int64{}, map[string]int64{}
 	for len(content) > 0 {
 		var name, note string
-		var at int64
 		name, content = cutText(content)
-		if len(content) < 8 {
+		if len(content) < 16 {
 			break
 		}
-		at = int64(binary.LittleEndian.Uint64(content))
-		note, content = cutText(content[8:])
-		acked[name] = at
+		acked[name] = int64(binary.LittleEndian.Uint64(content))
+		synced[name] = int64(binary.LittleEndian.Uint64(content[8:]))
+		note, content = cutText(content[16:])
 		for _, l := range s.lanes {
 			if l.name == name {
 				l.note = []byte(note)
 			}
 		}
 	}
-	return acked, nil
+	return acked, synced, nil
 }
 
 // acksLocked is the content of the acked positions now.
@@ -231,6 +244,7 @@ func (s *Spool) acksLocked() []byte {
 		b = appendText(b, l.name)
 		// What is sent again counts as not acknowledged: a restart begins there.
 		b = binary.LittleEndian.AppendUint64(b, uint64(l.cursor))
+		b = binary.LittleEndian.AppendUint64(b, uint64(l.synced))
 		b = appendText(b, string(l.note))
 	}
 	return b

@@ -110,7 +110,8 @@ func (s *slots) write(content []byte) error {
 func (s *slots) open() (err error) {
 	if s.file, err = s.fsys.OpenWrite(s.name); errors.Is(err, fs.ErrNotExist) {
 		if s.file, err = s.fsys.Create(s.name); err == nil {
-			err = s.fsys.SyncDir(dirOf(s.name))
+			// So that a disk that is full later does not matter here.
+			err = errors.Join(s.file.Allocate(int64(2*s.size)), s.fsys.SyncDir(dirOf(s.name)))
 		}
 	}
 	if err != nil {
