@@ -19,12 +19,13 @@ import (
 //
 //	shard ─► Begin, Item…, End ─► chunks of items ─► next: the writer of snapshots
 //
-// An item is a length of four bytes and that many bytes; none crosses chunks.
+// An item is a length of four bytes and that many bytes.
 type stateStream struct {
 	position func() uint64 // of the log, behind the barrier; the shard's goroutine asks
 
 	// owner: the shard's goroutine
 	chunk  []byte
+	at     int // in chunk, where the item begins that is being written
 	number uint64
 
 	mu    sync.Mutex // taken once a chunk
@@ -45,6 +46,8 @@ type stateChunk struct {
 
 const (
 	chunkBytes = 256 << 10
+	// itemRoom is what most items fit in, so that few chunks grow.
+	itemRoom = 32 << 10
 	// chunksMax is how many chunks may wait before only what must be written comes.
 	chunksMax = 8
 )
@@ -67,13 +70,20 @@ func (x *stateStream) Begin(number uint64, _ int64) {
 	x.put(stateChunk{number: number, position: x.position(), first: true})
 }
 
-// Item implements engine.SnapshotSink.
-func (x *stateStream) Item(p []byte) {
-	if len(x.chunk) > 0 && len(x.chunk)+4+len(p) > chunkBytes {
+// Buffer implements engine.SnapshotSink: the length goes before the item.
+func (x *stateStream) Buffer() []byte {
+	if len(x.chunk) >= chunkBytes-itemRoom {
 		x.put(stateChunk{number: x.number, items: x.chunk})
 		x.chunk = x.free()
 	}
-	x.chunk = append(binary.LittleEndian.AppendUint32(x.chunk, uint32(len(p))), p...)
+	x.at = len(x.chunk)
+	return append(x.chunk, 0, 0, 0, 0)
+}
+
+// Item implements engine.SnapshotSink.
+func (x *stateStream) Item(p []byte) {
+	binary.LittleEndian.PutUint32(p[x.at:], uint32(len(p)-x.at-4))
+	x.chunk = p
 }
 
 // End implements engine.SnapshotSink.
@@ -127,7 +137,7 @@ func (x *stateStream) next() (c stateChunk, some bool) {
 // done gives a chunk's memory back.
 func (x *stateStream) done(c stateChunk) {
 	x.mu.Lock()
-	if cap(c.items) == chunkBytes && len(x.spare) <= chunksMax {
+	if cap(c.items) >= chunkBytes && len(x.spare) <= chunksMax {
 		x.spare = append(x.spare, c.items[:0])
 	}
 	x.mu.Unlock()
