@@ -329,31 +329,17 @@ func (d *durable) finish() {
 	}
 }
 
-// begin logs and applies what a restart means to a shard.
+// begin logs and applies what a restart means to a shard, and what it is
+// configured to do from here on.
 func (d *durable) begin(i int, driver *engine.Driver) error {
-	log := d.logs[i]
-	driver.Log = log.Append
-	shard, now := driver.Shard, clock.Nanos()
-	hash := hashOptions(d.system.options)
-	var packets []tick.Unit
-	record := func(kind tick.Kind) *tick.Unit {
-		var u []tick.Unit
-		packets, u = tick.AppendUnits(packets, 1)
-		u[0].Header().Kind, u[0].Header().ReceiveNanos = kind, now
-		return &u[0]
-	}
-	if shard.Now() != 0 {
-		record(tick.KindClockStep).ClockStep().FromNanos = shard.Now()
-		if !driver.Record(packets) {
-			return d.logClosed(i)
-		}
-		packets = shard.AppendRestart(packets[:0], now)
-	}
-	record(tick.KindConfig).Config().Hash = hash
+	now := clock.Nanos()
+	packets := driver.Shard.AppendRestart(nil, now)
+	packets, u := tick.AppendUnits(packets, 1)
+	*u[0].Config() = tick.Config{Header: tick.Header{Kind: tick.KindConfig, ReceiveNanos: now}, Hash: hashOptions(d.system.options)}
 	if !driver.Record(packets) {
 		return d.logClosed(i)
 	}
-	if err := log.Acknowledge(); err != nil {
+	if err := d.logs[i].Acknowledge(); err != nil {
 		return fmt.Errorf("%w: %w", ErrInput, err)
 	}
 	return nil
