@@ -223,7 +223,11 @@ func (l *layout) elect(found []*segment, ring *ringImage) (best Identity) {
 
 func (l *layout) readRing(ring *ringImage, where string, boot uint64) {
 	switch {
-	case ring == nil || ring.blank && len(ring.frames) == 0:
+	case ring == nil || !ring.headerOK && len(ring.frames) == 0:
+		// There is none, or it was being made anew.
+	case ring.blank:
+		// It was being emptied, or it lay on disk and the power went.
+		l.ring = ring
 	case !ring.headerOK:
 		l.damaged(Damage{File: where, What: "the header of the ring is damaged"})
 		l.ring = ring

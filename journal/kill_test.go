@@ -221,6 +221,32 @@ func TestRingsOnARealMachine(t *testing.T) {
 	}
 }
 
+// The ring's place is that of the directory, by whatever path it is named, also
+// before it exists.
+func TestTheRingBelongsToTheDirectory(t *testing.T) {
+	t.Parallel()
+	base := t.TempDir()
+	must(t, os.Mkdir(filepath.Join(base, "real"), 0o755))
+	must(t, os.Symlink("real", filepath.Join(base, "link")))
+	removeRingsAfter(t, filepath.Join(base, "real", "log"))
+	paths := map[string]bool{}
+	for _, by := range []string{"link", "real", "link"} {
+		l, found, err := Open(realOptions(filepath.Join(base, by, "log"), false))
+		must(t, err)
+		if found.Lost() {
+			t.Errorf("%s: found %+v", by, found)
+		}
+		if runtime.GOOS == "linux" {
+			paths[l.Ring().Path] = true
+		}
+		l.leave()
+		must(t, l.ring.Close(false))
+	}
+	if len(paths) > 1 {
+		t.Errorf("rings %v", paths)
+	}
+}
+
 func TestFileMemory(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

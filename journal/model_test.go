@@ -262,8 +262,11 @@ func (x *trial) interrupt() {
 		fuse := &fused{Disk: x.disk, left: x.random.IntN(30)}
 		o := x.options()
 		o.FS = fuse
+		if x.random.IntN(4) == 0 {
+			o.Memory = clearing{x.memory, x.random.IntN(2 * int(x.o.RingBytes/unitBytes+ringPage))}
+		}
 		_, _, err := Open(o)
-		if err != nil && !errors.Is(err, errFuse) {
+		if err != nil && !errors.Is(err, errFuse) && !errors.Is(err, errCleared) {
 			x.fatal("interrupted open: %v", err)
 		}
 		power := x.random.IntN(2) == 0
@@ -272,4 +275,22 @@ func (x *trial) interrupt() {
 		x.machine.crash(power)
 	}
 	x.reopen("interrupted repairs", lossy, false)
+}
+
+// clearing is a memory whose process is killed while it empties the ring.
+type clearing struct {
+	*simMemory
+	units int
+}
+
+var errCleared = errors.New("the process was killed while it emptied the ring")
+
+func (c clearing) Make(name string, units int) (Ring, error) {
+	if old := c.rings[name]; old != nil {
+		clear(old[:min(len(old), c.units)])
+		if c.units > len(old) { // and began to write the new header
+			old[0][0] = word0(ringMagic, 0)
+		}
+	}
+	return nil, errCleared
 }

@@ -24,14 +24,14 @@ func Open(o Options) (*Log, Found, error) {
 	if err := o.Validate(); err != nil {
 		return nil, Found{}, err
 	}
-	memory, err := o.memory()
-	if err != nil {
-		return nil, Found{}, err
-	}
 	fail := func(err error) (*Log, Found, error) {
 		return nil, Found{}, fmt.Errorf("journal: open shard %d in %s: %w", o.Shard, o.Dir, err)
 	}
 	if err := makeDir(o.FS, o.Dir); err != nil {
+		return fail(err)
+	}
+	memory, err := o.memory() // now that the directory's real path is known
+	if err != nil {
 		return fail(err)
 	}
 	is, err := inspectTwice(&o, memory)
