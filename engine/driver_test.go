@@ -2,10 +2,12 @@ package engine
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -303,5 +305,48 @@ func TestDriverRecovers(t *testing.T) {
 	}
 	if len(whole.positions) == 0 || len(whole.positions) != len(before.positions)+len(after.positions) {
 		t.Errorf("%d positions, %d and %d", len(whole.positions), len(before.positions), len(after.positions))
+	}
+}
+
+// slowSink has room when it is told to, and tells when a snapshot is whole.
+type slowSink struct {
+	nothing
+	room  atomic.Bool
+	whole chan struct{}
+}
+
+func (x *slowSink) Room() bool { return x.room.Load() }
+func (x *slowSink) End()       { close(x.whole) }
+
+// A snapshot ends on a market that is quiet, and one that waits for room goes on
+// when its sink wakes the driver.
+func TestDriverEndsSnapshotOnAQuietMarket(t *testing.T) {
+	t.Parallel()
+	for _, merge := range []bool{false, true} {
+		r := newRig(everything, 1)
+		r.Merge = merge
+		x := &slowSink{whole: make(chan struct{})}
+		r.Shard.SnapshotTo(x, 1)
+		now := clock.Nanos()
+		var tape []tick.Unit
+		for id := range uint32(20) {
+			tape, _ = tick.AppendCatalog(tape, tick.Header{ReceiveNanos: now}, define(id, fmt.Sprint("S", id)))
+		}
+		b := barrierPacket(1)
+		b[0].Header().ReceiveNanos = now
+		for _, p := range packetsOf(append(tape, b...)) {
+			if !r.Inputs[0].Write(p) {
+				t.Fatal("no room")
+			}
+		}
+		r.Inputs[0].Publish()
+		done := make(chan struct{})
+		go func() { defer close(done); r.Run() }()
+		x.room.Store(true)
+		r.Waker.Wake()
+		<-x.whole
+		r.Inputs[0].Close()
+		<-done
+		r.finish()
 	}
 }

@@ -57,7 +57,7 @@ type saving struct {
 
 // SnapshotTo makes the shard write a snapshot to sink at every barrier, and
 // quota bytes of it after each batch, 0 for SnapshotQuota. Without a sink
-// barriers do nothing. It is called before the first packet.
+// barriers do nothing. It is called while the shard stands still.
 func (s *Shard) SnapshotTo(sink SnapshotSink, quota int) {
 	if quota == 0 {
 		quota = SnapshotQuota

@@ -1,10 +1,8 @@
 package engine
 
 import (
-	"fmt"
 	"slices"
 	"testing"
-	"time"
 
 	"tickproc/tick"
 )
@@ -80,67 +78,4 @@ func BenchmarkSnapshotLoad(b *testing.B) {
 	f("1,000 levels", withBook(500))
 	f("44,000 levels", withBook(22_000))
 	f("8,192 random ids", newStream(tick.TradeIDInteger).shard)
-}
-
-// The longest and the 99.9th of a thousand waits for Apply of a batch of 16
-// packets of as many instruments, while a snapshot is open and while none is.
-// One op is a batch.
-func BenchmarkSnapshotWait(b *testing.B) {
-	for _, n := range []int{100, 10_000} {
-		s := NewShard(Options{Intervals: []time.Duration{time.Second, time.Minute}, Windows: full.Windows})
-		x := &nothing{}
-		s.SnapshotTo(x, 0)
-		now := midnight
-		var side [2][]tick.Level
-		for i := range int64(50) {
-			side[0] = append(side[0], tick.Level{Price: 1000 - i, Size: 5})
-			side[1] = append(side[1], tick.Level{Price: 1001 + i, Size: 5})
-		}
-		for id := range uint32(n) {
-			p, _ := tick.AppendCatalog(nil, tick.Header{ReceiveNanos: now}, define(id, fmt.Sprint("S", id)))
-			h := tick.Header{Line: 1, Instrument: id, ReceiveNanos: now, ExchangeNanos: now}
-			p = append(p, depthPacket(h, tick.KindDepth, 1, 1, 0, nil, nil)...)
-			p = append(p, depthPacket(h, tick.KindSnapshot, 0, 0, 0, side[0], side[1])...)
-			s.Apply(p)
-		}
-		update, trade, batch := uint64(1), uint64(0), []tick.Unit(nil)
-		next := func() {
-			batch = batch[:0]
-			for i := range 16 {
-				now += 1e3
-				h := tick.Header{Line: 1, Instrument: uint32((update*16 + uint64(i)*7919) % uint64(n)), ReceiveNanos: now, ExchangeNanos: now}
-				if i%4 == 0 {
-					trade++
-					batch = append(batch, tradePacket(h, trade, tick.Level{Price: 1000, Size: 1})...)
-				} else {
-					batch = append(batch, depthPacket(h, tick.KindQuote, 0, 0, 0, side[0][:1], side[1][:1])...)
-				}
-			}
-			update++
-		}
-		measure := func(open bool) func(b *testing.B) {
-			return func(b *testing.B) {
-				var waits []int64
-				barrier := barrierPacket(1)
-				b.ReportAllocs()
-				for b.Loop() {
-					next()
-					if open && !s.saving.open {
-						s.Apply(barrier)
-					}
-					from := time.Now()
-					s.Apply(batch)
-					waits = append(waits, time.Since(from).Nanoseconds())
-					s.TakeRows()
-					s.TakeCommands()
-				}
-				slices.Sort(waits)
-				b.ReportMetric(float64(waits[len(waits)/2]), "p50-ns")
-				b.ReportMetric(float64(waits[len(waits)*999/1000]), "p99.9-ns")
-				b.ReportMetric(float64(waits[len(waits)-1]), "max-ns")
-			}
-		}
-		b.Run(fmt.Sprintf("%d instruments/none", n), measure(false))
-		b.Run(fmt.Sprintf("%d instruments/open", n), measure(true))
-	}
 }
