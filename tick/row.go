@@ -179,9 +179,13 @@ type PositionRow struct {
 	RowHeader
 	Position uint64 // in the shard's log, in units
 	Epoch    uint64 // of the log; positions of a later one are later
-	Shard    uint16
+	Shard    uint16 // NoShard = what made them is no shard: its positions are its own
 	_        [14]byte
 }
+
+// NoShard is the producer of rows that no shard made: the lines' health, the
+// sinks' own losses. No log makes them again.
+const NoShard = 1<<16 - 1
 
 // HealthRow is the state of one line over the interval that ends at TsNanos.
 // Counters are totals since the process began.

@@ -81,7 +81,8 @@ func rankOf(line []byte) (r rank, ok bool) {
 	if end < 0 {
 		return r, false
 	}
-	// From the end: no value there has a space or a comma in it.
+	// From the end, where they stand: no value there has a space or a comma in it.
+	found := 0
 	for fields := text[:end]; ; {
 		i := strings.LastIndexAny(fields, ", ")
 		if i < 0 {
@@ -97,8 +98,10 @@ func rankOf(line []byte) (r rank, ok bool) {
 			r.rev, _ = strconv.ParseInt(strings.TrimSuffix(value, "i"), 10, 64)
 		case "trades":
 			r.trades, _ = strconv.ParseInt(strings.TrimSuffix(value, "i"), 10, 64)
+		default:
+			found--
 		}
-		if fields[i] == ' ' {
+		if found++; found == 4 || fields[i] == ' ' {
 			return r, true
 		}
 		fields = fields[:i]

@@ -1,7 +1,10 @@
 package questdb
 
 import (
+	"math/rand/v2"
+	"slices"
 	"testing"
+	"time"
 
 	"tickproc/tick"
 )
@@ -101,4 +104,95 @@ func TestWindowsHaveRanks(t *testing.T) {
 		closes(t, s)
 	}
 	reads(t, c, "SELECT trades FROM windows", "5")
+}
+
+// What a guard needs is read from the line as the encoder writes it.
+func TestGuardsAreReadFromLines(t *testing.T) {
+	t.Parallel()
+	for _, numbers := range []string{"double", "decimal"} {
+		s := idleSink(t, numbers)
+		var x tape
+		odd := btc
+		odd.Symbol = `A B,C=D\E`
+		x.define(t, odd, start)
+		x.barOf(1, tick.RowFinal, 3, 10)
+		x.barOf(2, tick.RowFinal|tick.RowComplete, 0, 20)
+		w := x.row(tick.RowWindow, 0, start+5).WindowRow()
+		w.Flags, w.Trades, w.Rev = tick.RowComplete, 1<<40, 7
+		s.Write(x.take())
+		f := func(table int, all bool, want ...guard) {
+			t.Helper()
+			lines := s.lanes[table].take(nil)
+			got := guards(lines, rankNames[table], all)
+			for i := range got {
+				if line := string(lines[got[i].start:got[i].end]); line[len(line)-1] != '\n' {
+					t.Errorf("line %q", line)
+				}
+				got[i].start, got[i].end = 0, 0
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("got %+v\nwant %+v", got, want)
+			}
+			for i := 0; i < len(lines); i += 7 { // torn lines are no guards of another key
+				guards(lines[i:], rankNames[table], true)
+			}
+		}
+		f(tableBars, false, guard{key: rankKey{odd.Venue, odd.Symbol, "1m", start + 60e9}, rank: rank{final: true, rev: 3, trades: 10}})
+		f(tableWindows, true, guard{key: rankKey{odd.Venue, odd.Symbol, s.o.Windows[0], start + 5}, rank: rank{complete: true, rev: 7, trades: 1 << 40}})
+	}
+}
+
+// One key's rows of several runs go to a table that may lose its newest rows, or
+// all, and be sent everything again from any place on. Compared with the end
+// when nothing was lost: no run's correction is undone, and no worse row of
+// another run stands.
+func TestResendEndsTheSame(t *testing.T) {
+	t.Parallel()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	for range 20_000 {
+		other := rank{complete: random.IntN(2) == 0, final: true, trades: int64(1 + random.IntN(3))} // of another run
+		var ours []rank                                                                              // the spool's, in order
+		for rev := range 1 + random.IntN(3) {
+			ours = append(ours, rank{complete: random.IntN(2) == 0, final: true, rev: int64(rev), trades: int64(5 + random.IntN(3))})
+		}
+		send := func(stands *rank, rows []rank, again, outranked bool) (*rank, bool) {
+			for _, row := range rows {
+				v := sends
+				if stands != nil {
+					v = judge(row, *stands, again, outranked, false)
+				}
+				if v == depends {
+					own := slices.Contains(ours, *stands)
+					v = sends
+					if own && stands.rev > row.rev || !own && stands.betterThan(row) {
+						v = drops
+					}
+				}
+				if v == sends {
+					stands, outranked = &row, false
+				} else if stands != nil && !slices.Contains(ours, *stands) {
+					outranked = true
+				}
+			}
+			return stands, outranked
+		}
+		var first *rank
+		if random.IntN(2) == 0 {
+			first = &other
+		}
+		want, _ := send(first, ours, false, false)
+		for lost := range len(ours) + 1 { // the table as it was after so many of ours
+			had, _ := send(first, ours[:lost], false, false)
+			got, _ := send(had, ours, true, false)
+			if *got != *want {
+				t.Fatalf("other %v %+v, ours %+v: had %+v, ends with %+v, want %+v", first != nil, other, ours, had, got, want)
+			}
+			twice, _ := send(got, ours, true, false)
+			if *twice != *want {
+				t.Fatalf("other %v %+v, ours %+v: sent twice ends with %+v, want %+v", first != nil, other, ours, twice, want)
+			}
+		}
+	}
 }

@@ -27,7 +27,7 @@ type sender struct {
 	spool   *spool.Spool
 	nudge   chan struct{} // a resend was asked for
 	resend  atomic.Int64  // since when, ns; noResend
-	stuck   atomic.Bool   // nothing gets through
+	stuck   atomic.Bool   // the last thing that was tried failed
 	present present       // what the server must have
 	stats   *TableStats
 	schema  *schema
@@ -128,6 +128,7 @@ func (x *sender) verify(ctx context.Context) error {
 	}
 	if err == nil {
 		x.verifiedAt = now
+		x.stuck.Store(false)
 		return nil
 	}
 	x.stats.SchemaFails.Add(1)
@@ -234,10 +235,10 @@ func (x *sender) advance(b *spool.Batch, bytes, rows int) {
 	x.stats.Acked.Add(uint64(rows))
 	x.stats.Batches.Add(1)
 	x.backoff = 0
+	x.stuck.Store(false)
 	if x.failing != 0 {
 		x.complain(slog.LevelInfo, "QuestDB takes rows again", "after", time.Duration(x.sink.o.Now()-x.failing))
 		x.failing = 0
-		x.stuck.Store(false)
 	}
 	x.spool.Progress(x.index, b, bytes, rows)
 }
@@ -270,9 +271,9 @@ func (x *sender) fail(ctx context.Context, level slog.Level, message string, err
 	}
 	if x.failing == 0 {
 		x.failing = x.sink.o.Now()
-		x.stuck.Store(true)
-		signal(x.sink.failed)
 	}
+	x.stuck.Store(true)
+	signal(x.sink.failed)
 	x.complain(level, message, "error", err)
 	x.backoff = min(max(2*x.backoff, backoffMin), backoffMax)
 	wait := x.backoff/2 + rand.N(x.backoff/2)

@@ -43,7 +43,8 @@ type Sink struct {
 	spool      *spool.Spool
 	unlock     func() // of the spool's directory
 	rejections rejections
-	failed     chan struct{} // a sender's table began to fail
+	failed     chan struct{} // what a sender tried failed
+	started    bool
 	senders    []*sender
 	dead       deadLetters
 	complaints complaints
@@ -83,6 +84,7 @@ type lane struct {
 type spanPlace struct{ batch, place uint32 }
 
 // New returns a sink that holds rows until Start. Faulty options are an error.
+// It holds the lock of its spool until Close.
 func New(o Options) (*Sink, error) {
 	o.EnsureDefaults()
 	if err := o.Validate(); err != nil {
@@ -199,6 +201,7 @@ func (s *Sink) mark(p *tick.PositionRow) {
 
 // Start starts the senders, one a table; Close ends them.
 func (s *Sink) Start() {
+	s.started = true
 	s.spool.Start()
 	for _, x := range s.senders {
 		s.running.Go(func() { x.run(s.sending) })
@@ -548,6 +551,9 @@ func (s *Sink) flush(ctx context.Context) {
 func (s *Sink) hopeless() bool {
 	if !s.spool.Durable() {
 		return false
+	}
+	if !s.started {
+		return true
 	}
 	for i, x := range s.senders {
 		if !s.spool.Idle(i) && !x.stuck.Load() {
