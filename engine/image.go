@@ -25,6 +25,7 @@ type Image struct {
 	Depth, Quotes, Trades                      uint64
 	LateTrades, DuplicateTrades, Gaps, Resyncs uint64
 	TopAgrees, TopDiffers, TimesOutside        uint64
+	Checksums                                  uint64 // of the venue's, that agreed with the book's
 }
 
 // ImageUnits is the size of an image on a broadcast ring.
@@ -55,7 +56,8 @@ func (in *instrument) image(x *Image) {
 		Bid: b.Bids.Best(), Ask: b.Asks.Best(), BidLevels: uint32(b.Bids.Len()), AskLevels: uint32(b.Asks.Len()),
 		Depth: in.sync.Counts.Applied, Quotes: in.counts.Quotes, Trades: in.counts.Trades,
 		LateTrades: in.counts.LateTrades, DuplicateTrades: in.counts.DuplicateTrades, Gaps: in.counts.Gaps, Resyncs: in.counts.Resyncs,
-		TopAgrees: in.sync.Quotes.Agreed, TopDiffers: in.sync.Quotes.Differed, TimesOutside: in.counts.TimesOutside}
+		TopAgrees: in.sync.Quotes.Agreed, TopDiffers: in.sync.Quotes.Differed, TimesOutside: in.counts.TimesOutside,
+		Checksums: in.sync.Counts.Checksums}
 	x.ChecksumAbsent, x.ChecksumConstant = in.sync.ChecksumAbsent(), in.sync.ChecksumConstant()
 	for i := range in.channels {
 		x.LastTs[i] = in.channels[i].lastTs

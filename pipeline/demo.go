@@ -14,7 +14,6 @@ import (
 	"tickproc/feeds/sim"
 	"tickproc/internal/questdbserver"
 	"tickproc/ops"
-	"tickproc/tick"
 	"tickproc/writer"
 	"tickproc/writer/questdb"
 )
@@ -182,12 +181,13 @@ func (d *demo) incidents(ctx context.Context, s *system, logger *slog.Logger) {
 	}
 }
 
-// verifies reports whether a venue's books carry checksums that are checked.
+// verifies reports whether a venue's books carry checksums that are checked, as
+// those that agreed show.
 func (s *system) verifies(venue string) bool {
 	for _, in := range s.carried() {
 		if in.Venue == venue {
 			x := s.status.image(in.ID)
-			return in.Sync.Checksum != tick.ChecksumNone && !x.ChecksumAbsent && !x.ChecksumConstant && x.Valid
+			return x.Checksums > 0 && !x.ChecksumAbsent && !x.ChecksumConstant && x.Valid
 		}
 	}
 	return false
