@@ -72,7 +72,7 @@ func checkTables(ctx context.Context, database *questdb.Sink, logger *slog.Logge
 	case errors.Is(err, questdb.ErrSchema):
 		return fmt.Errorf("%w: %w", ErrDependency, err)
 	case err != nil:
-		logger.Warn("QuestDB does not answer: going on, rows wait in memory", "error", err)
+		logger.Warn("QuestDB does not answer: going on, rows wait in the spool", "error", err)
 	}
 	return nil
 }
