@@ -379,6 +379,14 @@ func TestWriteZeroAllocs(t *testing.T) {
 	}
 }
 
+// The writer calls Idle after every look at its rings.
+func TestIdleZeroAllocs(t *testing.T) {
+	s := idleSink(t, "double")
+	if n := testing.AllocsPerRun(100, func() { s.Idle(start) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func BenchmarkEncode(b *testing.B) {
 	f := func(name, numbers string, rows []tick.Unit, n int) {
 		b.Run(name+"/"+numbers, func(b *testing.B) {

@@ -126,7 +126,7 @@ func (s *Sink) openSpool() (err error) {
 		return err
 	}
 	waits := 0
-	for i, n := range s.spool.State().Rows {
+	for i, n := range s.spool.Rows() {
 		s.Stats.Tables[i].Recovered.Add(uint64(n))
 		waits += n
 	}

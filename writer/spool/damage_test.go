@@ -134,7 +134,7 @@ func TestEveryBitOfASegment(t *testing.T) {
 			default:
 				t.Fatalf("%s, bit %d: %+v", when, i, losses[0])
 			}
-			if rows := s.State().Rows[0]; rows != 0 {
+			if rows := s.Rows()[0]; rows != 0 {
 				t.Fatalf("%s, bit %d: %d rows wait", when, i, rows)
 			}
 			s.lanes[0].reader.close()
@@ -185,7 +185,7 @@ func TestEveryBitOfASlot(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := open(t, options(dir, nil))
-		if got := s.State().Rows[0]; got != 5 {
+		if got := s.Rows()[0]; got != 5 {
 			t.Fatalf("bit %d: %d rows wait, want 5: one is sent twice", i, got)
 		}
 	}

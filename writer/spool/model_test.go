@@ -250,7 +250,7 @@ func runModel(t *testing.T, seed uint64) {
 				t.Errorf("table %d: row %d was durable and never came", table, n)
 			}
 		}
-		if st := s.State(); st.Rows[table] != 0 || !st.Empty {
+		if st := s.State(); s.Rows()[table] != 0 || !st.Empty {
 			t.Errorf("%+v", st)
 		}
 	}

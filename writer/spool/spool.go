@@ -392,7 +392,6 @@ func (s *Spool) TakeLosses() []Loss {
 // State is what waits.
 type State struct {
 	Bytes       int64 // of payloads that wait, on disk and in memory
-	Rows        []int // by table
 	OldestNanos int64 // of the batches that senders hold, or are next in memory; 0 = none
 	Answered    uint64
 	Empty       bool
@@ -405,7 +404,6 @@ func (s *Spool) State() State {
 	x := State{Answered: s.answered, Empty: true}
 	for _, l := range s.lanes {
 		x.Bytes += l.bytes
-		x.Rows = append(x.Rows, l.rows)
 		x.Empty = x.Empty && !l.waitsLocked()
 		oldest := int64(0)
 		switch {
@@ -425,6 +423,17 @@ func (s *Spool) State() State {
 		}
 	}
 	return x
+}
+
+// Rows returns how many rows wait, by table.
+func (s *Spool) Rows() []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rows := make([]int, len(s.lanes))
+	for i, l := range s.lanes {
+		rows[i] = l.rows
+	}
+	return rows
 }
 
 func (l *lane) waitsLocked() bool {

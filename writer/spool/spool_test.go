@@ -38,7 +38,7 @@ func TestRestartGoesOn(t *testing.T) {
 	}
 	// Killed here.
 	s = open(t, options(dir, nil))
-	if got := s.State().Rows; got[0] != 6 || got[1] != 1 {
+	if got := s.Rows(); got[0] != 6 || got[1] != 1 {
 		t.Errorf("%d rows wait", got)
 	}
 	if string(s.Note(0)) != "noted" {
@@ -50,11 +50,11 @@ func TestRestartGoesOn(t *testing.T) {
 		t.Fatalf("%+v, %v", b, err)
 	}
 	s.Progress(0, b, len(line(4)), 1)
-	if got := s.State().Rows[0]; got != 6 {
+	if got := s.Rows()[0]; got != 6 {
 		t.Errorf("%d rows wait", got)
 	}
-	if !s.Abandon(0, b) || s.State().Rows[0] != 7 {
-		t.Errorf("%d rows wait after the batch was given back", s.State().Rows[0])
+	if !s.Abandon(0, b) || s.Rows()[0] != 7 {
+		t.Errorf("%d rows wait after the batch was given back", s.Rows()[0])
 	}
 	equal(t, "old ones", all(t, s, 0), lines(4, 10))
 	flush(t, s)
@@ -86,7 +86,7 @@ func TestRewind(t *testing.T) {
 	if rows, err := s.Rewind(0, 52); rows != 50 || err != nil {
 		t.Fatalf("%d rows, %v", rows, err)
 	}
-	if got := s.State().Rows[0]; got != 51 {
+	if got := s.Rows()[0]; got != 51 {
 		t.Errorf("%d rows wait", got)
 	}
 	b, err := s.Next(0, 1000, 1<<20)
@@ -321,8 +321,8 @@ func TestDiskFails(t *testing.T) {
 			for _, l := range s.TakeLosses() {
 				lost += l.Rows
 			}
-			if lost == 0 || s.State().Rows[0] != 100-lost {
-				t.Errorf("%d rows lost, %d wait", lost, s.State().Rows[0])
+			if lost == 0 || s.Rows()[0] != 100-lost {
+				t.Errorf("%d rows lost, %d wait", lost, s.Rows()[0])
 			}
 			disk.set(func(f *faults) { f.write = nil })
 			clock.add(downRetryNanos)
@@ -448,7 +448,7 @@ func TestLimit(t *testing.T) {
 				}
 			}
 			equal(t, "the rest", all(t, s, 0), lines(10+rows[0], 120))
-			if got := s.State(); got.Rows[0] != 0 || got.Rows[1] != 0 || got.Bytes != 0 {
+			if got := s.State(); s.Rows()[0] != 0 || s.Rows()[1] != 0 || got.Bytes != 0 {
 				t.Errorf("%+v", got)
 			}
 			s.Close()
