@@ -56,7 +56,7 @@ func (in *instrument) appendState(dst []byte) []byte {
 		dst = le.AppendUint64(le.AppendUint64(dst, uint64(l.Price)), uint64(l.Size))
 	}
 	dst = x.ord.appendState(q.ord.appendState(dst))
-	dst = in.ids.appendState(dst)
+	dst = in.backfill.appendState(in.ids.appendState(dst))
 	dst = in.coverage.AppendState(dst)
 	for _, x := range in.indicators {
 		dst = x.AppendState(dst)

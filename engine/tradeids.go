@@ -37,6 +37,7 @@ type idHole struct {
 	counted  bool
 	lateFill bool // one of its trades came too late for the bars
 	blurred  bool // ids that were seen lie between
+	backfill tick.Backfill
 }
 
 // verdict says what an id means.
@@ -94,6 +95,29 @@ func (t *tradeIDs) miss(missed uint64, gap openGap, end int64) {
 		t.blur()
 	}
 	t.holes = append(t.holes, idHole{from: t.highest - missed, to: t.highest - 1, gap: gap, gapEnd: end, counted: true})
+}
+
+// mark notes at the holes of a gap what its row says of their backfill.
+func (t *tradeIDs) mark(gap openGap, state tick.Backfill) {
+	for i := range t.holes {
+		if h := &t.holes[i]; h.counted && h.gap == gap {
+			h.backfill = state
+		}
+	}
+}
+
+// missing returns the first and the last id that a gap's row still misses;
+// false if it can no longer be told.
+func (t *tradeIDs) missing(gap openGap) (from, to uint64, ok bool) {
+	for i := range t.holes {
+		if h := &t.holes[i]; h.counted && h.gap == gap {
+			if !ok {
+				from = h.from
+			}
+			to, ok = h.to, true
+		}
+	}
+	return from, to, ok
 }
 
 // blur makes room: it joins the two oldest holes. Forgetting one would call its
@@ -156,7 +180,7 @@ func (t *tradeIDs) appendState(dst []byte) []byte {
 		dst = le.AppendUint64(dst, uint64(h.gap.ts))
 		dst = le.AppendUint64(dst, uint64(h.gapEnd))
 		dst = le.AppendUint32(dst, h.gap.ord)
-		dst = append(dst, byte(h.gap.reason), flag(h.gap.open), flag(h.counted), flag(h.lateFill), flag(h.blurred))
+		dst = append(dst, byte(h.gap.reason), flag(h.gap.open), flag(h.counted), flag(h.lateFill), flag(h.blurred), byte(h.backfill))
 	}
 	return t.recent.appendState(dst)
 }
