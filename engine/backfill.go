@@ -135,7 +135,6 @@ func (in *instrument) dropBackfill(c *backfillCase) {
 	i := slices.IndexFunc(b.cases, func(x backfillCase) bool { return x.gap == c.gap })
 	b.cases = slices.Delete(b.cases, i, i+1)
 	in.scheduleBackfill()
-	in.scheduleIndicators() // what its trades changed has waited
 }
 
 // closeBackfill ends a case whose trades did not all come, and says so.
@@ -157,6 +156,7 @@ func (in *instrument) onBackfillEnd(e *tick.BackfillEnd) {
 		return // it was given up, or all has come since
 	}
 	c.epoch = 0
+	defer in.scheduleIndicators() // what fetched trades changed has waited
 	switch {
 	case e.Outcome == tick.BackfillWhole && !in.ids.contiguous:
 		gap, end, late := c.gap, c.end, c.late
@@ -171,7 +171,6 @@ func (in *instrument) onBackfillEnd(e *tick.BackfillEnd) {
 		if c.failures++; c.failures < backfillFailuresMax {
 			c.actAt = in.shard.now + int64(c.failures)*backfillRetry
 			in.scheduleBackfill()
-			in.scheduleIndicators()
 			return
 		}
 		state := tick.BackfillGivenUp

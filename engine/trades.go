@@ -49,6 +49,7 @@ func (in *instrument) onTrade(t *tick.Trade) {
 		in.counts.Backfilled++
 		late = age > int64(max(in.shard.options.Lateness, in.shard.options.BackfillReach))
 	}
+	cases := len(in.backfill.cases)
 	repaired, whole := in.tradeGaps(verdict, missed, hole, t, ts, source, late)
 	if t.Flags&tick.FlagNotMarket == 0 {
 		in.takeTrade(t, ts, source, late, verdict == idUnsure)
@@ -57,6 +58,9 @@ func (in *instrument) onTrade(t *tick.Trade) {
 		// Only now: a bar must not be called complete before it has this trade.
 		in.coverage.Restore(repaired.ts, repaired.end)
 		in.reviseIndicators(repaired.ts, repaired.end)
+	}
+	if len(in.backfill.cases) < cases {
+		in.scheduleIndicators() // what fetched trades changed has waited
 	}
 }
 
@@ -72,9 +76,11 @@ func (in *instrument) takeTrade(t *tick.Trade, ts int64, source tick.TimeSource,
 	if late {
 		r.Flags |= tick.RowLate
 		in.counts.LateTrades++
-		// Its bars stand without it, and say so.
-		in.coverage.Lose(ts, ts)
-		in.reviseIndicators(ts, ts)
+		// Its bars stand without it, and say so, if they did not already.
+		if in.coverage.Complete(ts, ts+1) {
+			in.coverage.Lose(ts, ts)
+			in.reviseIndicators(ts, ts)
+		}
 		return
 	}
 	if unsure {
