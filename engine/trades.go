@@ -157,6 +157,10 @@ func (in *instrument) tradeGaps(v verdict, missed uint64, hole int, t *tick.Trad
 		c.gap.open = false
 		in.writeGapRow(tick.ChannelTrades, gap, end, lost, lost == 0, state)
 		in.coverage.Close(end)
+		if lost == 0 {
+			repaired, whole = interval{gap.ts, end}, true // the ids say that nothing happened meanwhile
+			break
+		}
 		in.reviseIndicators(gap.ts, end)
 	case v == idJump:
 		gap := openGap{ts: c.lastTs, ord: c.ord.next(c.lastTs, 0), reason: tick.ReasonSequence}
@@ -173,7 +177,7 @@ func (in *instrument) tradeGaps(v verdict, missed uint64, hole int, t *tick.Trad
 		// The receive time that stands in may lie behind trades yet to be missed.
 		c.lastTs = max(c.lastTs, ts)
 	}
-	return interval{}, false
+	return repaired, whole
 }
 
 // loseTrades says that trades are not seen from the last good one on.

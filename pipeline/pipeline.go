@@ -3,7 +3,7 @@
 //
 //	config ─► feeds ─(one ring a line and shard)─► shards ─(one ring a shard)─► writer ─► sinks
 //	            ▲                                    │
-//	            └──────────── resync commands ───────┘
+//	            └── commands: books, missed trades ──┘
 package pipeline
 
 import (
@@ -25,7 +25,7 @@ import (
 const (
 	// rowRingUnits is the queue from a shard to the writer, which never waits.
 	rowRingUnits = 1 << 16
-	// commandRingUnits is the queue of resync commands.
+	// commandRingUnits is the queue of commands to the feeds.
 	commandRingUnits = 1 << 12
 	// restRingUnits is the queue of a REST line to a shard: a few snapshots.
 	restRingUnits = 1 << 14
@@ -281,9 +281,14 @@ func (s *system) dispatch() {
 		for _, d := range s.drivers {
 			for batch := d.Commands.Poll(); len(batch) > 0; batch = d.Commands.Poll() {
 				idle = false
-				for i := range batch {
-					r := batch[i].Resync()
-					s.carriers()[r.Instrument].feed.Resync(r.Instrument, r.Epoch, r.Line)
+				for rest := batch; len(rest) > 0; rest = rest[tick.PacketUnits(&rest[0]):] {
+					feed := s.carriers()[rest[0].RowHeader().Instrument].feed
+					if rest[0].KindOf() == tick.CmdBackfill {
+						feed.Backfill(rest[0].BackfillCommand())
+						continue
+					}
+					r := rest[0].Resync()
+					feed.Resync(r.Instrument, r.Epoch, r.Line)
 				}
 				d.Commands.Release(len(batch))
 			}
