@@ -290,7 +290,7 @@ func (w *restWorker) page(a *answer) (page Page, err error) {
 	w.units = units
 	for rest := units; len(rest) > 0; rest = rest[tick.PacketUnits(&rest[0]):] {
 		if rest[0].KindOf() == tick.KindTrade {
-			page.add(rest[0].Trade())
+			page.Add(rest[0].Trade())
 		}
 	}
 	w.out.Write(units)
@@ -298,7 +298,8 @@ func (w *restWorker) page(a *answer) (page Page, err error) {
 	return page, nil
 }
 
-func (p *Page) add(t *tick.Trade) {
+// Add counts a trade in.
+func (p *Page) Add(t *tick.Trade) {
 	if p.Trades == 0 {
 		p.FirstID, p.LastID, p.FirstNanos, p.LastNanos = t.ID.Lo, t.ID.Lo, t.ExchangeNanos, t.ExchangeNanos
 	}

@@ -24,7 +24,8 @@ func (m *market) recentMax() int {
 
 // pastTrades is how the venue lists trades over REST; the side is the taker's.
 var pastTrades = wire.HistorySpec{
-	Path: []string{"result", "list"}, Code: "retCode", Good: "0",
+	NewestFirst: true,
+	Path:        []string{"result", "list"}, Code: "retCode", Good: "0",
 	ID: "execId", Price: "price", Size: "size", Time: "time", Side: "side", Symbol: "symbol", Block: "isBlockTrade",
 	Unused: map[string]bool{"isRPITrade": true, "seq": true, "mP": true, "iP": true, "mIv": true, "iv": true},
 	IDOf: func(f *wire.Frame, v jsonscan.Value) (tick.ID, bool) {

@@ -18,8 +18,9 @@ const historyMax = 1000
 // pastTrades is how the venue lists trades over REST. Other than on the stream,
 // the side is the taker's.
 var pastTrades = wire.HistorySpec{
-	Path: []string{"trades"},
-	ID:   "trade_id", Price: "price", Size: "size", Time: "time", Side: "side", Symbol: "product_id",
+	NewestFirst: true,
+	Path:        []string{"trades"},
+	ID:          "trade_id", Price: "price", Size: "size", Time: "time", Side: "side", Symbol: "product_id",
 	Unused: map[string]bool{"bid": true, "ask": true, "exchange": true},
 	IDOf:   wire.WholeID,
 	TimeOf: func(f *wire.Frame, v jsonscan.Value) (int64, bool) {

@@ -128,7 +128,7 @@ func (h *history) Read() {
 	case h.lists != 1:
 		h.Fault(feeds.ErrUnknownMessage, "no list of trades", nil)
 	default:
-		h.Fetched(base)
+		h.Fetched(base, false)
 	}
 }
 

@@ -18,7 +18,8 @@ const (
 // pastTrades is how the venue lists trades of the last three months over REST,
 // each single one, as trades-all does; the side is the taker's.
 var pastTrades = wire.HistorySpec{
-	Path: []string{"data"}, Code: "code", Good: "0",
+	NewestFirst: true,
+	Path:        []string{"data"}, Code: "code", Good: "0",
 	ID: "tradeId", Price: "px", Size: "sz", Time: "ts", Side: "side", Symbol: "instId",
 	Unused: map[string]bool{"source": true, "count": true, "seqId": true},
 	IDOf:   wire.WholeID, TimeOf: wire.Millis, Sold: wire.Words("sell", "buy"),

@@ -9,13 +9,15 @@ import (
 
 // Fetched makes the trades behind the first n units of Out those of an answer
 // about the past: marked, and oldest first, whatever the venue's order.
-func (f *Frame) Fetched(n int) {
+// newestFirst says which that is, so that those of one moment whose ids do not
+// count keep theirs.
+func (f *Frame) Fetched(n int, newestFirst bool) {
 	trades := f.Out[n:]
 	for i := range trades {
 		trades[i].Header().Flags |= tick.FlagBackfill | tick.FlagFetched
 	}
-	if last := len(trades) - 1; last > 0 && before(trades[last], trades[0]) < 0 {
-		slices.Reverse(trades) // so that those of one moment keep the venue's order
+	if newestFirst {
+		slices.Reverse(trades)
 	}
 	slices.SortStableFunc(trades, before)
 }

@@ -13,7 +13,8 @@ type HistorySpec struct {
 	Path []string
 	// Code is the document's member that tells an error, and Good what it holds
 	// where there is none; "" = there is no such member.
-	Code, Good string
+	Code, Good  string
+	NewestFirst bool // the order of the array
 	// Keys of a trade's members. Symbol and Block may be "": the venue has none.
 	ID, Price, Size, Time, Side, Symbol, Block string
 	Unused                                     map[string]bool // documented, and of no use
@@ -80,7 +81,7 @@ func (h *history) Read() {
 	case !h.found:
 		h.Fault(feeds.ErrUnknownMessage, "no list of trades", nil)
 	default:
-		h.Fetched(base)
+		h.Fetched(base, h.spec.NewestFirst)
 	}
 }
 
