@@ -53,18 +53,25 @@ engine.best: bid ask bidder asker venues
 engine.offer: price size priceDigits sizeDigits arrival level contract scale
 engine.contribution: seenAt counts bid ask
 engine.tradeIDs: contiguous any highest holes recent
-engine.idHole: from to gap gapEnd counted lateFill blurred
+engine.idHole: from to gap gapEnd counted lateFill blurred backfill
+engine.Options: Backfill BackfillReach BackfillWithin
+engine.instrument: backfill
+engine.backfills: cases epochs nextAt due=told_by_the_cases holds=told_before_it_counts
+engine.backfillCase: gap end fromID toID left epoch asked late actAt until failures
 engine.recentIDs: order=begin_elsewhere_in_the_ring next=begin_elsewhere_in_the_ring slots=found_anew
 indicators.Coverage: losses count
 indicators.loss: from to
 indicators.Bars: spec=scale_at_the_beginning interval grace lateness coverage inverse held begun pending revised closed=told_by_the_bars forgotten
+indicators.Bars: hold=told_before_it_counts
 indicators.inverse: contract shift
 indicators.slots[bar]: starts=begin_elsewhere_in_the_ring values=begin_elsewhere_in_the_ring head=begin_elsewhere_in_the_ring count
 indicators.begun: begunAt
 indicators.SlidingVWAP: spec span step width grace lateness coverage buckets rows begun window=a_cache at=a_cache lo=a_cache hi=a_cache next revised forgotten
+indicators.SlidingVWAP: hold=told_before_it_counts
 indicators.slots[sums]: starts=begin_elsewhere_in_the_ring values=begin_elsewhere_in_the_ring head=begin_elsewhere_in_the_ring count
 indicators.slots[slidingRow]: starts=begin_elsewhere_in_the_ring values=begin_elsewhere_in_the_ring head=begin_elsewhere_in_the_ring count
 indicators.SessionVWAP: spec step grace lateness coverage held begun before beforeDay forgotten pending revised
+indicators.SessionVWAP: hold=told_before_it_counts
 indicators.sums: volume notional trades
 indicators.slots[sessionStep]: starts=begin_elsewhere_in_the_ring values=begin_elsewhere_in_the_ring head=begin_elsewhere_in_the_ring count
 indicators.bar: openTs closeTs openID closeID open high low close sums buy base rev emitted changed complete partial

@@ -64,9 +64,13 @@ func (in *instrument) closeGap(c *channel, which tick.Channels, end, lost int64,
 const lostUnknown = -1
 
 func (in *instrument) writeGap(which tick.Channels, g openGap, end, lost int64, repaired bool) {
+	in.writeGapRow(which, g, end, lost, repaired, tick.BackfillNone)
+}
+
+func (in *instrument) writeGapRow(which tick.Channels, g openGap, end, lost int64, repaired bool, state tick.Backfill) {
 	r := in.newRow(tick.RowGap, g.ts).GapRow()
 	r.Ord, r.Reason, r.Channel = g.ord, g.reason, which
-	r.EndNanos, r.Lost = end, lost
+	r.EndNanos, r.Lost, r.Backfill = end, lost, state
 	if repaired {
 		r.Flags |= tick.RowRepaired
 	}

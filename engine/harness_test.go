@@ -26,7 +26,8 @@ import (
 //	TIME up       NAME CHANNEL
 //	TIME down     NAME CHANNEL REASON
 //	TIME gap      NAME CHANNEL REASON
-//	TIME trade    NAME ID PRICExSIZE [sell] [backfill] [nomarket]
+//	TIME trade    NAME ID PRICExSIZE [sell] [backfill] [nomarket] [fetched]
+//	TIME fetched  NAME FROM..TO OUTCOME [epoch=N]                   // ids; where they do not count up, times
 //	TIME quote    NAME ID BIDxSIZE ASKxSIZE
 //	TIME depth    NAME FIRST..LAST [prev=ID] BIDxSIZE … | ASKxSIZE …
 //	TIME snapshot NAME ID [epoch=N] BIDxSIZE … | ASKxSIZE …
@@ -177,6 +178,11 @@ func (s *story) packet(line string) []tick.Unit {
 		h.Kind, h.ExchangeNanos = tick.KindClockStep, 0
 		u.ClockStep().Header, u.ClockStep().FromNanos = h, s.nanos(args[0])
 		return []tick.Unit{u}
+	case "begin": // of a process: its configuration
+		u := tick.Unit{}
+		h.Kind, h.ExchangeNanos = tick.KindConfig, 0
+		u.Config().Header = h
+		return []tick.Unit{u}
 	case "catalog":
 		return s.catalog(h, args[0], options)
 	}
@@ -198,6 +204,9 @@ func (s *story) packet(line string) []tick.Unit {
 			if slices.Contains(args, flag) {
 				h.Flags |= bit
 			}
+		}
+		if slices.Contains(args, "fetched") {
+			h.Flags |= tick.FlagBackfill | tick.FlagFetched
 		}
 		l := s.level(h, args[1])
 		return tradePacket(h, s.integer(args[0]), l)
@@ -231,6 +240,22 @@ func (s *story) packet(line string) []tick.Unit {
 		var u tick.Unit
 		h.Kind = tick.KindStatus
 		*u.Status() = tick.Status{Header: h, State: s.state(args[0])}
+		return []tick.Unit{u}
+	case "fetched":
+		var u tick.Unit
+		h.Kind, h.ExchangeNanos = tick.KindBackfillEnd, 0
+		from, to, _ := strings.Cut(args[0], "..")
+		e := u.BackfillEnd()
+		e.Header, e.Epoch = h, s.integer(options["epoch"])
+		if e.ByTime = s.shard.instruments[id].def.TradeIDs != tick.TradeIDContiguous; e.ByTime {
+			e.From, e.To = uint64(s.nanos(from)), uint64(s.nanos(to))
+		} else {
+			e.From, e.To = s.integer(from), s.integer(to)
+		}
+		var ok bool
+		if e.Outcome, ok = tick.BackfillOf(args[1]); !ok {
+			s.t.Fatalf("%s: no such outcome", line)
+		}
 		return []tick.Unit{u}
 	case "rescale":
 		price, size, _ := strings.Cut(args[0], "/")
@@ -560,6 +585,7 @@ func rowText(row []tick.Unit, name string) string {
 		fmt.Fprintf(&b, "gap %s %s %s..%s %s", x.Channel, name, clockText(r.TsNanos), end, x.Reason)
 		tag(x.Lost != lostUnknown, fmt.Sprintf("lost=%d", x.Lost))
 		tag(r.Flags&tick.RowRepaired != 0, "repaired")
+		tag(x.Backfill != tick.BackfillNone, x.Backfill.String())
 	case tick.RowFunding:
 		x := u.FundingRow()
 		fmt.Fprintf(&b, "funding %s %s", name, clockText(r.TsNanos))
@@ -588,6 +614,10 @@ func rowText(row []tick.Unit, name string) string {
 		x := u.Resync()
 		fmt.Fprintf(&b, "resync %s epoch=%d %s", name, x.Epoch, x.Reason)
 		tag(x.Line != 1, fmt.Sprintf("line=%d", x.Line))
+	case tick.CmdBackfill:
+		x := u.BackfillCommand()
+		fmt.Fprintf(&b, "backfill %s epoch=%d %s..%s", name, x.Epoch, clockText(r.TsNanos), clockText(x.EndNanos))
+		tag(x.ToID != 0, fmt.Sprintf("ids=%d..%d", x.FromID, x.ToID))
 	default:
 		fmt.Fprintf(&b, "kind %d", r.Kind)
 	}

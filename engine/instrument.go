@@ -48,6 +48,7 @@ type instrument struct {
 	contribution contribution
 
 	ids          tradeIDs
+	backfill     backfills
 	coverage     indicators.Coverage
 	indicators   []indicators.Indicator
 	indicatorDue int64 // venue time
@@ -77,12 +78,14 @@ type Counts struct {
 	TimesOutside                        uint64 // exchange times outside the clock window
 	OutOfRange                          uint64 // numbers that no scale could hold
 	Copies                              uint64 // trades, quotes and whole books that another line had brought
+	Backfills                           uint64 // times that missed trades were asked for
+	Backfilled                          uint64 // trades that came so
 }
 
 func newInstrument(s *Shard, def tick.Instrument) *instrument {
 	in := &instrument{shard: s, def: def, priceDigits: def.PriceDigits, sizeDigits: def.SizeDigits,
 		sync: book.NewSync(def.Sync, def.PriceDigits, def.SizeDigits), indicatorDue: never, silenceAt: never, doubtUntil: never,
-		answerBy: never, lineDue: never}
+		answerBy: never, lineDue: never, backfill: backfills{due: never}}
 	in.merges = def.Sync.Sequence != tick.SequenceNone && def.Sync.Snapshot != tick.SnapshotEvery
 	in.sync.Hold = int64(s.options.LineHold)
 	in.ids.contiguous = def.TradeIDs == tick.TradeIDContiguous
@@ -178,6 +181,8 @@ func (in *instrument) apply(p []tick.Unit) {
 		}
 	case tick.KindGap:
 		in.onGap(p[0].Event())
+	case tick.KindBackfillEnd:
+		in.onBackfillEnd(p[0].BackfillEnd())
 	}
 	in.command()
 }
@@ -318,7 +323,7 @@ func (in *instrument) ask(of *book.Sync, line uint16, epoch uint64) {
 
 // deadline is the receive time at which the instrument next wants to act.
 func (in *instrument) deadline() int64 {
-	at := min(in.silenceAt, in.doubtUntil, in.quote.staleAt(), in.lineDue)
+	at := min(in.silenceAt, in.doubtUntil, in.quote.staleAt(), in.lineDue, in.backfill.due)
 	if venue := min(in.indicatorDue, in.sample.due()); venue != never {
 		at = min(at, saturatingSub(venue, in.offset.nanos()))
 	}
@@ -364,6 +369,9 @@ func (in *instrument) fire() {
 	if now >= in.lineDue {
 		in.fireLines(now)
 	}
+	if now >= in.backfill.due {
+		in.fireBackfill(now)
+	}
 	in.command()
 }
 
@@ -381,6 +389,8 @@ func (in *instrument) stepClock(by int64) {
 		in.quote.differSince += by
 	}
 	in.stepLines(by)
+	in.backfill.stepClock(by)
+	in.scheduleBackfill()
 	if in.leads() {
 		in.group.stepClock(by)
 	}

@@ -39,6 +39,15 @@ type Options struct {
 	// nonsense, and the receive time stands in; default 10 min.
 	ClockWindow time.Duration
 
+	// Backfill asks the feeds for trades that were missed.
+	Backfill bool
+	// BackfillReach is how old a trade that was fetched may be and still revise its
+	// bars; bars since the start of a gap are held for so long. Default 1 h.
+	BackfillReach time.Duration
+	// BackfillWithin is when fetching the trades of a gap is given up, counted from
+	// its end; default 30 min.
+	BackfillWithin time.Duration
+
 	// Nbbo consolidates the best bids and offers of instruments that trade the
 	// same base and quote asset, spot and perpetuals each for themselves.
 	Nbbo bool
@@ -66,7 +75,7 @@ func (o *Options) EnsureDefaults() {
 		value time.Duration
 	}{{&o.Grace, 250 * time.Millisecond}, {&o.Lateness, 10 * time.Second}, {&o.BookEvery, time.Second},
 		{&o.Silence, 5 * time.Minute}, {&o.Stale, 3 * time.Second}, {&o.LineHold, 250 * time.Millisecond},
-		{&o.ClockWindow, 10 * time.Minute}, {&o.NbboStale, 10 * time.Second}, {&o.NbboEvery, 100 * time.Millisecond}} {
+		{&o.ClockWindow, 10 * time.Minute}, {&o.BackfillReach, time.Hour}, {&o.BackfillWithin, 30 * time.Minute}, {&o.NbboStale, 10 * time.Second}, {&o.NbboEvery, 100 * time.Millisecond}} {
 		if *d.field == 0 {
 			*d.field = d.value
 		}
@@ -122,6 +131,9 @@ func (o *Options) code(c *state.Coder) {
 	span(&o.Stale)
 	span(&o.LineHold)
 	span(&o.ClockWindow)
+	c.Bool(&o.Backfill)
+	span(&o.BackfillReach)
+	span(&o.BackfillWithin)
 	c.Bool(&o.Nbbo)
 	span(&o.NbboStale)
 	span(&o.NbboEvery)

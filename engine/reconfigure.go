@@ -17,6 +17,14 @@ func (s *Shard) Learn(hash [32]byte, options Options) {
 }
 
 func (s *Shard) configure(record *tick.Config) {
+	// It is the first record of a process: nobody answers what an earlier one asked.
+	s.SaveAll()
+	for _, in := range s.instruments {
+		if in != nil {
+			in.restartBackfills()
+			s.hasten(in)
+		}
+	}
 	if s.configs == nil {
 		return
 	}

@@ -87,6 +87,9 @@ func (in *instrument) disable() {
 	in.counts.OutOfRange++
 	// First, because some of them may be at the old scale.
 	in.indicators, in.indicatorDue = nil, never
+	for len(in.backfill.cases) > 0 {
+		in.closeBackfill(&in.backfill.cases[0], tick.BackfillGivenUp)
+	}
 	for i, c := range tick.AllChannels {
 		in.firsts[i] = firstArrival{}
 		if in.def.Channels.Has(c) {

@@ -32,6 +32,10 @@ func (in *instrument) code(c *state.Coder) {
 	in.quote.code(c)
 	in.sample.code(c)
 	in.ids.code(c)
+	in.backfill.code(c)
+	if c.Loading() {
+		in.scheduleBackfill()
+	}
 	if in.def.TradeIDs == tick.TradeIDUUID {
 		c.Uint64(&in.counts.Trades) // the order of trades of one moment
 	}

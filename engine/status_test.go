@@ -136,7 +136,7 @@ func TestDelistedBars(t *testing.T) {
 		14.0 trade BTC 7 100x1
 		15.0 trade BTC 8 100x1
 		16.5 tick
-			> bar BTC 1s 14.000 100 100 100 100 v=1 n=100 buy=1 sell=0 trades=1 rev=0
+			> bar BTC 1s 14.000 100 100 100 100 v=1 n=100 buy=1 sell=0 trades=1 rev=0 complete
 			> bar BTC 1s 15.000 100 100 100 100 v=1 n=100 buy=1 sell=0 trades=1 rev=0 complete
 	`)
 }

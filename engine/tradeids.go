@@ -37,6 +37,7 @@ type idHole struct {
 	counted  bool
 	lateFill bool // one of its trades came too late for the bars
 	blurred  bool // ids that were seen lie between
+	backfill tick.Backfill
 }
 
 // verdict says what an id means.
@@ -94,6 +95,29 @@ func (t *tradeIDs) miss(missed uint64, gap openGap, end int64) {
 		t.blur()
 	}
 	t.holes = append(t.holes, idHole{from: t.highest - missed, to: t.highest - 1, gap: gap, gapEnd: end, counted: true})
+}
+
+// mark notes at the holes of a gap what its row says of their backfill.
+func (t *tradeIDs) mark(gap openGap, state tick.Backfill) {
+	for i := range t.holes {
+		if h := &t.holes[i]; h.counted && h.gap == gap {
+			h.backfill = state
+		}
+	}
+}
+
+// missing returns the first and the last id that a gap's row still misses;
+// false if it can no longer be told.
+func (t *tradeIDs) missing(gap openGap) (from, to uint64, ok bool) {
+	for i := range t.holes {
+		if h := &t.holes[i]; h.counted && h.gap == gap {
+			if !ok {
+				from = h.from
+			}
+			to, ok = h.to, true
+		}
+	}
+	return from, to, ok
 }
 
 // blur makes room: it joins the two oldest holes. Forgetting one would call its
@@ -205,7 +229,7 @@ func (r *recentIDs) remove(id tick.ID) {
 func (t *tradeIDs) code(c *state.Coder) {
 	c.Bool(&t.any)
 	c.Uint64(&t.highest)
-	n := c.Len(len(t.holes), 2*8+14+8+3, holesMax)
+	n := c.Len(len(t.holes), 2*8+14+8+4, holesMax)
 	if c.Loading() {
 		t.holes = make([]idHole, n)
 	}
@@ -215,6 +239,7 @@ func (t *tradeIDs) code(c *state.Coder) {
 		h.gap.code(c)
 		c.Int64(&h.gapEnd)
 		c.Bools(&h.counted, &h.lateFill, &h.blurred)
+		state.Byte(c, &h.backfill)
 		c.Require(h.from <= h.to && h.to <= t.highest && (i == 0 || h.from > t.holes[i-1].to), "missing ids out of order")
 	}
 	t.recent.code(c)

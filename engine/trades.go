@@ -14,10 +14,16 @@ import (
 //
 // hot: per trade, 0 allocs while ids arrive in order.
 func (in *instrument) onTrade(t *tick.Trade) {
-	backfill := t.Flags&tick.FlagBackfill != 0
-	ts, source := in.eventTime(&t.Header)
-	if resolution := int64(in.def.TradeResolution); resolution > 0 && source == tick.TimeExchange {
-		ts -= ts % resolution
+	backfill, fetched := t.Flags&tick.FlagBackfill != 0, t.Flags&tick.FlagFetched != 0
+	var ts int64
+	source := tick.TimeExchange
+	if fetched {
+		if in.fetchedFor(t) == nil {
+			return
+		}
+		ts = in.cut(t.ExchangeNanos)
+	} else if ts, source = in.eventTime(&t.Header); source == tick.TimeExchange {
+		ts = in.cut(ts)
 	}
 	if source == tick.TimeExchange && !backfill {
 		in.offset.observe(t.ExchangeNanos, t.ReceiveNanos)
@@ -39,7 +45,13 @@ func (in *instrument) onTrade(t *tick.Trade) {
 		}
 		return
 	}
-	late := !backfill && in.venueNow()-ts > int64(in.shard.options.Lateness)
+	age := in.venueNow() - ts
+	late := !backfill && age > int64(in.shard.options.Lateness)
+	if fetched {
+		in.counts.Backfilled++
+		late = age > int64(max(in.shard.options.Lateness, in.shard.options.BackfillReach))
+	}
+	cases := len(in.backfill.cases)
 	repaired, whole := in.tradeGaps(verdict, missed, hole, t, ts, source, late)
 	if t.Flags&tick.FlagNotMarket == 0 {
 		in.takeTrade(t, ts, source, late, verdict == idUnsure)
@@ -48,6 +60,9 @@ func (in *instrument) onTrade(t *tick.Trade) {
 		// Only now: a bar must not be called complete before it has this trade.
 		in.coverage.Restore(repaired.ts, repaired.end)
 		in.reviseIndicators(repaired.ts, repaired.end)
+	}
+	if len(in.backfill.cases) < cases {
+		in.scheduleIndicators() // what fetched trades changed has waited
 	}
 }
 
@@ -63,9 +78,11 @@ func (in *instrument) takeTrade(t *tick.Trade, ts int64, source tick.TimeSource,
 	if late {
 		r.Flags |= tick.RowLate
 		in.counts.LateTrades++
-		// Its bars stand without it, and say so.
-		in.coverage.Lose(ts, ts)
-		in.reviseIndicators(ts, ts)
+		// Its bars stand without it, and say so, if they did not already.
+		if in.coverage.Complete(ts, ts+1) {
+			in.coverage.Lose(ts, ts)
+			in.reviseIndicators(ts, ts)
+		}
 		return
 	}
 	if unsure {
@@ -81,7 +98,18 @@ func (in *instrument) takeTrade(t *tick.Trade, ts int64, source tick.TimeSource,
 	for _, x := range in.indicators {
 		x.Trade(&in.trade)
 	}
-	in.scheduleIndicators()
+	if t.Flags&tick.FlagFetched == 0 {
+		// Fetched ones come by the page: a revision for each would be a flood.
+		in.scheduleIndicators()
+	}
+}
+
+// cut cuts a venue's time to the resolution of its trades.
+func (in *instrument) cut(ts int64) int64 {
+	if resolution := int64(in.def.TradeResolution); resolution > 0 {
+		ts -= ts % resolution
+	}
+	return ts
 }
 
 // interval is a closed one of event time.
@@ -91,6 +119,7 @@ type interval struct{ ts, end int64 }
 // missed. It returns an interval of which all trades have now come in time.
 func (in *instrument) tradeGaps(v verdict, missed uint64, hole int, t *tick.Trade, ts int64, source tick.TimeSource, late bool) (repaired interval, whole bool) {
 	c := &in.channels[tick.ChannelTrades.Index()]
+	fetched := t.Flags&tick.FlagFetched != 0
 	switch {
 	case v == idMissing || v == idUnsure:
 		// An older trade: the stream's last message stays what it was.
@@ -98,8 +127,17 @@ func (in *instrument) tradeGaps(v verdict, missed uint64, hole int, t *tick.Trad
 		if !was.counted {
 			return interval{}, false
 		}
-		in.writeGap(tick.ChannelTrades, was.gap, was.gapEnd, int64(left), left == 0)
+		if state := in.filled(&was, left); !fetched || left == 0 { // the end of the backfill says how many are left
+			in.writeGapRow(tick.ChannelTrades, was.gap, was.gapEnd, int64(left), left == 0, state)
+		}
 		return interval{was.gap.ts, was.gapEnd}, left == 0 && !was.lateFill
+	case fetched:
+		// Of a time of which nothing tells how many were missed: the end of the
+		// backfill says whether all have come.
+		if x := in.fetchedFor(t); late {
+			x.late = true
+		}
+		return interval{}, false
 	case c.gap.open:
 		// The first trade after an interval without a stream proves, by its id, what
 		// was missed in it.
@@ -109,18 +147,31 @@ func (in *instrument) tradeGaps(v verdict, missed uint64, hole int, t *tick.Trad
 		}
 		end := max(ts, c.gap.ts)
 		gap := c.gap
-		in.closeGap(c, tick.ChannelTrades, end, lost, lost == 0)
-		in.coverage.Close(end)
-		if v == idJump {
+		state := tick.BackfillNone
+		switch {
+		case v == idJump:
 			in.ids.miss(missed, gap, end)
+			state = in.wantBackfill(gap, end, t.ID.Lo-missed, t.ID.Lo-1)
+			in.ids.mark(gap, state)
+		case c.lastTs != 0 && !in.ids.contiguous:
+			state = in.wantBackfill(gap, end, 0, 0)
+		}
+		c.gap.open = false
+		in.writeGapRow(tick.ChannelTrades, gap, end, lost, lost == 0, state)
+		in.coverage.Close(end)
+		if lost == 0 {
+			repaired, whole = interval{gap.ts, end}, true // the ids say that nothing happened meanwhile
+			break
 		}
 		in.reviseIndicators(gap.ts, end)
 	case v == idJump:
 		gap := openGap{ts: c.lastTs, ord: c.ord.next(c.lastTs, 0), reason: tick.ReasonSequence}
 		end := max(ts, gap.ts)
 		in.counts.Gaps++
-		in.writeGap(tick.ChannelTrades, gap, end, int64(missed), false)
 		in.ids.miss(missed, gap, end)
+		state := in.wantBackfill(gap, end, t.ID.Lo-missed, t.ID.Lo-1)
+		in.ids.mark(gap, state)
+		in.writeGapRow(tick.ChannelTrades, gap, end, int64(missed), false, state)
 		in.coverage.Lose(gap.ts, end)
 		in.reviseIndicators(gap.ts, end)
 	}
@@ -128,7 +179,7 @@ func (in *instrument) tradeGaps(v verdict, missed uint64, hole int, t *tick.Trad
 		// The receive time that stands in may lie behind trades yet to be missed.
 		c.lastTs = max(c.lastTs, ts)
 	}
-	return interval{}, false
+	return repaired, whole
 }
 
 // loseTrades says that trades are not seen from the last good one on.
@@ -191,6 +242,7 @@ func (in *instrument) prepareOut() *indicators.Out {
 }
 
 func (in *instrument) advanceIndicators(venue int64) {
+	in.holdIndicators(venue)
 	out := in.prepareOut()
 	for _, x := range in.indicators {
 		x.Advance(venue, out)

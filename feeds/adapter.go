@@ -6,7 +6,7 @@
 // pacing, pinging, reconnecting, and publishing to the shards' rings.
 //
 //	frame bytes ─► Decoder.Decode ─► packets ─► Output ─► ring of the instrument's shard
-//	shard's resync commands ─► Feed.Resync ─► REST worker ─► Adapter.DecodeREST ─► packets (a line of its own)
+//	shard's commands ─► Feed.Resync, Feed.Backfill ─► REST worker ─► Adapter.DecodeREST ─► packets (a line of its own)
 //
 // Frame bytes belong to the connection until its next read; decoders copy
 // what they keep. What the decoders of all venues do alike is in feeds/wire.
@@ -46,6 +46,13 @@ type Adapter interface {
 	// Polls are what of the instrument's channels must be asked for again and
 	// again; nil where all are streams.
 	Polls(in *tick.Instrument) []Poll
+	// Backfill says how to go on with fetching trades that were missed: by a
+	// request, or, where the outcome is not tick.BackfillPending, not at all. It
+	// depends on b alone.
+	Backfill(b *Backfill) (r TradesRequest, outcome tick.Backfill)
+	// Aggregates reads an answer to a request that says Aggregates: what it spans,
+	// and how many of the ids from..to it proves to exist.
+	Aggregates(body []byte, from, to uint64) (p Page, proven uint64, err error)
 	// CatalogRequests ask for the venue's instruments; their answers are read
 	// by ParseCatalog.
 	CatalogRequests() []Request
@@ -62,8 +69,8 @@ type Adapter interface {
 	// Instrument describes a symbol without a catalog: Underlying is the venue
 	// symbol and the digits are zero, to grow as numbers are observed.
 	Instrument(symbol string) tick.Instrument
-	// DecodeREST appends the packets of a REST answer (snapshots, polls) to
-	// dst; epoch goes into a snapshot's PrevID. An answer that is none of the venue's market data
+	// DecodeREST appends the packets of a REST answer (snapshots, polls, trades
+	// that were missed: with FlagBackfill and FlagFetched, oldest first) to dst; epoch goes into a snapshot's PrevID. An answer that is none of the venue's market data
 	// (the catalog, say) returns dst unchanged. url is the full request URL: a
 	// capture's line has nothing else.
 	DecodeREST(dst []tick.Unit, url string, body []byte, table *Table, at Stamp, epoch uint64) ([]tick.Unit, error)
@@ -140,6 +147,8 @@ type Profile struct {
 	// hurts few; SocketsMax is how many we open at the most before a socket gets
 	// more than that.
 	StreamsPerSocket, InstrumentsPerSocket, SocketsMax int
+	// KeyHeader names the header of a key; "" = the venue needs none.
+	KeyHeader string
 	// WeightPerMinute is the budget of REST weights for this address.
 	WeightPerMinute int
 	// FrameLimit bounds a frame in bytes after inflation.

@@ -23,6 +23,7 @@ const (
 	TagREST                  // a REST answer: URL, Payload
 	TagClose                 // the socket ended: Payload is the reason's name
 	TagRESTStatus            // a failed REST request: Code (0 = no answer), URL, Payload
+	TagBackfill              // what came of fetching missed trades: Payload, see ParseBackfillEnd
 )
 
 // Record is one line of a capture. Its slices lie in the reader's memory until
@@ -47,7 +48,7 @@ const lineLimit = 256 << 20
 //	<receive time, ns> text FRAME
 //
 // Further lines: sent TEXT, binary BASE64, rest URL BODY, close REASON,
-// reststatus CODE URL BODY; text64 and rest64 hold base64 where the payload has
+// reststatus CODE URL BODY, backfill TEXT; text64 and rest64 hold base64 where the payload has
 // line breaks.
 // Malformed lines are counted and skipped; a truncated end is read up to its
 // last whole line. It copies nothing but base64. One goroutine uses it.
@@ -298,6 +299,8 @@ func (r *CaptureReader) parse(line []byte) (reason string) {
 		rec.Tag = TagSent
 	case "close":
 		rec.Tag = TagClose
+	case "backfill":
+		rec.Tag = TagBackfill
 	case "reststatus":
 		code, rest := leadingInt(payload)
 		if code < 0 || code > math.MaxInt32 || len(rest) == 0 || rest[0] != ' ' {

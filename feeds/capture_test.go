@@ -19,7 +19,7 @@ import (
 
 // recordText is one line that says all of a record.
 func recordText(r *Record) string {
-	tag := [...]string{"open", "sent", "text", "binary", "rest", "close", "reststatus"}[r.Tag]
+	tag := [...]string{"open", "sent", "text", "binary", "rest", "close", "reststatus", "backfill"}[r.Tag]
 	return fmt.Sprintf("%d %s #%d %d %s|%s", r.RecvNanos, tag, r.Ordinal, r.Code, r.URL, r.Payload)
 }
 

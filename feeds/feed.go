@@ -50,6 +50,8 @@ type Options struct {
 	// Canary is told of signs that the venue changes its protocol; nil = nobody is.
 	Canary *Canary
 	Logger *slog.Logger // nil = silent
+	// Backfill bounds the fetching of trades that were missed.
+	Backfill BackfillOptions
 	// Recorder captures raw frames; nil = off. Run runs it.
 	Recorder *Recorder
 	// Compression offers permessage-deflate. Default off: it costs the reader
@@ -91,6 +93,10 @@ func (o *Options) ensureDefaults() {
 	set(&o.StopWait, DefaultStopWait)
 	set(&o.CoverWait, DefaultCoverWait)
 	set(&o.Overlap, DefaultOverlap)
+	set(&o.Backfill.MaxAge, DefaultBackfillAge)
+	if o.Backfill.MaxTrades == 0 {
+		o.Backfill.MaxTrades = DefaultBackfillTrades
+	}
 	if o.NextLine == nil {
 		next := uint16(0)
 		o.NextLine = func() uint16 { next++; return next - 1 }
@@ -257,6 +263,7 @@ func (f *Feed) newRESTWorker(carried []*tick.Instrument) *restWorker {
 		number: line.Line, adapter: o.Adapter, instruments: map[uint32]*tick.Instrument{}, base: o.RESTURL, bodyLimit: bodyLimitOf(f.profile),
 		client: f.client, out: o.NewOutput(line), table: table, trouble: trouble{log: lineLogger(o, line.Line, restLineName)},
 		queue: newResyncs(o.BackoffMin, o.BackoffMax), budget: budgetOf(f.profile.WeightPerMinute),
+		fetches: fetches{options: o.Backfill}, keyHeader: f.profile.KeyHeader,
 		throttle: backoff{min: throttledMin, max: throttledMax}, arrived: make(chan struct{}, 1),
 	}
 	for _, s := range o.Subscriptions {

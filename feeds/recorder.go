@@ -178,6 +178,9 @@ func (l *LineRecorder) rest(at int64, ordinal uint64, url string, body []byte) {
 	l.add(at, true, ordinal, "rest", maskURL(url), body)
 }
 
+// backfill takes the end of a backfill, behind its answers.
+func (l *LineRecorder) backfill(at int64, text []byte) { l.add(at, false, 0, "backfill", "", text) }
+
 func (l *LineRecorder) restStatus(at int64, code int, url string, body []byte) {
 	l.add(at, false, 0, "reststatus "+strconv.Itoa(code), maskURL(url), body)
 }

@@ -54,6 +54,8 @@ type restWorker struct {
 	recorder    *LineRecorder // nil = off
 	queue       *resyncs
 	polls       polls
+	fetches     fetches
+	keyHeader   string
 	budget      *rate.Limiter // nil = no limit
 	pauseUntil  int64         // nothing is sent before: pacing, or the venue is throttling us
 	throttle    backoff
@@ -65,6 +67,7 @@ type restWorker struct {
 	mu        sync.Mutex // guards what others hand over: rare, tiny, and they must never wait
 	asked     []wish
 	added     []Subscription
+	commands  []tick.BackfillCommand
 	announced []tick.Unit
 	arrived   chan struct{} // there is something; capacity 1
 }
@@ -78,6 +81,7 @@ type wish struct {
 type answer struct {
 	resync *resync // nil: the request was a poll's
 	poll   *poll
+	fetch  *gapFetch
 	url    string // the venue's own
 	status int    // 0 = none came
 	header http.Header
@@ -132,10 +136,13 @@ func (w *restWorker) takeAsked() {
 	for _, a := range w.asked {
 		w.queue.ask(a.instrument, a.epoch)
 	}
-	announced := w.announced
-	w.added, w.asked, w.announced = nil, w.asked[:0], nil
+	announced, commands := w.announced, w.commands
+	w.added, w.asked, w.announced, w.commands = nil, w.asked[:0], nil, nil
 	w.mu.Unlock()
 	w.stamp(announced) // may wait for room, which nobody else must
+	for i := range commands {
+		w.want(&commands[i])
+	}
 }
 
 // carry makes an instrument known, and what of it must be polled.
@@ -209,24 +216,34 @@ func (w *restWorker) run(ctx context.Context) {
 	}
 }
 
-// job is a request to be made, for a resync or a poll.
+// job is a request to be made, for a resync, a poll or a backfill.
 type job struct {
 	request Request
 	resync  *resync
 	poll    *poll
+	fetch   *gapFetch
 }
 
 // due returns a request that may be made now, or none and when to look again.
-// Books come before polls.
+// Books come first; polls and backfills take turns.
 func (w *restWorker) due(now int64) (job, int64) {
 	var j job
 	at := never
 	if r, resyncAt := w.queue.next(now); r != nil {
-		j = job{w.request(r), r, nil}
+		j = job{request: w.request(r), resync: r}
 	} else {
 		p, pollAt := w.polls.next(now)
-		if at = min(resyncAt, pollAt); p != nil {
-			j = job{p.Request, nil, p}
+		f, fetchAt := w.fetches.next(now)
+		if f != nil {
+			if wait := w.reserve(f.request.Weight); wait > 0 {
+				f, fetchAt = nil, now+wait
+			}
+		}
+		switch at = min(resyncAt, pollAt, fetchAt); {
+		case f != nil && (p == nil || w.fetches.turn):
+			j = job{request: f.request.Request, fetch: f}
+		case p != nil:
+			j = job{request: p.Request, poll: p}
 		}
 	}
 	switch {
@@ -243,6 +260,16 @@ func (w *restWorker) due(now int64) (job, int64) {
 		return job{}, now + int64(wait)
 	}
 	return j, now
+}
+
+// reserve is how long a request of that weight must wait until half of what may
+// go at once is left for books.
+func (w *restWorker) reserve(weight int) int64 {
+	if w.budget == nil {
+		return 0
+	}
+	missing := float64(min(max(weight, 1)+w.budget.Burst()/2, w.budget.Burst())) - w.budget.Tokens()
+	return int64(max(missing, 0) / float64(w.budget.Limit()) * 1e9)
 }
 
 func (w *restWorker) request(r *resync) Request {
@@ -265,9 +292,20 @@ func (w *restWorker) send(ctx context.Context, j job, answers chan<- answer) {
 		panic("BUG: " + err.Error()) // New has tried it
 	}
 	w.stats.Requests.Add(1)
-	if j.poll != nil {
+	key := ""
+	switch {
+	case j.poll != nil:
 		w.polls.sent(j.poll, now)
-	} else {
+		w.fetches.turn = true
+	case j.fetch != nil:
+		w.fetches.inFlight, w.fetches.turn = j.fetch, false
+		if j.fetch.request.Keyed {
+			key = w.fetches.options.Key
+		}
+		if j.fetch.tries > 0 {
+			w.stats.Retries.Add(1)
+		}
+	default:
 		w.queue.sent(j.resync)
 		if j.resync.retry {
 			w.stats.Retries.Add(1)
@@ -279,8 +317,8 @@ func (w *restWorker) send(ctx context.Context, j job, answers chan<- answer) {
 		body, w.spare = w.spare[n-1], w.spare[:n-1]
 	}
 	go func() {
-		a := get(ctx, w.client, url, body, w.bodyLimit)
-		a.resync, a.poll, a.url = j.resync, j.poll, j.request.URL
+		a := getKeyed(ctx, w.client, url, body, w.bodyLimit, w.keyHeader, key)
+		a.resync, a.poll, a.fetch, a.url = j.resync, j.poll, j.fetch, j.request.URL
 		answers <- a
 	}()
 }
@@ -292,6 +330,12 @@ func (w *restWorker) take(a answer) {
 	r := a.resync
 	// Decoders copy what they keep, and so does the recorder.
 	defer func() { w.spare = append(w.spare, a.body[:0]) }()
+	if a.fetch != nil {
+		if !errors.Is(a.err, context.Canceled) {
+			w.takeTrades(a)
+		}
+		return
+	}
 	w.takeAsked()
 	if a.err == nil && a.status == http.StatusOK && r != nil && r.waiting && r.epoch > r.sentEpoch {
 		// The shard would refuse it, for what it was asked about has ended since. A
@@ -357,19 +401,24 @@ func (w *restWorker) take(a answer) {
 		what, symbol, retryIn = a.poll.Channel.String(), a.poll.instrument.Symbol, a.poll.Every
 	}
 	if a.status == http.StatusTooManyRequests || a.status == http.StatusTeapot {
-		wait := retryAfter(a.header, time.Now())
-		if wait == 0 {
-			wait = w.throttle.next()
-		}
-		// Waking exactly when the ban ends is what everybody else does.
-		wait += jitter(restInterval)
-		w.pauseUntil = max(w.pauseUntil, now+int64(wait))
-		w.stats.Throttled.Add(1)
-		w.trouble.warn(troubleThrottled, now, "the venue throttles our requests", "symbol", symbol, "status", a.status, "pause", wait)
+		w.throttled(&a, now, symbol)
 		return
 	}
 	w.stats.Failures.Add(1)
 	w.trouble.warn(troubleREST, now, "no "+what, "symbol", symbol, "status", a.status, "retry_in", retryIn, "body", excerpt(a.body), "error", a.err)
+}
+
+// throttled pauses everything that is asked of the venue, as it wishes.
+func (w *restWorker) throttled(a *answer, now int64, symbol string) {
+	wait := retryAfter(a.header, time.Now())
+	if wait == 0 {
+		wait = w.throttle.next()
+	}
+	// Waking exactly when the ban ends is what everybody else does.
+	wait += jitter(restInterval)
+	w.pauseUntil = max(w.pauseUntil, now+int64(wait))
+	w.stats.Throttled.Add(1)
+	w.trouble.warn(troubleThrottled, now, "the venue throttles our requests", "symbol", symbol, "status", a.status, "pause", wait)
 }
 
 // failure is what a capture keeps of a failed request.
@@ -382,6 +431,11 @@ func (a *answer) failure() []byte {
 
 // get makes one request and reads the whole body into the memory of body.
 func get(ctx context.Context, client *http.Client, url string, body []byte, limit int64) answer {
+	return getKeyed(ctx, client, url, body, limit, "", "")
+}
+
+// getKeyed is get with a key, if any, in a header.
+func getKeyed(ctx context.Context, client *http.Client, url string, body []byte, limit int64, header, key string) answer {
 	a := answer{body: body[:0]}
 	a.err = func() error {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -389,6 +443,9 @@ func get(ctx context.Context, client *http.Client, url string, body []byte, limi
 			return err
 		}
 		request.Header.Set("User-Agent", userAgent)
+		if header != "" && key != "" {
+			request.Header.Set(header, key)
+		}
 		response, err := client.Do(request)
 		if err != nil {
 			return err

@@ -43,6 +43,9 @@ type LineStats struct {
 	Retries   stat.Counter // requests that follow a failed one about the same instrument
 	Throttled stat.Counter // answers 429 and 418
 	Failures  stat.Counter // all other answers without a usable snapshot, and none at all
+	// Backfills counts the gaps whose trades were asked for, BackfillsWhole those
+	// of which the venue gave all that it has.
+	Backfills, BackfillsWhole stat.Counter
 
 	Output *OutputStats
 	// Recorded and RecordDropped count lines of the capture; zero without a recorder.

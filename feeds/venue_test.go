@@ -36,6 +36,7 @@ type toy struct {
 	weight    int
 	inBand    bool          // snapshots come on the stream
 	polled    tick.Channels // asked for over REST each second
+	past      bool          // past trades can be had: "trades ID…"
 	sync      tick.SyncRule
 }
 
@@ -97,6 +98,17 @@ func (a *toy) ParseCatalog(body []byte) ([]tick.Instrument, error) {
 func (a *toy) Instrument(symbol string) tick.Instrument {
 	return tick.Instrument{Venue: "toy", Symbol: symbol, Underlying: symbol}
 }
+func (a *toy) Backfill(b *Backfill) (TradesRequest, tick.Backfill) {
+	if !a.past {
+		return TradesRequest{}, tick.BackfillNotOffered
+	}
+	return b.Forwards(func(from uint64) TradesRequest {
+		return TradesRequest{Request: Request{URL: fmt.Sprintf("https://api.toy.example/trades?symbol=%s&from=%d", b.Instrument.Symbol, from), Weight: a.weight}, Keyed: true}
+	})
+}
+func (a *toy) Aggregates([]byte, uint64, uint64) (Page, uint64, error) {
+	return Page{}, 0, ErrMalformed
+}
 func (a *toy) DecodeREST(dst []tick.Unit, url string, body []byte, table *Table, at Stamp, epoch uint64) ([]tick.Unit, error) {
 	if size, ok := strings.CutPrefix(string(body), "interest "); ok {
 		_, symbol, _ := strings.Cut(url, "symbol=")
@@ -104,6 +116,20 @@ func (a *toy) DecodeREST(dst []tick.Unit, url string, body []byte, table *Table,
 		o := p[0].OpenInterest()
 		o.Header = at.Header(tick.KindOpenInterest, table.Lookup([]byte(symbol)).ID, 0)
 		o.Size, _ = leadingInt([]byte(size))
+		return dst, nil
+	}
+	if list, ok := strings.CutPrefix(string(body), "trades"); ok {
+		_, symbol, _ := strings.Cut(url, "symbol=")
+		symbol, _, _ = strings.Cut(symbol, "&")
+		for _, id := range strings.Fields(list) {
+			var p []tick.Unit
+			dst, p = tick.AppendUnits(dst, 1)
+			t := p[0].Trade()
+			t.Header = at.Header(tick.KindTrade, table.Lookup([]byte(symbol)).ID, 0)
+			t.Flags |= tick.FlagBackfill | tick.FlagFetched
+			n, _ := leadingInt([]byte(id))
+			t.ID.Lo, t.Price, t.Size = uint64(n), 1, 1
+		}
 		return dst, nil
 	}
 	last, ok := strings.CutPrefix(string(body), "book ")
@@ -302,7 +328,13 @@ func packetText(p []tick.Unit) string {
 	}
 	switch h.Kind {
 	case tick.KindTrade:
+		if h.Flags&tick.FlagFetched != 0 {
+			return s("fetched", p[0].Trade().ID.Lo)
+		}
 		return s("trade", p[0].Trade().ID.Lo)
+	case tick.KindBackfillEnd:
+		x := p[0].BackfillEnd()
+		return s("end", x.Outcome, x.From, x.To, "epoch", x.Epoch)
 	case tick.KindQuote:
 		return s("quote", p[0].Depth().LastID)
 	case tick.KindDepth:

@@ -84,6 +84,7 @@ type Bars struct {
 	closed int64
 	// forgotten is the end of the newest bar with trades that is no longer held.
 	forgotten int64
+	hold      int64 // bars that end behind it are not forgotten; never = no hold
 }
 
 type bar struct {
@@ -317,7 +318,7 @@ func (b *Bars) row(start int64, s *bar, flags tick.RowFlags, out *Out) {
 
 // forget drops bars that no in-time trade reaches, but not the last emitted one.
 func (b *Bars) forget(venueNow int64) {
-	old, n := venueNow-b.lateness-b.interval, 0
+	old, n := min(venueNow-b.lateness, b.hold)-b.interval, 0
 	for n+1 < b.held.count && b.held.start(n) <= old {
 		s := b.held.at(n)
 		if !s.emitted || !b.held.at(n+1).emitted {
@@ -330,6 +331,9 @@ func (b *Bars) forget(venueNow int64) {
 	}
 	b.held.drop(n)
 }
+
+// Hold implements Indicator.
+func (b *Bars) Hold(from int64) { b.hold = from }
 
 // Revise implements Indicator.
 func (b *Bars) Revise(from, to int64, out *Out) {
@@ -482,5 +486,5 @@ func (b *Bars) LoadState(src []byte) (rest []byte, err error) {
 // Reset implements Indicator.
 func (b *Bars) Reset() {
 	b.held.clear()
-	b.pending, b.revised, b.closed, b.forgotten, b.begunAt = never, false, 0, none, none
+	b.pending, b.revised, b.closed, b.forgotten, b.begunAt, b.hold = never, false, 0, none, none, never
 }

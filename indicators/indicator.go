@@ -9,8 +9,8 @@
 // Rows do not depend on the order in which trades arrive: sums are 128-bit
 // integers, and first and last trade are told by time and id. An indicator
 // belongs to one instrument and one goroutine, reads no clock, and allocates
-// only when it is built (and when trades run so far ahead of the venue clock
-// that more must be held than the lateness asks for).
+// only when it is built (and when trades run so far ahead of the venue clock,
+// or Hold asks for so much, that more must be held than the lateness asks for).
 package indicators
 
 import (
@@ -51,6 +51,10 @@ type Indicator interface {
 	Deadline() int64
 	// Advance emits every row that is due at venueNow, oldest first.
 	Advance(venueNow int64, out *Out)
+	// Hold keeps what holds trades from a time on: nothing of it is forgotten,
+	// whatever its age. Trades from there on are in time then. It counts until
+	// the next Hold; math.MaxInt64, and a new indicator, hold nothing.
+	Hold(from int64)
 	// Revise is called after the coverage of [from, to] changed: emitted rows
 	// that are still held, overlap it and are complete now but were not (or
 	// the other way round) come again, rev+1.

@@ -18,6 +18,8 @@ type SessionVWAP struct {
 	beforeDay int64
 	forgotten int64 // end of the newest step that is no longer held
 
+	hold int64 // rows of steps that end behind it are not forgotten; never = no hold
+
 	pending int64 // start of the earliest step to emit or to revise from; never = none
 	revised bool  // some emitted row changed since
 }
@@ -176,7 +178,7 @@ func (v *SessionVWAP) whole(i int) bool {
 
 // forget drops steps whose rows no in-time trade changes.
 func (v *SessionVWAP) forget(venueNow int64) {
-	old, n := venueNow-v.lateness-v.step, 0
+	old, n := min(venueNow-v.lateness, v.hold)-v.step, 0
 	for n < v.held.count && v.held.start(n) <= old && v.held.start(n) < v.pending {
 		start := v.held.start(n)
 		v.before, v.beforeDay, v.forgotten = v.held.at(n).total, dayOf(start), start+v.step
@@ -184,6 +186,9 @@ func (v *SessionVWAP) forget(venueNow int64) {
 	}
 	v.held.drop(n)
 }
+
+// Hold implements Indicator.
+func (v *SessionVWAP) Hold(from int64) { v.hold = from }
 
 // Revise implements Indicator.
 func (v *SessionVWAP) Revise(from, to int64, out *Out) {
@@ -291,6 +296,6 @@ func (v *SessionVWAP) LoadState(src []byte) (rest []byte, err error) {
 func (v *SessionVWAP) Reset() {
 	v.held.clear()
 	v.before, v.beforeDay, v.forgotten = sums{}, none, none
-	v.pending, v.revised = never, false
+	v.pending, v.revised, v.hold = never, false, never
 	v.begunAt = none
 }

@@ -30,6 +30,7 @@ type SlidingVWAP struct {
 	revised bool // some emitted window changed since
 	// forgotten is the end of the newest bucket that is no longer held.
 	forgotten int64
+	hold      int64 // windows that end behind it are not forgotten; never = no hold
 }
 
 type slidingRow struct {
@@ -210,7 +211,7 @@ func (v *SlidingVWAP) whole(end int64) bool {
 // forget drops rows that no in-time trade changes, and buckets that no other
 // row needs.
 func (v *SlidingVWAP) forget(venueNow int64) {
-	old := venueNow - v.lateness
+	old := min(venueNow-v.lateness, v.hold)
 	n := 0
 	for n < v.rows.count && v.rows.start(n) <= old {
 		n++
@@ -230,6 +231,9 @@ func (v *SlidingVWAP) forget(venueNow int64) {
 	v.lo -= n
 	v.hi -= n
 }
+
+// Hold implements Indicator.
+func (v *SlidingVWAP) Hold(from int64) { v.hold = from }
 
 // Revise implements Indicator.
 func (v *SlidingVWAP) Revise(from, to int64, out *Out) {
@@ -343,5 +347,5 @@ func (v *SlidingVWAP) Reset() {
 	v.buckets.clear()
 	v.rows.clear()
 	v.window, v.at, v.lo, v.hi = sums{}, none, 0, 0
-	v.next, v.revised, v.forgotten, v.begunAt = never, false, none, none
+	v.next, v.revised, v.forgotten, v.begunAt, v.hold = never, false, none, none, never
 }

@@ -92,6 +92,18 @@ type Feed struct {
 	// SocketLife is the age at which a socket is changed for a new one; zero is
 	// the venue's own rule.
 	SocketLife Duration `yaml:"socket_life" min:"1m" max:"31d"`
+	Backfill   Backfill `yaml:"backfill"`
+}
+
+// Backfill says whether trades that were missed are fetched by REST, and how many.
+type Backfill struct {
+	Enabled Switch `yaml:"enabled" default:"true"`
+	// MaxAge is how long ago a gap may have begun.
+	MaxAge Duration `yaml:"max_age" default:"1d" min:"1m" max:"31d"`
+	// MaxTrades is how many trades of one gap are fetched, where their number is known.
+	MaxTrades int `yaml:"max_trades" default:"200000" min:"1" max:"10000000"`
+	// APIKey is the venue's key for past trades, where it wants one.
+	APIKey Secret `yaml:"api_key"`
 }
 
 // AllChannels in Feed.Channels is everything that the venue offers.
@@ -154,6 +166,9 @@ type Limits struct {
 	// LineHold is how long a message that does not join waits for another line of
 	// the feed to bring what is missing.
 	LineHold Duration `yaml:"line_hold" default:"250ms" min:"1ms" max:"10s"`
+	// BackfillReach is how old a trade that was fetched afterwards may be and still
+	// revise its bars: so long they are held for a gap.
+	BackfillReach Duration `yaml:"backfill_reach" default:"1h" min:"1s" max:"1d"`
 }
 
 // Journal says how what the shards are given is logged before it is applied.

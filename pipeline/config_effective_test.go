@@ -51,6 +51,10 @@ feeds:
     rest_url: "https://***@h:7001"
     catalog_timeout: 10s
     catalog_refresh: 10m
+    backfill:
+      enabled: true
+      max_age: 1d
+      max_trades: 200000
   - venue: binance-usdm
     symbols: ["*USDT", "BTC?SDT"]
     exclude: ["*DOWN*"]
@@ -61,6 +65,10 @@ feeds:
     ws_urls: [ws://a, ws://b]
     catalog_timeout: 10s
     catalog_refresh: 1h
+    backfill:
+      enabled: true
+      max_age: 1d
+      max_trades: 200000
 bars:
   intervals: []
   grace: 250ms
@@ -85,6 +93,7 @@ limits:
   stale: 3s
   clock_window: 10m
   line_hold: 250ms
+  backfill_reach: 1h
 journal:
   enabled: true
   memory_dir: /dev/shm

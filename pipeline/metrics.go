@@ -155,6 +155,8 @@ func registerLine(r *ops.Registry, f *venueFeed, line *feeds.LineStats) {
 	r.Counter("tickproc_rest_retries_total", "REST requests that follow a failed one.", labels, &line.Retries)
 	r.Counter("tickproc_rest_throttled_total", "REST answers 429 and 418.", labels, &line.Throttled)
 	r.Counter("tickproc_rest_failures_total", "REST requests without a usable answer.", labels, &line.Failures)
+	r.Counter("tickproc_backfills_total", "Times that trades of a gap were asked for.", labels, &line.Backfills)
+	r.Counter("tickproc_backfills_whole_total", "Those to which the venue gave all that was asked for.", labels, &line.BackfillsWhole)
 	r.GaugeFunc("tickproc_feed_up", "1 while the line is connected.", labels, func() float64 {
 		if state, _ := line.State(); state == feeds.LineUp {
 			return 1

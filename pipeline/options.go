@@ -31,6 +31,7 @@ func (c *Config) engineOptions() engine.Options {
 		Grace: c.Bars.Grace.Std(), Lateness: c.Bars.Lateness.Std(), Carry: c.Bars.Empty == "carry",
 		BookEvery: c.Book.Every.Std(), BookGrace: max(bookGrace, c.Bars.Grace.Std()), BookOnChange: c.Book.OnChange, BookDepth: c.Book.Depth,
 		Silence: c.Limits.Silence.Std(), Stale: c.Limits.Stale.Std(), ClockWindow: c.Limits.ClockWindow.Std(),
+		Backfill: true, BackfillReach: c.Limits.BackfillReach.Std(), // a feed that fetches none says so
 		LineHold: c.Limits.LineHold.Std(), Nbbo: c.NBBO.Enabled == On, NbboEvery: c.NBBO.Every.Std(), NbboStale: c.NBBO.Stale.Std(),
 	}
 	for _, interval := range c.Bars.Intervals {
@@ -78,7 +79,9 @@ func (c *Config) credentials() questdb.Credentials {
 // feedOptions is what of a feed's configuration concerns its connections.
 // lineHold is how long a shard waits for another line.
 func (f *Feed) feedOptions(lineHold time.Duration) feeds.Options {
-	o := feeds.Options{RESTURL: f.RESTURL, Life: f.SocketLife.Std(), Overlap: 2 * lineHold}
+	b := &f.Backfill
+	o := feeds.Options{RESTURL: f.RESTURL, Life: f.SocketLife.Std(), Overlap: 2 * lineHold,
+		Backfill: feeds.BackfillOptions{Off: b.Enabled == Off, MaxAge: b.MaxAge.Std(), MaxTrades: b.MaxTrades, Key: string(b.APIKey)}}
 	for line := range f.LineCount() {
 		o.Lines = append(o.Lines, f.wsURL(line))
 	}

@@ -3,7 +3,7 @@
 //
 //	config ─► feeds ─(one ring a line and shard)─► shards ─(one ring a shard)─► writer ─► sinks
 //	            ▲                                    │
-//	            └──────────── resync commands ───────┘
+//	            └── commands: books, missed trades ──┘
 package pipeline
 
 import (
@@ -26,7 +26,7 @@ import (
 const (
 	// rowRingUnits is the queue from a shard to the writer, which never waits.
 	rowRingUnits = 1 << 16
-	// commandRingUnits is the queue of resync commands.
+	// commandRingUnits is the queue of commands to the feeds.
 	commandRingUnits = 1 << 12
 	// restRingUnits is the queue of a REST line to a shard: a few snapshots.
 	restRingUnits = 1 << 14
@@ -396,11 +396,17 @@ func (s *system) dispatch() {
 		for _, d := range s.drivers {
 			for batch := d.Commands.Poll(); len(batch) > 0; batch = d.Commands.Poll() {
 				idle = false
-				for i := range batch {
-					r := batch[i].Resync()
-					if f := s.carrier(r.Instrument); f != nil {
-						f.feed.Resync(r.Instrument, r.Epoch, r.Line)
+				for rest := batch; len(rest) > 0; rest = rest[tick.PacketUnits(&rest[0]):] {
+					f := s.carrier(rest[0].RowHeader().Instrument)
+					if f == nil {
+						continue // an instrument of an earlier process
 					}
+					if rest[0].KindOf() == tick.CmdBackfill {
+						f.feed.Backfill(rest[0].BackfillCommand())
+						continue
+					}
+					r := rest[0].Resync()
+					f.feed.Resync(r.Instrument, r.Epoch, r.Line)
 				}
 				d.Commands.Release(len(batch))
 			}

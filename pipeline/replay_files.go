@@ -137,10 +137,15 @@ func (r *replay) setVenue(f *replayFile, name string) error {
 	l.inBand = in.Sync.Snapshot != tick.SnapshotREST
 	l.table = feeds.NewTable(nil)
 	l.table.Discover = func(symbol string) *feeds.Entry {
-		if l.ours && v.told && v.instruments[symbol] == nil {
-			return nil // a damaged frame: live, nobody had subscribed it either
+		in := v.instruments[symbol]
+		if l.ours && v.told {
+			if in == nil {
+				return nil // a damaged frame: live, nobody had subscribed it either
+			}
+			// Its channels are told by what was subscribed, not by an answer of REST.
+			return &feeds.Entry{Symbol: in.Symbol, ID: in.ID, PriceDigits: in.PriceDigits, SizeDigits: in.SizeDigits}
 		}
-		in := r.introduce(l, symbol, tick.ChannelTrades|tick.ChannelQuotes|tick.ChannelDepth)
+		in = r.introduce(l, symbol, tick.ChannelTrades|tick.ChannelQuotes|tick.ChannelDepth)
 		return &feeds.Entry{Symbol: in.Symbol, ID: in.ID, PriceDigits: in.PriceDigits, SizeDigits: in.SizeDigits}
 	}
 	l.decoder = v.adapter.NewDecoder(nil, l.table)

@@ -99,7 +99,7 @@ func (r *replay) record(f *replayFile, record *feeds.Record) error {
 			if err := r.setVenue(f, name); err != nil {
 				return err
 			}
-		case record.Tag == feeds.TagREST || record.Tag == feeds.TagRESTStatus:
+		case record.Tag == feeds.TagREST || record.Tag == feeds.TagRESTStatus || record.Tag == feeds.TagBackfill:
 			return nil // an answer from ahead of the first connection
 		default:
 			return fmt.Errorf("%w: %s: cannot tell its venue%s: say --venue with one of %s",
@@ -123,6 +123,8 @@ func (r *replay) record(f *replayFile, record *feeds.Record) error {
 		r.units = units
 		r.fault(f, err)
 		r.out.Write(units)
+	case feeds.TagBackfill:
+		r.backfilled(f, l, record.Payload)
 	case feeds.TagOpen:
 		clear(l.asked)
 		l.decoder = l.venue.adapter.NewDecoder(nil, l.table) // it may count the frames of its socket
@@ -142,6 +144,20 @@ func (r *replay) record(f *replayFile, record *feeds.Record) error {
 		r.out.Write(l.lower(r.units[:0], closeReason(string(record.Payload)), r.stamp(l)))
 	}
 	return nil
+}
+
+// backfilled takes the recorded end of a backfill: nobody asks in a replay.
+func (r *replay) backfilled(f *replayFile, l *replayLine, text []byte) {
+	symbol, end, ok := feeds.ParseBackfillEnd(text)
+	in := l.venue.instruments[symbol]
+	if !ok || in == nil {
+		r.fault(f, fmt.Errorf("%w: the end of a backfill: %.80q", feeds.ErrMalformed, text))
+		return
+	}
+	var p [1]tick.Unit
+	*p[0].BackfillEnd() = end
+	*p[0].Header() = r.stamp(l).Header(tick.KindBackfillEnd, in.ID, 0)
+	r.out.Write(p[:])
 }
 
 func urlHint(recorded []byte) string {

@@ -122,3 +122,40 @@ func (r Reason) String() string {
 	}
 	return "unknown"
 }
+
+// Backfill says what became of the trades that were missed in a gap. Numbers
+// are part of the log format: append only.
+type Backfill uint8
+
+const (
+	BackfillNone       Backfill = iota // nothing was to be fetched, or nobody wants it
+	BackfillPending                    // they are asked for
+	BackfillWhole                      // all of them came
+	BackfillPartly                     // some did, or none; the venue has no more
+	BackfillAggregates                 // the venue has them as sums of several alone, which prove that they happened
+	BackfillGivenUp                    // the gap is older or larger than is asked for, or the venue did not answer
+	BackfillNotOffered                 // the venue offers none
+	// BackfillFailed is an outcome alone: the venue did not answer, or not with what
+	// it must have; it can be asked again.
+	BackfillFailed
+	backfillEnd
+)
+
+var backfillNames = [backfillEnd]string{"", "pending", "whole", "partly", "aggregates", "given_up", "not_offered", "failed"}
+
+func (b Backfill) String() string {
+	if b < backfillEnd {
+		return backfillNames[b]
+	}
+	return "unknown"
+}
+
+// BackfillOf returns the one of that name; false if there is none.
+func BackfillOf(name string) (Backfill, bool) {
+	for i, n := range backfillNames {
+		if n == name {
+			return Backfill(i), true
+		}
+	}
+	return 0, false
+}

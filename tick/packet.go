@@ -49,6 +49,7 @@ const (
 	KindTick                 // Header alone: logical now becomes ReceiveNanos
 	KindBarrier              // Barrier
 	KindConfig               // Config
+	KindBackfillEnd          // BackfillEnd: what came of a CmdBackfill
 	kindPacketEnd
 )
 
@@ -91,6 +92,9 @@ const (
 	// FlagKnown marks a catalog packet that repeats what a sink's table has, after
 	// a restart: it is no row.
 	FlagKnown
+	// FlagFetched marks a trade of an answer to a CmdBackfill. It counts only for
+	// a gap that is being made good: answers hold others, too.
+	FlagFetched
 )
 
 // Header opens every packet.
@@ -216,6 +220,21 @@ type Config struct {
 	Hash [32]byte
 }
 
+// BackfillEnd says what came of a CmdBackfill: of its trades, those that could
+// be had came before it on its line.
+type BackfillEnd struct {
+	Header
+	// Epoch of the command; 0 in a capture, where From and To find the gap.
+	Epoch uint64
+	// From and To are what was asked for, both ends included: ids, or with ByTime
+	// exchange times in ns.
+	From, To uint64
+	Outcome  Backfill
+	ByTime   bool
+	_        [2]byte
+	Proven   uint32 // ids between From and To that aggregates prove to exist
+}
+
 // MaxLevels bounds the levels of one packet; a larger message is cut into
 // fragments, so that a ring need not be sized for the largest book.
 const MaxLevels = 4096
@@ -257,6 +276,8 @@ func (u *Unit) Barrier() *Barrier { return (*Barrier)(unsafe.Pointer(u)) }
 
 // Config views a change of the configuration.
 func (u *Unit) Config() *Config { return (*Config)(unsafe.Pointer(u)) }
+// BackfillEnd views the end of a backfill.
+func (u *Unit) BackfillEnd() *BackfillEnd { return (*BackfillEnd)(unsafe.Pointer(u)) }
 
 // DepthUnits is the size in units of a depth packet with n levels.
 func DepthUnits(n int) int { return 1 + (n+levelsPerUnit-1)/levelsPerUnit }

@@ -74,9 +74,9 @@ func TestPacketUnits(t *testing.T) {
 	want := map[Kind]int{
 		KindTrade: 1, KindTradeCorrection: 1, KindQuote: 2, KindDepth: 2, KindSnapshot: 2, KindMark: 1, KindOpenInterest: 1,
 		KindLiquidation: 1, KindL3Add: 2, KindL3Modify: 2, KindL3Cancel: 2, KindL3Execute: 2, KindStatus: 1, KindCatalog: 5,
-		KindRescale: 1, KindUp: 1, KindDown: 1, KindGap: 1, KindClockStep: 1, KindTick: 1, KindBarrier: 1, KindConfig: 1,
+		KindRescale: 1, KindUp: 1, KindDown: 1, KindGap: 1, KindClockStep: 1, KindTick: 1, KindBarrier: 1, KindConfig: 1, KindBackfillEnd: 1,
 		RowTrade: 1, RowQuote: 2, RowBook: 3, RowBar: 3, RowWindow: 2, RowGap: 1, RowHealth: 3, CmdResync: 1,
-		RowFunding: 2, RowOpenInterest: 1, RowLiquidation: 1, RowStatus: 1, RowNbbo: 2, RowPosition: 1,
+		RowFunding: 2, RowOpenInterest: 1, RowLiquidation: 1, RowStatus: 1, RowNbbo: 2, RowPosition: 1, CmdBackfill: 1,
 	}
 	for k := range 256 {
 		var u Unit
@@ -99,7 +99,7 @@ func TestNewRow(t *testing.T) {
 	t.Parallel()
 	var rows []Unit
 	var u *Unit
-	for _, kind := range []Kind{RowTrade, RowQuote, RowBar, RowWindow, RowGap, RowHealth, CmdResync} {
+	for _, kind := range []Kind{RowTrade, RowQuote, RowBar, RowWindow, RowGap, RowHealth, CmdResync, CmdBackfill} {
 		at := len(rows)
 		rows, u = NewRow(rows, kind)
 		if u != &rows[at] || u.RowHeader().Kind != kind || len(rows)-at != PacketUnits(u) {

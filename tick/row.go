@@ -21,6 +21,7 @@ const (
 	RowStatus                        // StatusRow → status
 	RowNbbo                          // NbboRow → nbbo
 	RowPosition                      // PositionRow → no table: where the rows before it come from
+	CmdBackfill                      // BackfillCommand → the feed of the instrument
 )
 
 // RowFlags qualify a row.
@@ -120,7 +121,22 @@ type GapRow struct {
 	Lost     int64 // messages; -1 = unknown
 	Channel  Channels
 	Reason   Reason
-	_        [14]byte
+	Backfill Backfill // what became of the missed trades; trades only
+	_        [13]byte
+}
+
+// BackfillCommand asks for the trades that were missed in a gap, whose row has
+// the header's TsNanos and Ord. It is an output: in replay nobody answers it,
+// and what was answered live is in the capture.
+type BackfillCommand struct {
+	RowHeader
+	Epoch uint64 // the BackfillEnd must carry it
+	// FromID and ToID are the first and last id that is missing where ids count
+	// up; both 0 elsewhere.
+	FromID, ToID uint64
+	// EndNanos is the exchange time of the trade that ended the gap; TsNanos is
+	// that of the last one before it.
+	EndNanos int64
 }
 
 // Resync is a shard's command to fetch the instrument's book anew. It is an
@@ -213,6 +229,7 @@ func (u *Unit) BarRow() *BarRow                   { return (*BarRow)(unsafe.Poin
 func (u *Unit) WindowRow() *WindowRow             { return (*WindowRow)(unsafe.Pointer(u)) }
 func (u *Unit) GapRow() *GapRow                   { return (*GapRow)(unsafe.Pointer(u)) }
 func (u *Unit) Resync() *Resync                   { return (*Resync)(unsafe.Pointer(u)) }
+func (u *Unit) BackfillCommand() *BackfillCommand { return (*BackfillCommand)(unsafe.Pointer(u)) }
 func (u *Unit) HealthRow() *HealthRow             { return (*HealthRow)(unsafe.Pointer(u)) }
 func (u *Unit) FundingRow() *FundingRow           { return (*FundingRow)(unsafe.Pointer(u)) }
 func (u *Unit) OpenInterestRow() *OpenInterestRow { return (*OpenInterestRow)(unsafe.Pointer(u)) }
@@ -232,7 +249,7 @@ const (
 
 func rowUnits(u *Unit) int {
 	switch u.KindOf() {
-	case RowTrade, RowGap, CmdResync, RowOpenInterest, RowLiquidation, RowStatus, RowPosition:
+	case RowTrade, RowGap, CmdResync, CmdBackfill, RowOpenInterest, RowLiquidation, RowStatus, RowPosition:
 		return 1
 	case RowFunding:
 		return fundingUnits

@@ -8,6 +8,7 @@
 //	                              └─► answers, warnings      notice.go
 //	                     └─► mark price, liquidation       reference.go
 //	REST body ─► the same decoder ─► snapshot, open interest rest.go
+//	         └─► trades that were missed, aggregates          history.go
 //
 // What differs between the markets stands in one table below. Decoders own
 // their scratch memory; frames stay the caller's.
@@ -32,7 +33,9 @@ type market struct {
 	// the levels a side that the largest snapshot holds.
 	catalogWeight, volumeWeight, snapshotLimit, snapshotWeight int
 	weightPerMinute                                            int
-	messageInterval                                            time.Duration
+	// Of requests for past trades: how many historicalTrades gives, and weights.
+	historyLimit, historyWeight, recentWeight, aggregatesWeight int
+	messageInterval                                             time.Duration
 	// endpoints: streams asked for on an endpoint that does not serve them are
 	// silent, which is no error to the venue.
 	endpoints []feeds.Endpoint
@@ -67,6 +70,7 @@ var markets = [...]market{
 	{
 		venue: "binance-spot", restBase: "https://api.binance.com", restPath: "/api/v3",
 		catalogWeight: 20, volumeWeight: 80, snapshotLimit: 5000, snapshotWeight: 250, weightPerMinute: 6000,
+		historyLimit: 1000, historyWeight: 25, recentWeight: 25, aggregatesWeight: 4,
 		// Five messages a second with pings and pongs: one is left for those.
 		messageInterval: 250 * time.Millisecond,
 		endpoints:       []feeds.Endpoint{{Name: "public", URL: "wss://stream.binance.com:9443/stream", Channels: books}},
@@ -80,6 +84,7 @@ var markets = [...]market{
 	{
 		venue: "binance-usdm", restBase: "https://fapi.binance.com", restPath: "/fapi/v1",
 		catalogWeight: 1, volumeWeight: 40, snapshotLimit: 1000, snapshotWeight: 20, weightPerMinute: 2400,
+		historyLimit: 500, historyWeight: 20, recentWeight: 5, aggregatesWeight: 20,
 		messageInterval: 125 * time.Millisecond, // ten a second, two left
 		// USD-M splits its sockets since 2026: mark prices, aggregates and
 		// liquidations are on /market.
@@ -99,6 +104,7 @@ var markets = [...]market{
 	{
 		venue: "binance-coinm", restBase: "https://dapi.binance.com", restPath: "/dapi/v1",
 		catalogWeight: 1, volumeWeight: 40, snapshotLimit: 1000, snapshotWeight: 20, weightPerMinute: 2400,
+		historyLimit: 500, historyWeight: 20, recentWeight: 5, aggregatesWeight: 20,
 		messageInterval: 125 * time.Millisecond,
 		endpoints:       []feeds.Endpoint{{Name: "public", URL: "wss://dstream.binance.com/stream", Channels: books | references}},
 		channels: []channel{
@@ -139,6 +145,7 @@ func (m *market) Profile() feeds.Profile {
 		ConnectInterval: time.Second, // 300 in five minutes
 		Life:            24 * time.Hour,
 		PingEvery:       5 * time.Second,
+		KeyHeader:       "X-MBX-APIKEY",
 		WeightPerMinute: m.weightPerMinute,
 		FrameLimit:      4 << 20,
 		BodyLimit:       64 << 20,

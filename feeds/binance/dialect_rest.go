@@ -30,6 +30,10 @@ func (d *dialect) REST(v *sim.Market, path string, query url.Values) sim.Answer 
 		if d.futures() {
 			return d.openInterest(v, query)
 		}
+	case "trades", "historicalTrades":
+		return d.trades(v, query, name == "historicalTrades")
+	case "aggTrades":
+		return d.aggTrades(v, query)
 	case "time":
 		return sim.Answer{Status: http.StatusOK, Weight: 1, Body: fmt.Appendf(nil, `{"serverTime":%d}`, ms(v.NowNanos()))}
 	case "ping":

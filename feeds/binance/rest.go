@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tickproc/feeds"
+	"tickproc/feeds/wire"
 	"tickproc/tick"
 )
 
@@ -45,6 +46,9 @@ func (m *market) DecodeREST(dst []tick.Unit, address string, body []byte, table 
 	u, err := url.Parse(address)
 	if err != nil {
 		return dst, nil
+	}
+	if m.isPast(u.Path) {
+		return wire.ReadHistory(&pastTrades, m.venue, u.Query().Get("symbol"), dst, body, table, at)
 	}
 	interest := strings.HasSuffix(u.Path, m.restPath+"/openInterest")
 	if !interest && !strings.HasSuffix(u.Path, m.restPath+"/depth") {

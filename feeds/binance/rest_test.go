@@ -73,7 +73,7 @@ func TestOtherAnswersAreLeftAlone(t *testing.T) {
 	b := newBench(t, "binance-usdm", 2, 5)
 	for _, url := range []string{
 		"https://fapi.binance.com/fapi/v1/exchangeInfo", "https://fapi.binance.com/fapi/v1/depthX?symbol=BTCUSDT", spotBodyAt,
-		"https://fapi.binance.com/fapi/v1/trades?symbol=BTCUSDT", "", "::", "https://fapi.binance.com/",
+		"https://fapi.binance.com/fapi/v1/klines?symbol=BTCUSDT", "", "::", "https://fapi.binance.com/",
 	} {
 		dst := make([]tick.Unit, 1)
 		if got, err := b.adapter.DecodeREST(dst, url, []byte(usdmBody), b.table, stamp, 1); err != nil || len(got) != 1 {

@@ -9,6 +9,7 @@
 //	             ├─► publicTrade, allLiquidation ─► executions   trade.go
 //	             ├─► tickers ─► mark, open interest              ticker.go
 //	             └─► answers to requests and pings               notice.go
+//	recent-trade ─► trades that were missed                      history.go
 //	simulated market ─► the same protocol, other code            dialect.go
 //
 // What differs between the markets stands in one table below. Decoders own
@@ -137,9 +138,4 @@ func (m *market) Polls(*tick.Instrument) []feeds.Poll { return nil }
 // SnapshotRequest: books come in-band.
 func (m *market) SnapshotRequest(*tick.Instrument) (feeds.Request, bool) {
 	return feeds.Request{}, false
-}
-
-// DecodeREST finds no market data: all of it are streams.
-func (m *market) DecodeREST(dst []tick.Unit, _ string, _ []byte, _ *feeds.Table, _ feeds.Stamp, _ uint64) ([]tick.Unit, error) {
-	return dst, nil
 }

@@ -13,7 +13,10 @@ import (
 
 func (d *dialect) REST(m *sim.Market, path string, query url.Values) sim.Answer {
 	var result []byte
+	var told []sim.Trade
 	switch path {
+	case "/v5/market/recent-trade":
+		result, told = d.recent(m, query)
 	case "/v5/market/instruments-info":
 		result = d.instruments(m, query)
 	case "/v5/market/tickers":
@@ -27,7 +30,7 @@ func (d *dialect) REST(m *sim.Market, path string, query url.Values) sim.Answer 
 	if result == nil {
 		body = refused(10001, "params error: Category is invalid")
 	}
-	return sim.Answer{Status: http.StatusOK, Weight: 1, Body: body, Symbol: query.Get("symbol")}
+	return sim.Answer{Status: http.StatusOK, Weight: 1, Body: body, Symbol: query.Get("symbol"), Trades: told}
 }
 
 func (d *dialect) RESTError(status int) []byte {
@@ -105,6 +108,38 @@ func (d *dialect) appendInstrument(dst []byte, in *sim.Instrument, status string
 	}
 	return fmt.Appendf(dst, `{"symbol":%q,"contractType":%q,"status":%q,"baseCoin":%q,"quoteCoin":%q,"launchTime":"1584230400000","deliveryTime":"%d","deliveryFeeRate":"","priceScale":"%d","leverageFilter":{"minLeverage":"1","maxLeverage":"100.00","leverageStep":"0.01"},"priceFilter":{"minPrice":%q,"maxPrice":"1999999.80","tickSize":%q},"lotSizeFilter":{"maxOrderQty":"1190.000","minOrderQty":%q,"qtyStep":%q,"postOnlyMaxOrderQty":"1190.000","maxMktOrderQty":"500.000","minNotionalValue":"5"},"unifiedMarginTrade":true,"fundingInterval":480,"settleCoin":%q,"copyTrading":"both","upperFundingRate":"0.005","lowerFundingRate":"-0.005","isPreListing":false,"preListingInfo":null}`,
 		in.Name, in.Contract, status, in.Base, in.Spec.Quote, in.ExpiryNanos/int64(time.Millisecond), in.PriceDigits, step, step, lot, lot, settle)
+}
+
+// recent answers with the newest trades, newest first; nil for another
+// category or symbol than the venue's.
+func (d *dialect) recent(m *sim.Market, query url.Values) ([]byte, []sim.Trade) {
+	in := m.Instrument(query.Get("symbol"))
+	if query.Get("category") != d.category || in == nil {
+		return nil, nil
+	}
+	limit := 1000
+	if d.spot() {
+		limit = 60
+	}
+	if n, err := strconv.Atoi(query.Get("limit")); err == nil && n > 0 && n < limit {
+		limit = n
+	}
+	told := m.Past(in, in.LastTrades(limit))
+	out := fmt.Appendf(nil, `{"category":%q,"list":[`, d.category)
+	for i := range told {
+		t := &told[len(told)-1-i]
+		if i > 0 {
+			out = append(out, ',')
+		}
+		side := "Buy"
+		if t.Sell {
+			side = "Sell"
+		}
+		out = fmt.Appendf(out, `{"execId":%q,"symbol":%q,"price":%q,"size":%q,"side":%q,"time":"%d","isBlockTrade":false,"isRPITrade":false,"seq":"%d"}`,
+			d.TradeID(in, t.ID), in.Name, tick.FormatScaled(t.Price, in.PriceDigits), tick.FormatScaled(t.Size, in.SizeDigits), side,
+			t.TimeNanos/int64(time.Millisecond), t.ID)
+	}
+	return append(out, `]}`...), told
 }
 
 // traded is what the venue says was traded in 24 hours: in the size's unit,

@@ -6,6 +6,7 @@
 //	frame ─► envelope ─► its place in the socket's count              decode.go, count.go
 //	            └► events ─► levels, trades, tickers                  depth.go, trade.go, ticker.go
 //	            └► answers, heartbeats                                notice.go
+//	products/ID/ticker ─► trades that were missed                     history.go
 //	the venue as a simulated exchange                                 dialect.go
 //
 // Every frame of a socket has a number, whatever it is about: a jump means
@@ -87,8 +88,3 @@ func (adapter) SnapshotRequest(*tick.Instrument) (feeds.Request, bool) {
 }
 
 func (adapter) Polls(*tick.Instrument) []feeds.Poll { return nil }
-
-// DecodeREST finds no market data: nothing is asked for over REST but products.
-func (adapter) DecodeREST(dst []tick.Unit, _ string, _ []byte, _ *feeds.Table, _ feeds.Stamp, _ uint64) ([]tick.Unit, error) {
-	return dst, nil
-}

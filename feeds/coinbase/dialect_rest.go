@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,6 +28,12 @@ func (d dialect) REST(m *sim.Market, path string, query url.Values) sim.Answer {
 	case rest == "market/products":
 		return d.products(m, query)
 	}
+	if name, ok := strings.CutPrefix(rest, "market/products/"); ok && strings.HasSuffix(name, "/ticker") {
+		if in := m.Instrument(strings.TrimSuffix(name, "/ticker")); in != nil {
+			return marketTrades(m, in, query)
+		}
+		return failed(http.StatusNotFound, "NOT_FOUND", 5)
+	}
 	if name, ok := strings.CutPrefix(rest, "market/products/"); ok && !strings.Contains(name, "/") {
 		if in := m.Instrument(name); in != nil {
 			return sim.Answer{Status: http.StatusOK, Weight: 1, Body: appendProduct(nil, in, name), Symbol: name}
@@ -34,6 +41,46 @@ func (d dialect) REST(m *sim.Market, path string, query url.Values) sim.Answer {
 		return failed(http.StatusNotFound, "NOT_FOUND", 5)
 	}
 	return failed(http.StatusNotFound, "unknown", 0)
+}
+
+// marketTrades answers with the newest trades of a window of whole seconds,
+// newest first, each with the side of the order that took.
+func marketTrades(m *sim.Market, in *sim.Instrument, query url.Values) sim.Answer {
+	number := func(key string, otherwise int64) int64 {
+		if n, err := strconv.ParseInt(query.Get(key), 10, 64); err == nil {
+			return n
+		}
+		return otherwise
+	}
+	limit, start, end := number("limit", 100), number("start", 0), number("end", m.NowNanos()/1e9+1)
+	if limit < 1 || limit > 1000 {
+		limit = 1000
+	}
+	told := in.TradesSince(start*1e9, 1<<30)
+	for len(told) > 0 && told[len(told)-1].TimeNanos >= end*1e9 {
+		told = told[:len(told)-1]
+	}
+	told = m.Past(in, told[max(len(told)-int(limit), 0):])
+	w := text{in: in}
+	w.raw(`{"trades":[`)
+	for i := range told {
+		t := &told[len(told)-1-i]
+		if i > 0 {
+			w.raw(",")
+		}
+		side := "BUY"
+		if t.Sell {
+			side = "SELL"
+		}
+		w.raw(`{"trade_id":"` + strconv.FormatInt(t.ID, 10) + `","product_id":"` + in.Name + `"`)
+		w.raw(`,"price":`)
+		w.decimal("", t.Price, in.PriceDigits)
+		w.raw(`,"size":`)
+		w.decimal("", t.Size, in.SizeDigits)
+		w.raw(`,"time":"` + time.Unix(0, t.TimeNanos).UTC().Format(time.RFC3339Nano) + `","side":"` + side + `","exchange":"COINBASE"}`)
+	}
+	w.raw(`],"best_bid":"","best_ask":""}`)
+	return sim.Answer{Status: http.StatusOK, Weight: 1, Body: w.dst, Symbol: in.Name, Trades: told}
 }
 
 func (dialect) RESTError(status int) []byte {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"tickproc/feeds/sim"
@@ -23,6 +24,8 @@ func (d dialect) REST(m *sim.Market, path string, query url.Values) sim.Answer {
 	switch name {
 	case "AssetPairs":
 		return d.each(m, query, answer, assetPair)
+	case "Trades":
+		return d.trades(m, query, answer)
 	case "Ticker":
 		return d.each(m, query, answer, tickerEntry)
 	case "Time":
@@ -32,6 +35,46 @@ func (d dialect) REST(m *sim.Market, path string, query url.Values) sim.Answer {
 		return answer(`{"status":"online","timestamp":"` + string(stampOf(nil, m.NowNanos())) + `"}`)
 	}
 	return sim.Answer{Status: http.StatusNotFound, Body: []byte(`{"error":["EGeneral:Unknown method"]}`)}
+}
+
+// trades answers with the first ones behind a time, of ns; their own times are
+// finer than those of the websocket.
+func (dialect) trades(m *sim.Market, query url.Values, answer func(string) sim.Answer) sim.Answer {
+	i := slices.IndexFunc(m.Instruments(), func(in *sim.Instrument) bool {
+		pair := query.Get("pair")
+		return pair == in.Alias || pair == oldCode(in.Base)+oldCode(in.Spec.Quote)
+	})
+	if i < 0 {
+		return sim.Answer{Status: http.StatusOK, Weight: 1, Body: []byte(`{"error":["EQuery:Unknown asset pair"]}`)}
+	}
+	in := m.Instruments()[i]
+	count, err := strconv.Atoi(query.Get("count"))
+	if err != nil || count < 1 || count > 1000 {
+		count = 1000
+	}
+	told := in.LastTrades(count)
+	const finer = 500 // ns
+	if since, err := strconv.ParseInt(query.Get("since"), 10, 64); err == nil {
+		told = in.TradesSince(since+1-finer, count)
+	}
+	told = m.Past(in, told)
+	var out strings.Builder
+	last := query.Get("since")
+	for i, t := range told {
+		if i > 0 {
+			out.WriteByte(',')
+		}
+		side, nanos := "b", t.TimeNanos+finer
+		if t.Sell {
+			side = "s"
+		}
+		fmt.Fprintf(&out, `[%q,%q,%d.%07d,%q,"m","",%d]`, tick.FormatScaled(t.Price, in.PriceDigits), tick.FormatScaled(t.Size, in.SizeDigits),
+			nanos/1e9, nanos%1e9/100, side, t.ID)
+		last = strconv.FormatInt(nanos, 10)
+	}
+	a := answer(fmt.Sprintf(`{%q:[%s],"last":%q}`, in.Alias, out.String(), last))
+	a.Symbol, a.Trades = in.Name, told
+	return a
 }
 
 func (dialect) RESTError(status int) []byte {

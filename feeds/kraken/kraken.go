@@ -6,6 +6,7 @@
 //	frame ─► members ─► channel and type ─► elements of data       decode.go
 //	         by fields.go                  ├─► trade, quote, book  market.go, level.go, time.go
 //	                                       └─► answers, service    notice.go
+//	Trades ─► trades that were missed                              history.go
 //
 // What is particular to the venue: numbers are bare JSON numbers, written at
 // the pair's precision; books have no ids, only a checksum of their best ten
@@ -93,8 +94,3 @@ func (*venue) NewDecoder(_ *feeds.Connection, table *feeds.Table) feeds.Decoder 
 func (*venue) SnapshotRequest(*tick.Instrument) (feeds.Request, bool) { return feeds.Request{}, false }
 
 func (*venue) Polls(*tick.Instrument) []feeds.Poll { return nil }
-
-// DecodeREST knows no market data over REST.
-func (*venue) DecodeREST(dst []tick.Unit, _ string, _ []byte, _ *feeds.Table, _ feeds.Stamp, _ uint64) ([]tick.Unit, error) {
-	return dst, nil
-}

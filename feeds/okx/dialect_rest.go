@@ -37,10 +37,47 @@ func (d *dialect) REST(m *sim.Market, path string, query url.Values) sim.Answer 
 	case "/api/v5/market/tickers":
 		now := m.NowNanos()
 		return list(func(dst []byte, in *sim.Instrument) []byte { return appendTicker(dst, in, now) })
+	case "/api/v5/market/history-trades":
+		return historyTrades(m, query)
 	case "/api/v5/public/time":
 		return sim.Answer{Status: http.StatusOK, Weight: 1, Body: fmt.Appendf(nil, `{"code":"0","msg":"","data":[{"ts":"%d"}]}`, m.NowNanos()/1e6)}
 	}
 	return sim.Answer{Status: http.StatusNotFound, Body: []byte(`{"msg":"Not Found","code":"404"}`)}
+}
+
+// historyTrades answers with the newest trades below an id, newest first.
+func historyTrades(m *sim.Market, query url.Values) sim.Answer {
+	in := m.Instrument(query.Get("instId"))
+	if in == nil {
+		return sim.Answer{Status: http.StatusOK, Weight: 1, Body: []byte(`{"code":"51001","data":[],"msg":"Instrument ID does not exist"}`)}
+	}
+	limit := 100
+	if n, err := strconv.Atoi(query.Get("limit")); err == nil && n > 0 && n < limit {
+		limit = n
+	}
+	told := in.LastTrades(limit)
+	if below, err := strconv.ParseInt(query.Get("after"), 10, 64); err == nil && query.Get("type") != "2" {
+		told = in.TradesBefore(below, limit)
+	}
+	told = m.Past(in, told)
+	w := encoder{[]byte(`{"code":"0","msg":"","data":[`)}
+	for i := range told {
+		t := &told[len(told)-1-i]
+		if i > 0 {
+			w.raw(",")
+		}
+		side := "buy"
+		if t.Sell {
+			side = "sell"
+		}
+		w.raw(`{"instId":"`, in.Name, `","side":"`, side, `","sz":"`)
+		w.number(t.Size, in.SizeDigits)
+		w.raw(`","px":"`)
+		w.number(t.Price, in.PriceDigits)
+		w.raw(`","tradeId":"`, strconv.FormatInt(t.ID, 10), `","ts":"`, strconv.FormatInt(t.TimeNanos/1e6, 10), `"}`)
+	}
+	w.raw(`]}`)
+	return sim.Answer{Status: http.StatusOK, Weight: 1, Body: w.dst, Symbol: in.Name, Trades: told}
 }
 
 func (*dialect) RESTError(status int) []byte {

@@ -8,6 +8,7 @@
 //	                        ├─► snapshot, delta                  depth.go
 //	                        ├─► mark, index, funding, forced orders   reference.go
 //	                        └─► answers, warnings                notice.go
+//	market/history-trades ─► trades that were missed             history.go
 //
 // Books come in-band and are a chain of sequence ids. Sizes of derivatives are
 // contracts. Decoders own their scratch memory; frames stay the caller's.
@@ -91,11 +92,6 @@ func (venue) Polls(*tick.Instrument) []feeds.Poll { return nil }
 
 // SnapshotRequest: books come in-band, with ids that no REST answer has.
 func (venue) SnapshotRequest(*tick.Instrument) (feeds.Request, bool) { return feeds.Request{}, false }
-
-// DecodeREST finds no market data: only the catalog and volumes are asked for.
-func (venue) DecodeREST(dst []tick.Unit, _ string, _ []byte, _ *feeds.Table, _ feeds.Stamp, _ uint64) ([]tick.Unit, error) {
-	return dst, nil
-}
 
 // NewDecoder returns the decoder of one socket. Prices of an index go to the
 // derivatives of that index which the connection subscribes; a capture has no

@@ -53,6 +53,11 @@ const (
 	FaultRESTError   // 500
 	FaultRESTSlow    // the answer is made at once and sent after For (default 2 s)
 	FaultRESTGarbage // 200 with a body that is no JSON
+	// Faults of past trades befall Count answers that list them (default 1).
+	FaultPastEmpty     // none are listed
+	FaultPastMissing   // the middle third is missing
+	FaultPastDuplicate // every second one stands twice
+	FaultPastShuffled  // they are in no order
 	faultKindEnd
 )
 
@@ -66,6 +71,7 @@ var faultNames = [faultKindEnd]string{
 	FaultConstantChecksum: "constant-checksum",
 	FaultQuiet:            "quiet", FaultStaleDepth: "stale-depth", FaultHalt: "halt",
 	FaultRESTLimit: "rest-429", FaultRESTError: "rest-500", FaultRESTSlow: "rest-slow", FaultRESTGarbage: "rest-garbage",
+	FaultPastEmpty: "past-empty", FaultPastMissing: "past-missing", FaultPastDuplicate: "past-duplicate", FaultPastShuffled: "past-shuffled",
 }
 
 func (k FaultKind) String() string {
@@ -227,6 +233,33 @@ func (f *faults) pickSubscription(symbol string, channel tick.Channels) (Fault, 
 // pickREST returns the fault that meets a request.
 func (f *faults) pickREST(symbol string) (Fault, bool) {
 	return f.first(FaultRESTLimit, FaultRESTGarbage, symbol, 0)
+}
+
+// Past is what an answer lists of an instrument's past trades, the oldest
+// first, through what may befall it.
+func (v *Market) Past(in *Instrument, trades []Trade) []Trade {
+	f, struck := v.faults.first(FaultPastEmpty, FaultPastShuffled, in.Name, tick.ChannelTrades)
+	if !struck {
+		return trades
+	}
+	v.note(f, in.Name, tick.ChannelTrades, nil)
+	out := slices.Clone(trades)
+	switch n := len(out); f.Kind {
+	case FaultPastEmpty:
+		out = nil
+	case FaultPastMissing:
+		out = slices.Delete(out, n/3, n-n/3)
+	case FaultPastDuplicate:
+		out = nil
+		for i, t := range trades {
+			if out = append(out, t); i%2 == 1 {
+				out = append(out, t)
+			}
+		}
+	case FaultPastShuffled:
+		v.faults.random.Shuffle(n, func(i, j int) { out[i], out[j] = out[j], out[i] })
+	}
+	return out
 }
 
 // first returns the fault of a range of kinds that was armed first, or strikes.

@@ -3,6 +3,7 @@ package sim
 import (
 	"hash/fnv"
 	"slices"
+	"sort"
 	"time"
 
 	"tickproc/tick"
@@ -134,6 +135,31 @@ func (in *Instrument) LastTrades(n int) []Trade {
 	}
 	slices.Reverse(out)
 	return out
+}
+
+// TradesFrom returns up to n trades with ids from id on, the oldest first.
+func (in *Instrument) TradesFrom(id int64, n int) []Trade {
+	return in.firstTrades(n, func(t *Trade) bool { return t.ID >= id })
+}
+
+// TradesSince is TradesFrom by time: those at nanos or behind it.
+func (in *Instrument) TradesSince(nanos int64, n int) []Trade {
+	return in.firstTrades(n, func(t *Trade) bool { return t.TimeNanos >= nanos })
+}
+
+// firstTrades returns the first n of those that are remembered which qualify;
+// all behind one that does do.
+func (in *Instrument) firstTrades(n int, qualifies func(*Trade) bool) []Trade {
+	all := in.truth.trades.all()
+	from := sort.Search(len(all), func(i int) bool { return qualifies(&all[i]) })
+	return all[from:min(from+max(n, 0), len(all))]
+}
+
+// TradesBefore returns up to n trades with ids below id, the newest last.
+func (in *Instrument) TradesBefore(id int64, n int) []Trade {
+	all := in.truth.trades.all()
+	to := sort.Search(len(all), func(i int) bool { return all[i].ID >= id })
+	return all[max(to-max(n, 0), 0):to]
 }
 
 // NoteBook tells the truth that the book as it stands was given out, by REST,

@@ -8,6 +8,7 @@
 //	plan_test.go     plans within the venue's limits; requests that are read back
 //	                 and answered
 //	sessions_test.go refusals, limits, maintenance, restarts, silence, planned ends
+//	history_test.go  trades that were missed, fetched by REST
 //	sixth_test.go    what a further venue touches
 //
 // The machinery stands in this file (which venues, which seed), in

@@ -31,6 +31,7 @@ func listen(t *testing.T, m *market) *session {
 		for i := range 4 {
 			c.run(500 * time.Millisecond)
 			c.poll()
+			c.past()
 			for _, in := range c.instruments {
 				if in.Type != tick.TypeSpot {
 					if err := c.exchange.Liquidate(m.name, in.Symbol, int64(3+i), i%2 == 0); err != nil {

@@ -170,6 +170,7 @@ func tablesOf(depth int) [tableCount]*table {
 			columnOrd,
 			{name: "lost", kind: long, integer: func(x *source) (int64, bool) { return x.gap().Lost, x.gap().Lost >= 0 }},
 			{name: "repaired", kind: boolean, truth: func(x *source) bool { return x.has(tick.RowRepaired) }},
+			{name: "backfill", kind: symbol, capacity: capacityNames, text: func(x *source) string { return x.gap().Backfill.String() }},
 		}},
 
 		tableHealth: {name: "feed_health", partition: "DAY", columns: []column{

@@ -44,6 +44,7 @@ func oneOfEach(t *testing.T, x *tape) {
 	x.row(tick.RowWindow, 0, start+2e9) // no trade: no value
 
 	g := x.row(tick.RowGap, 0, start+7).GapRow()
+	g.Backfill = tick.BackfillPartly
 	g.EndNanos, g.Lost, g.Channel, g.Reason, g.Flags, g.Ord = start+9, 12, tick.ChannelTrades, tick.ReasonSequence, tick.RowRepaired, 1
 	g = x.row(tick.RowGap, 0, start+8).GapRow()
 	g.Lost, g.Channel, g.Reason = -1, tick.ChannelDepth, tick.ReasonSilence
@@ -114,8 +115,8 @@ func TestEveryTableReadsBackDouble(t *testing.T) {
 		2024-08-08T00:00:01.000000000Z binance-spot BTCUSDT vwap_60s_1s 2.0 3.0 6.0 3 0 true false
 		2024-08-08T00:00:02.000000000Z binance-spot BTCUSDT vwap_60s_1s null 0.0 0.0 0 0 false false`)
 	reads(t, c, all(tableGaps), `
-		2024-08-08T00:00:00.000000007Z 2024-08-08T00:00:00.000000009Z binance-spot BTCUSDT trades sequence 1 12 true
-		2024-08-08T00:00:00.000000008Z null binance-spot BTCUSDT depth silence 0 null false`)
+		2024-08-08T00:00:00.000000007Z 2024-08-08T00:00:00.000000009Z binance-spot BTCUSDT trades sequence 1 12 true partly
+		2024-08-08T00:00:00.000000008Z null binance-spot BTCUSDT depth silence 0 null false null`)
 	reads(t, c, all(tableHealth), `
 		2024-08-08T00:00:00.000000010Z binance-spot public-0 true 1 2 3 4 5 -6 7 8 9 -10`)
 	reads(t, c, all(tableInstruments), `
