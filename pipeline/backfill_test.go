@@ -195,7 +195,7 @@ func TestBackfillFromAVenueThatErrs(t *testing.T) {
 	l.awaitEvents(300)
 	l.finish()
 	l.check()
-	for _, in := range l.system.listed() {
+	for _, in := range l.system.carried() {
 		for _, truth := range exchange.Truth() {
 			// Bybit tells its last trades alone, which may be others when it answers.
 			if truth.Venue == in.Venue && in.TradeIDs == tick.TradeIDContiguous {

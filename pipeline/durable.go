@@ -38,6 +38,8 @@ type durable struct {
 	newest *journal.Snapshot // nil: there is none
 
 	logs      []*journal.Log // by shard
+	closing   sync.Mutex     // guards closed
+	closed    bool
 	drain     context.CancelFunc
 	draining  sync.WaitGroup
 	snapshots *snapshots
@@ -265,6 +267,7 @@ func (d *durable) newGeneration() error {
 	if err := d.closeLogs(); err != nil {
 		return err
 	}
+	d.logs, d.closed = nil, false
 	old := d.dir.join("journal", fmt.Sprint(d.run.Generation))
 	d.run.Generation++
 	// What a killed process left of an attempt.
@@ -308,21 +311,17 @@ func (d *durable) start(ctx context.Context) (end func()) {
 func (d *durable) giveUpAfter(patience time.Duration) (ended func()) {
 	timer := time.AfterFunc(patience, func() {
 		d.logger.Error("the logs take nothing: what still waits for them is not applied", "reasons", d.troubles())
-		d.stopDraining()
-		for _, log := range d.logs {
-			if err := log.Close(); err != nil {
-				d.logger.Error("the log does not end cleanly", "error", err)
-			}
+		if err := d.close(); err != nil {
+			d.logger.Error("the logs do not end cleanly", "error", err)
 		}
-		d.logs = nil
 	})
 	return func() { timer.Stop() }
 }
 
 // finish writes down what the shards have become. The drivers have ended.
 func (d *durable) finish() {
-	if d.logs == nil {
-		return
+	if d.closed {
+		return // they took nothing
 	}
 	if _, err := d.snapshots.take(context.Background(), d.system.barrierNow); err != nil {
 		d.logger.Error("no last snapshot could be taken: the next start reads more of the log", "error", err)
@@ -423,13 +422,19 @@ func (d *durable) stopDraining() {
 	}
 }
 
+// closeLogs closes them once.
 func (d *durable) closeLogs() error {
+	d.closing.Lock()
+	defer d.closing.Unlock()
+	if d.closed {
+		return nil
+	}
+	d.closed = true
 	var faults []error
 	for _, log := range d.logs {
 		if log != nil {
 			faults = append(faults, log.Close())
 		}
 	}
-	d.logs = nil
 	return errors.Join(faults...)
 }

@@ -58,8 +58,25 @@ func (s *system) register(r *ops.Registry, database *questdb.Sink) {
 			r.Histogram("tickproc_stage_seconds", "Latency by stage.", map[string]string{"stage": stage.name, "shard": strconv.Itoa(i)}, stage.from)
 		}
 	}
+	if s.durable != nil {
+		s.durable.register(r)
+	}
 	if database != nil {
 		registerQuestDB(r, database)
+	}
+}
+
+// register shows the logs' numbers.
+func (d *durable) register(r *ops.Registry) {
+	for i, log := range d.logs {
+		labels, stats := map[string]string{"shard": strconv.Itoa(i)}, &log.Stats
+		r.Counter("tickproc_log_batches_total", "Batches appended to the log.", labels, &stats.Batches)
+		r.Counter("tickproc_log_waits_total", "Times that a shard waited for room in the log.", labels, &stats.Waits)
+		r.Counter("tickproc_log_syncs_total", "Times that the log was made durable.", labels, &stats.Syncs)
+		r.Counter("tickproc_log_given_up_total", "Segments of the log that were given up because the disk failed.", labels, &stats.GivenUp)
+		r.GaugeFunc("tickproc_log_unsynced_bytes", "What a power loss would take.", labels,
+			func() float64 { return float64(log.Appended()-log.Synced()) * tick.UnitSize })
+		r.GaugeFunc("tickproc_log_state", "0 healthy, 1 behind, 2 full, 3 failed.", labels, func() float64 { return float64(log.Status().State) })
 	}
 }
 
@@ -222,7 +239,7 @@ func registerQuestDB(r *ops.Registry, database *questdb.Sink) {
 		}{
 			{"accepted", "Rows taken for QuestDB.", &t.Accepted}, {"acked", "Rows that QuestDB committed.", &t.Acked},
 			{"quarantined", "Rows that QuestDB refused, now dead letters.", &t.Quarantined},
-			{"lost", "Rows dropped because the memory for waiting rows was full.", &t.Lost},
+			{"lost", "Rows dropped because the spool was full.", &t.Lost},
 			{"outranked", "Rows left out because a better one of their key stands.", &t.Outranked},
 			{"retried", "Rows posted again.", &t.Retried}, {"refused", "Rows that were no rows.", &t.Refused},
 		} {
@@ -232,6 +249,13 @@ func registerQuestDB(r *ops.Registry, database *questdb.Sink) {
 		r.Counter("tickproc_questdb_busy_total", "Answers 429 and 5xx.", labels, &t.Busy)
 		r.Histogram("tickproc_questdb_post_seconds", "Time of a post.", labels, &t.PostNanos)
 	}
+	spool := database.Spool()
+	r.Gauge("tickproc_spool_disk_bytes", "The spool's files.", nil, &spool.DiskBytes)
+	r.Gauge("tickproc_spool_kept_bytes", "Of them, what QuestDB has acknowledged.", nil, &spool.KeptBytes)
+	r.GaugeFunc("tickproc_spool_full_ratio", "What waits for QuestDB, of spool: max.", nil, func() float64 { return float64(spool.Permille.Load()) / 1000 })
+	r.Gauge("tickproc_spool_down_tables", "Tables whose rows cannot be written to the disk now.", nil, &spool.Down)
+	r.Counter("tickproc_spool_sync_failures_total", "Times that the disk refused to make the spool durable.", nil, &spool.SyncFails)
+	r.Counter("tickproc_spool_damaged_bytes_total", "Bytes of the spool that could not be read back.", nil, &spool.DamagedBytes)
 	r.Gauge("tickproc_questdb_waiting_bytes", "Encoded rows that wait for QuestDB.", nil, &stats.WaitingBytes)
 	r.GaugeFunc("tickproc_questdb_lag_seconds", "Age of the oldest row that waits for QuestDB.", nil, func() float64 { return lagSeconds(stats) })
 }

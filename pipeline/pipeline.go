@@ -369,10 +369,12 @@ func (s *system) run(ctx context.Context) {
 	for _, r := range s.records {
 		r.close()
 	}
+	ended := func() {}
 	if s.durable != nil {
-		defer s.durable.giveUpAfter(drainTime)()
+		ended = s.durable.giveUpAfter(drainTime)
 	}
 	sharding.Wait()
+	ended()
 	if s.durable != nil {
 		s.durable.finish()
 	}

@@ -46,7 +46,7 @@ func Run(ctx context.Context, o RunOptions) error {
 		return fmt.Errorf("%w: %w", ErrInput, err)
 	}
 	if err := checkTables(ctx, database, o.Logger); err != nil {
-		return err
+		return errors.Join(err, database.Close(ctx))
 	}
 	database.Start()
 	o.Logger.Info("starting", "version", o.Version, "instance", o.Config.Instance, "questdb", maskURL(o.Config.QuestDB.URL))
@@ -240,9 +240,18 @@ func (s *system) notReady(database *questdb.Sink) []string {
 		if lag := lagSeconds(&database.Stats); lag > lagNotReady {
 			why = append(why, fmt.Sprintf("QuestDB is %.0f s behind", lag))
 		}
+		if n := database.Spool().Down.Load(); n > 0 {
+			why = append(why, fmt.Sprintf("the rows of %d tables cannot be written to the spool's disk", n))
+		}
+		if full := database.Spool().Permille.Load(); full >= spoolAlarm {
+			why = append(why, fmt.Sprintf("the spool is %d %% full of rows that wait for QuestDB", full/10))
+		}
 	}
 	return why
 }
+
+// spoolAlarm is how full the spool may be, in 1/1000, before somebody should know.
+const spoolAlarm = 500
 
 // reasonsShown bounds the lines of one kind, so that an answer about thousands
 // of instruments can still be read.
