@@ -32,7 +32,8 @@ const (
 )
 
 // Coder goes over a state, one way or the other. It is used again and again;
-// the zero Coder saves.
+// the zero Coder saves. What it saves or hashes it only reads: several shards
+// share their options.
 type Coder struct {
 	mode  mode
 	bytes []byte // written so far, or left to read
@@ -110,14 +111,18 @@ func (c *Coder) Uint64(v *uint64) {
 func (c *Coder) Int64(v *int64) {
 	u := uint64(*v)
 	c.Uint64(&u)
-	*v = int64(u)
+	if c.mode == loading {
+		*v = int64(u)
+	}
 }
 
 // Int codes eight bytes.
 func (c *Coder) Int(v *int) {
 	u := uint64(*v)
 	c.Uint64(&u)
-	*v = int(u)
+	if c.mode == loading {
+		*v = int(u)
+	}
 }
 
 // Int64s codes several.
@@ -170,8 +175,8 @@ func Byte[T ~uint8](c *Coder, v *T) {
 // Enum codes one that is last at most.
 func Enum[T ~uint8](c *Coder, v *T, last T) {
 	Byte(c, v)
-	if *v > last {
-		c.Require(false, "a value that none has")
+	if c.mode == loading && *v > last {
+		c.Fail("a value that none has")
 		*v = 0
 	}
 }
@@ -183,7 +188,9 @@ func (c *Coder) Bool(v *bool) {
 		b = 1
 	}
 	Enum(c, &b, 1)
-	*v = b == 1
+	if c.mode == loading {
+		*v = b == 1
+	}
 }
 
 // Bools codes several.

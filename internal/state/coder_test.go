@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 )
 
@@ -81,6 +82,24 @@ func TestBothWays(t *testing.T) {
 	if !errors.Is(c.End(), ErrDamaged) {
 		t.Error("a byte too many was taken")
 	}
+}
+
+// Saving and hashing only read: two goroutines may do it of one thing, as the
+// race detector sees.
+func TestSavingOnlyReads(t *testing.T) {
+	t.Parallel()
+	x := example
+	var both sync.WaitGroup
+	for range 2 {
+		both.Go(func() {
+			var c Coder
+			c.Save(nil)
+			x.code(&c)
+			c.Hash(nil)
+			x.code(&c)
+		})
+	}
+	both.Wait()
 }
 
 // A hash knows lines by their places.
