@@ -235,7 +235,7 @@ func (d *durable) tell(shards []recoveredShard) {
 		default:
 			d.logger.Info("the last run did not end cleanly", "shard", i)
 		}
-		d.logger.Info("recovered", "shard", i, "snapshot_position", r.from, "packets", r.packets, "took", r.took.Round(time.Millisecond),
+		d.logger.Info("recovered", "shard", i, "snapshot_position", r.from, "packets", r.packets, "took", r.took.Round(time.Millisecond).String(),
 			"packets_per_second", int64(float64(r.packets)/max(r.took.Seconds(), 1e-6)), "state", fmt.Sprintf("%016x", d.system.drivers[i].Shard.StateHash()))
 		if r.found.RingLost {
 			d.logger.Error("the part of the log in memory is gone: up to the sync window before the end may be missing, and lies in gaps", "shard", i)
@@ -435,6 +435,11 @@ func (d *durable) closeLogs() error {
 		if log != nil {
 			faults = append(faults, log.Close())
 		}
+	}
+	// Rings are gone after a clean end; folders that hold others stay.
+	if ring := d.logOptions(0, 0).RingDir; ring != "" {
+		_ = os.Remove(ring)
+		_ = os.Remove(filepath.Dir(ring))
 	}
 	return errors.Join(faults...)
 }

@@ -155,6 +155,9 @@ func TestKilledAtAnyInstant(t *testing.T) {
 	config.DataDir, config.QuestDB.URL, config.Metrics.Listen = filepath.Join(dir, "data"), server.URL(), "127.0.0.1:0"
 	config.Snapshots.Every, config.Journal.Memory = Duration(2*time.Second), 2<<20
 	config.Feeds = simFeeds(exchange)
+	t.Cleanup(func() { // where the test failed
+		os.RemoveAll(filepath.Join(config.Journal.MemoryDir, "tickproc-"+(&dataDir{path: config.DataDir}).name()))
+	})
 	for i := range config.Feeds {
 		f := &config.Feeds[i]
 		f.CatalogRefresh = Duration(10 * time.Minute)

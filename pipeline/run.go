@@ -60,6 +60,9 @@ func deliver(ctx context.Context, database *questdb.Sink) error {
 	if err := database.Close(drain); err != nil {
 		return fmt.Errorf("%w: %w", ErrDependency, err)
 	}
+	if n := database.Left(); n > 0 {
+		return fmt.Errorf("%w: %d rows wait in the spool for QuestDB: the next start delivers them", ErrDependency, n)
+	}
 	return nil
 }
 

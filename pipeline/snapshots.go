@@ -142,7 +142,7 @@ func (x *snapshots) take(ctx context.Context, ask func(shard int, barrier tick.U
 			return 0, err
 		}
 	}
-	x.d.logger.Info("snapshot", "number", w.Number(), "bytes", bytes, "took", time.Since(started).Round(time.Millisecond))
+	x.d.logger.Info("snapshot", "number", w.Number(), "bytes", bytes, "took", time.Since(started).Round(time.Millisecond).String())
 	return w.Number(), nil
 }
 

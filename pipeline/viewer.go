@@ -112,7 +112,7 @@ type stageSince struct {
 }
 
 func newViewer(s *system, last *lastRows, database *questdb.Sink) *viewer {
-	v := &viewer{system: s, last: last, database: database, at: clock.Nanos()}
+	v := &viewer{system: s, last: last, database: database, at: clock.Nanos(), messages: map[uint32]uint64{}}
 	wait := &stageSince{name: "socket read to shard"}
 	apply := &stageSince{name: "shard: book, bars, rows, a packet"}
 	for _, d := range s.drivers {

@@ -54,6 +54,7 @@ type Sink struct {
 	source      source
 	instruments []instrument // by id
 	losses      losses
+	left        int
 	gapRow      [1]tick.Unit
 
 	marks []spool.ShardMark // up to where rows came, by shard
@@ -511,14 +512,15 @@ func (s *Sink) Close(ctx context.Context) error {
 		}
 		waits += left[i]
 	}
-	if waits > 0 {
-		s.o.Logger.Warn("rows wait in the spool for QuestDB, the next start delivers them", "rows", waits)
-	}
+	s.left = waits
 	if report.Tables != nil {
 		return report
 	}
 	return nil
 }
+
+// Left is how many rows Close left in the spool for the next start.
+func (s *Sink) Left() int { return s.left }
 
 // flush returns when nothing waits, ctx ends, or what waits is in the spool and
 // does not get through. Delivering may bring up rejected rows, whose gaps are
