@@ -276,6 +276,7 @@ func (u *Unit) Barrier() *Barrier { return (*Barrier)(unsafe.Pointer(u)) }
 
 // Config views a change of the configuration.
 func (u *Unit) Config() *Config { return (*Config)(unsafe.Pointer(u)) }
+
 // BackfillEnd views the end of a backfill.
 func (u *Unit) BackfillEnd() *BackfillEnd { return (*BackfillEnd)(unsafe.Pointer(u)) }
 
