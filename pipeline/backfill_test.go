@@ -11,11 +11,16 @@ import (
 	"tickproc/tick"
 )
 
-// tradeGaps are the rows of an instrument's trade gaps, but those of the start
-// and of what was open at the end.
-func tradeGaps(l *lab, truth *sim.Truth) (all []*tick.GapRow) {
-	for _, e := range l.ledger.of(truth.Venue, truth.Symbol, tick.RowGap) {
-		if g := e.units[0].GapRow(); g.Channel == tick.ChannelTrades && g.Reason != tick.ReasonStart && g.Reason != tick.ReasonStopped {
+// tradeGaps are the rows of an instrument's trade gaps as they stand, but those
+// of the start and of what was open at the end.
+func tradeGaps(l *lab, truth *sim.Truth) (all []tick.GapRow) {
+	l.ledger.mu.Lock()
+	defer l.ledger.mu.Unlock()
+	for _, e := range l.ledger.order {
+		if e.venue != truth.Venue || e.symbol != truth.Symbol || e.units[0].KindOf() != tick.RowGap {
+			continue
+		}
+		if g := *e.units[0].GapRow(); g.Channel == tick.ChannelTrades && g.Reason != tick.ReasonStart && g.Reason != tick.ReasonStopped {
 			all = append(all, g)
 		}
 	}
