@@ -418,14 +418,20 @@ func (s *system) dispatch() {
 			return
 		}
 		if idle {
-			s.commanded.Wait(func() bool {
-				for _, d := range s.drivers {
-					if d.Commands.Len() > 0 || d.Commands.Done() {
-						return true
-					}
-				}
-				return false
-			}, 0)
+			s.commanded.Wait(s.someCommand, 0)
 		}
 	}
+}
+
+// someCommand does not count a ring that ended beside ones that go on: nothing
+// comes of it.
+func (s *system) someCommand() bool {
+	done := true
+	for _, d := range s.drivers {
+		if d.Commands.Len() > 0 {
+			return true
+		}
+		done = done && d.Commands.Done()
+	}
+	return done
 }

@@ -27,8 +27,9 @@ func TestViewOfASystem(t *testing.T) {
 	config.Shards = 2
 	last := &lastRows{}
 	s := newSystem(config, textLogger(t.Output()), last)
-	in := s.addInstrument(tick.Instrument{Venue: "binance-spot", Symbol: "BTCUSDT", Underlying: "BTC", Base: "BTC", Quote: "USDT", Type: tick.TypeSpot}, nil)
-	s.addInstrument(tick.Instrument{Venue: "binance-spot", Symbol: "ETHUSDT", Underlying: "ETH"}, nil)
+	feed := &venueFeed{venue: "binance-spot"}
+	in := s.addInstrument(tick.Instrument{Venue: "binance-spot", Symbol: "BTCUSDT", Underlying: "BTC", Base: "BTC", Quote: "USDT", Type: tick.TypeSpot}, feed)
+	s.addInstrument(tick.Instrument{Venue: "binance-spot", Symbol: "ETHUSDT", Underlying: "ETH"}, feed)
 	v := newViewer(s, last, nil)
 
 	first := v.view()

@@ -256,7 +256,8 @@ func (r *Ring) Len() int {
 	return int(max(0, int64(published-r.released.Load())))
 }
 
-// HighWater returns the largest Len there ever was. Any goroutine may ask.
+// HighWater returns the largest Len that a Release met, or that is there now: a
+// peak that came and went within one is not known. Any goroutine may ask.
 func (r *Ring) HighWater() int {
 	// In this order: the peak is stored before the release that ends it.
 	now := r.Len()

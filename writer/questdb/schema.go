@@ -41,10 +41,7 @@ func (s *schema) ensure(ctx context.Context, t *table) error {
 		return err
 	}
 	if len(about.Rows) == 0 {
-		if _, err := s.client.Query(ctx, s.create(t)); err != nil {
-			return err
-		}
-		return s.views(ctx, t)
+		return s.make(ctx, t)
 	}
 	aside := []string{fmt.Sprintf("RENAME TABLE %s TO %s_old", t.name, t.name)}
 	if kind := about.Text(0, 3); kind != "T" {
@@ -54,13 +51,24 @@ func (s *schema) ensure(ctx context.Context, t *table) error {
 		return &SchemaError{t.name, "it has no WAL", []string{fmt.Sprintf("ALTER TABLE %s SET TYPE WAL", t.name), "(restart QuestDB)"}}
 	}
 	have, err := s.client.Query(ctx, fmt.Sprintf(`SELECT "column", type, designated, upsertKey FROM table_columns(%s)`, literal(t.name)))
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrSQL) && strings.Contains(err.Error(), "does not exist"):
+		return s.make(ctx, t) // it was dropped since
+	case err != nil:
 		return err
 	}
 	if err := s.columns(ctx, t, have, aside); err != nil {
 		return err
 	}
 	if err := s.suspended(ctx, t); err != nil {
+		return err
+	}
+	return s.views(ctx, t)
+}
+
+// make makes the table and its views.
+func (s *schema) make(ctx context.Context, t *table) error {
+	if _, err := s.client.Query(ctx, s.create(t)); err != nil {
 		return err
 	}
 	return s.views(ctx, t)
