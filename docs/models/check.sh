@@ -54,7 +54,7 @@ assertion violated|snapshot-bug-place-of-the-batch|snapshot|-DBUG_PLACE|safety
 assertion violated|snapshot-bug-log-for-the-newest-only|snapshot|-DBUG_KEEP -DLEN=6|safety
 assertion violated|snapshot-bug-log-not-synced|snapshot|-DBUG_LOGSYNC -DPOWER|safety
 acceptance cycle|snapshot-bug-none-when-idle|snapshot|-DBUG_IDLE|ends
-ok|spool-records|spool|-DHALF=1 -DLEN=2 -DKILLS=1|safety
+ok|spool-records|spool|-DHALF=1 -DLEN=2 -DKILLS=2|safety
 ok|spool-records-2-shards|spool|-DHALF=1 -DSHARDS=2 -DLEN=1 -DKILLS=1|safety
 ok|spool-posts|spool|-DHALF=2 -DLEN=5 -DRECORDS=3 -DKILLS=3 -DFAULTS=3|safety
 ok-|spool-whole|spool|-DLEN=1 -DKILLS=1|safety
@@ -74,7 +74,7 @@ ok|ring-8-long|ring|-DSIZE=8 -DTAGS=6|safety
 ok|ring-4-drained-long|ring||drained
 ok|ring-4-room-long|ring||room
 ok|snapshot-long|snapshot|-DLEN=6 -DBARRIERS=3 -DKILLS=2 -DPOWER|safety
-ok|spool-records-long|spool|-DHALF=1 -DLEN=2 -DKILLS=2|safety
+ok|spool-records-long|spool|-DHALF=1 -DLEN=3 -DKILLS=1|safety
 '
 
 # one checks a run in its own folder, and prints its line.
