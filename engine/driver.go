@@ -38,7 +38,8 @@ type Driver struct {
 	// Log, where set, gets each batch before it is applied, and returns the
 	// position behind it; 0 if it takes no more, and then nothing is applied.
 	Log func(batch []tick.Unit) (end uint64)
-	// Number is the shard's, Epoch its log's: both go into RowPosition.
+	// Number is the shard's, Epoch its log's: both go into RowPosition. Epoch 0:
+	// nobody wants to know.
 	Number   uint16
 	Epoch    uint64
 	Rows     *ringbuf.Ring // to the writer
@@ -277,7 +278,7 @@ func (d *Driver) writeRows(rows []tick.Unit) {
 		return
 	}
 	d.telling = false
-	if d.Log != nil {
+	if d.Epoch != 0 {
 		var u *tick.Unit
 		rows, u = tick.NewRow(rows, tick.RowPosition)
 		p := u.PositionRow()
