@@ -20,7 +20,7 @@ func (s *system) commands(database *questdb.Sink) ops.Commands {
 			if s.durable == nil {
 				return "", errors.New("journal: enabled is false, so that there are no snapshots")
 			}
-			number, err := s.durable.snapshots.take(ctx, s.barrier)
+			number, err := s.durable.snapshots.now(ctx)
 			if err != nil {
 				return "", err
 			}

@@ -296,12 +296,11 @@ func (d *durable) newGeneration() error {
 }
 
 // start takes snapshots while the drivers run, until end is called.
-func (d *durable) start(ctx context.Context) (end func()) {
-	ctx, cancel := context.WithCancel(ctx)
+func (d *durable) start() (end func()) {
 	var taking sync.WaitGroup
-	taking.Go(func() { d.snapshots.run(ctx) })
+	taking.Go(d.snapshots.run)
 	return func() {
-		cancel()
+		d.snapshots.end()
 		taking.Wait()
 	}
 }

@@ -359,7 +359,7 @@ func (s *system) run(ctx context.Context) {
 	commanding.Go(s.dispatch)
 	endSnapshots := func() {}
 	if s.durable != nil {
-		endSnapshots = s.durable.start(ctx)
+		endSnapshots = s.durable.start()
 	}
 	stop := make(chan struct{})
 	watching.Go(func() { s.status.run(stop) })

@@ -25,6 +25,9 @@ type snapshots struct {
 	d       *durable
 	streams []*stateStream // by shard
 	mu      sync.Mutex     // one at a time
+	// running ends before the drivers do: what still waits for them then gives up.
+	running context.Context
+	end     context.CancelFunc
 }
 
 // snapshotPatience bounds each step of a snapshot that waits for somebody.
@@ -41,6 +44,7 @@ type manifestExtra struct {
 // run yet.
 func newSnapshots(d *durable) *snapshots {
 	x := &snapshots{d: d}
+	x.running, x.end = context.WithCancel(context.Background())
 	for _, driver := range d.system.drivers {
 		stream := newStateStream(driver.Logged, driver.Waker.Wake)
 		driver.Shard.SnapshotTo(stream, 0)
@@ -49,26 +53,34 @@ func newSnapshots(d *durable) *snapshots {
 	return x
 }
 
-// run takes one again and again until ctx ends, and one at once where another
-// build ran before.
-func (x *snapshots) run(ctx context.Context) {
+// run takes one again and again until end, and one at once where another build
+// ran before.
+func (x *snapshots) run() {
 	if x.d.run.Build != x.d.build {
-		x.tryTake(ctx)
+		x.tryTake()
 	}
 	ticker := time.NewTicker(x.d.config.Snapshots.Every.Std())
 	defer ticker.Stop()
 	for {
 		select {
-		case <-ctx.Done():
+		case <-x.running.Done():
 			return
 		case <-ticker.C:
 		}
-		x.tryTake(ctx)
+		x.tryTake()
 	}
 }
 
-func (x *snapshots) tryTake(ctx context.Context) {
-	if _, err := x.take(ctx, x.d.system.barrier); err != nil && ctx.Err() == nil {
+// now takes one while the drivers run.
+func (x *snapshots) now(ctx context.Context) (number uint64, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(x.running, cancel)()
+	return x.take(ctx, x.d.system.barrier)
+}
+
+func (x *snapshots) tryTake() {
+	if _, err := x.now(x.running); err != nil && x.running.Err() == nil {
 		x.d.logger.Error("no snapshot could be taken, the last one stands", "error", err)
 	}
 }
