@@ -151,10 +151,15 @@ func TestLookingAtARunningLog(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { l.Run(ctx); close(done) }()
-	appended := make(chan struct{})
+	enough, appended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(appended)
-		for n := uint64(1); ctx.Err() == nil; n++ {
+		for n := uint64(1); ; n++ {
+			select {
+			case <-enough:
+				return
+			default:
+			}
 			l.Append(aBatch(n, 1+int(n)*5%37))
 		}
 	}()
@@ -179,8 +184,9 @@ func TestLookingAtARunningLog(t *testing.T) {
 			t.Fatalf("read %d batches of %d", number, v.Batches)
 		}
 	}
+	close(enough)
+	<-appended // before the drainer ends, for whose room it may wait
 	stop()
-	<-appended
 	<-done
 	must(t, l.Close())
 }
