@@ -95,10 +95,13 @@ func (s *Spool) sweep() {
 func (s *Spool) takeUnwritten(l *lane) (*record, head) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if l.flight != nil && l.flight.memory > 0 {
+		return nil, head{} // what is unwritten is counted from memWritten on, which must stay
+	}
 	if l.failed {
 		s.rewriteLocked(l)
 	}
-	if l.memWritten == len(l.mem) || l.flight != nil && l.flight.memory > 0 || l.down && s.o.Now() < l.retryNanos {
+	if l.memWritten == len(l.mem) || l.down && s.o.Now() < l.retryNanos {
 		return nil, head{}
 	}
 	r := l.mem[l.memWritten]

@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	modelSeed  = flag.Uint64("spool-seed", 0, "seed of TestModel; 0 = by the clock")
+	modelSeed  = flag.Uint64("spool-seed", 1, "first seed of TestModel; 0 = by the clock")
 	modelSeeds = flag.Int("spool-seeds", 400, "seeds of TestModel")
 )
 
