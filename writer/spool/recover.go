@@ -87,10 +87,12 @@ func (s *Spool) recoverLane(l *lane, synced int64) error {
 	slices.SortFunc(l.segs, func(a, b *segment) int { return int(max(-1, min(1, a.first-b.first))) })
 	files := l.segs
 	l.segs = nil
-	if len(files) > 0 {
-		l.cursor = max(l.cursor, files[0].first)
-	}
 	damaged := int64(math.MaxInt64) // where the first thing is that waits and cannot be read
+	if len(files) > 0 && files[0].first > l.cursor {
+		// A power cut may take a whole file and leave a later one.
+		damaged = l.cursor
+		l.cursor = files[0].first
+	}
 	end := l.cursor
 	if len(files) > 0 {
 		end = files[0].first
