@@ -133,7 +133,9 @@ func rowText(row []tick.Unit) (table, identity, value string) {
 		return "windows", fmt.Sprint(r.TsNanos, r.Name), fmt.Sprint(volume(r.Volume), " ", notional(r.Notional), " ", r.Trades, " ", flags)
 	case tick.RowGap:
 		r := row[0].GapRow()
-		return "gaps", fmt.Sprint(r.TsNanos, r.Channel, r.Reason, r.Ord), fmt.Sprint("until ", r.EndNanos, " lost ", r.Lost, " ", flags, " ", r.Backfill)
+		// Without its ordinal, which counts a gap at an estimated time as well, if that
+		// happens to be the same.
+		return "gaps", fmt.Sprint(r.TsNanos, r.Channel, r.Reason), fmt.Sprint("until ", r.EndNanos, " lost ", r.Lost, " ", flags, " ", r.Backfill)
 	case tick.RowFunding:
 		r := row[0].FundingRow()
 		return "funding", fmt.Sprint(r.TsNanos, r.Ord),
