@@ -86,6 +86,12 @@ func (s *Spool) sweep() {
 	names := s.unlink
 	s.unlink = nil
 	s.mu.Unlock()
+	if len(names) == 0 {
+		return
+	}
+	// A file that is missing counts as acknowledged only if that is written down.
+	// Where it cannot be, the next start has rows made again that are there.
+	_ = s.writeAcks()
 	for _, name := range names {
 		_ = s.o.FS.Remove(name) // one that stays is found at the next start
 	}

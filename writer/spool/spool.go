@@ -160,6 +160,7 @@ type Spool struct {
 	syncs    chan struct{} // and the one that syncs
 	moved    chan struct{} // tells a waiting Close that a batch was done
 
+	ackMu     sync.Mutex // one writes acks at a time; taken before mu
 	mu        sync.Mutex // everything below; never held during I/O
 	lanes     []*lane
 	memBytes  int64

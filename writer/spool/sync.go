@@ -80,7 +80,6 @@ func (s *Spool) syncRound() error {
 		}
 	}
 	s.unsynced = 0
-	acks := s.acksLocked()
 	garbage := s.garbage
 	s.garbage = nil
 	s.mu.Unlock()
@@ -107,7 +106,7 @@ func (s *Spool) syncRound() error {
 	}
 	// An acked position that is behind only costs a resend. One that is ahead of
 	// what is durable costs nothing either: the database has those rows.
-	if err := s.acks.write(acks); err != nil {
+	if err := s.writeAcks(); err != nil {
 		failed = errors.Join(failed, err)
 	}
 	s.settleSync(all)
@@ -204,4 +203,14 @@ func (s *Spool) finish() {
 	for _, r := range ready {
 		r.done(err)
 	}
+}
+
+// writeAcks writes down how far each table is acknowledged. Any goroutine.
+func (s *Spool) writeAcks() error {
+	s.ackMu.Lock()
+	defer s.ackMu.Unlock()
+	s.mu.Lock()
+	acks := s.acksLocked()
+	s.mu.Unlock()
+	return s.acks.write(acks)
 }
