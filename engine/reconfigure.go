@@ -39,7 +39,7 @@ func (s *Shard) configure(record *tick.Config) {
 // is goes on: above all bars and windows of an unchanged configuration. Those
 // that are no longer wanted end, and what is open of them is written as Finish
 // does; new ones begin, and are not complete before an interval that was seen
-// from its start. Windows are named by their new places from here on.
+// from its start.
 //
 // A snapshot that is open is written to its end first, all at once.
 func (s *Shard) Reconfigure(options Options) {
@@ -191,9 +191,6 @@ func (in *instrument) reconfigureIndicators(was *Options) {
 		}
 	}
 	in.shard.rows = out.Rows
-	for n := range o.Windows {
-		now[len(o.Intervals)+n].(interface{ SetName(uint32) }).SetName(uint32(n))
-	}
 	in.indicators = now
 	in.scheduleIndicators()
 }
