@@ -7,9 +7,11 @@ import (
 
 // Learn tells the shard what configuration a record of the log names. A shard
 // that was taught any must know all that come; one that was taught none keeps
-// its own, as a replay under other options wants it.
+// its own, as a replay under other options wants it. Any goroutine may call it.
 func (s *Shard) Learn(hash [32]byte, options Options) {
 	options.EnsureDefaults()
+	s.learning.Lock()
+	defer s.learning.Unlock()
 	if s.configs == nil {
 		s.configs = map[[32]byte]Options{}
 	}
@@ -17,7 +19,8 @@ func (s *Shard) Learn(hash [32]byte, options Options) {
 }
 
 func (s *Shard) configure(record *tick.Config) {
-	// It is the first record of a process: nobody answers what an earlier one asked.
+	// It is the first record of a process, or feeds were begun anew: nobody answers
+	// what was asked of those before.
 	s.SaveAll()
 	for _, in := range s.instruments {
 		if in != nil {
@@ -25,10 +28,13 @@ func (s *Shard) configure(record *tick.Config) {
 			s.hasten(in)
 		}
 	}
-	if s.configs == nil {
+	s.learning.Lock()
+	taught := s.configs != nil
+	options, known := s.configs[record.Hash]
+	s.learning.Unlock()
+	if !taught {
 		return
 	}
-	options, known := s.configs[record.Hash]
 	if !known {
 		panic("BUG: a configuration that the shard was not taught")
 	}

@@ -44,7 +44,6 @@ func NewSessionVWAP(spec WindowSpec, coverage *Coverage) *SessionVWAP {
 	return v
 }
 
-
 // Trade implements Indicator.
 //
 // hot: per trade, 0 allocs.

@@ -52,7 +52,6 @@ func NewSlidingVWAP(spec WindowSpec, coverage *Coverage) *SlidingVWAP {
 	return v
 }
 
-
 // Trade implements Indicator.
 //
 // hot: per trade, 0 allocs.
