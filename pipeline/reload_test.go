@@ -19,6 +19,7 @@ func rewritten(t *testing.T, c *Config, edit func(*Config)) string {
 	changed := *c
 	changed.Feeds = slices.Clone(c.Feeds)
 	edit(&changed)
+	changed.EnsureDefaults()
 	path := filepath.Join(t.TempDir(), "tickproc.yaml")
 	if err := os.WriteFile(path, changed.Effective(), 0o644); err != nil {
 		t.Fatal(err)
