@@ -14,9 +14,9 @@ import (
 // whether it is coded, or, behind "=", why not. A new field must be decided.
 const decided = `
 engine.Shard: options instruments due=told_by_deadlines now rows=said commands=said dirty=all_after_loading scratch=scratch lineStats=metrics uncounted=metrics count
-engine.Shard: groups=found_anew groupList=in_another_order saving=of_this_process configs=the_caller_teaches_them
+engine.Shard: groups=found_anew groupList=in_another_order saving=of_this_process configs=the_caller_teaches_them learning=guards_configs
 engine.Options: Intervals Grace Lateness Carry Windows BookEvery BookGrace BookOnChange BookDepth Silence Stale LineHold ClockWindow Nbbo NbboStale NbboEvery
-indicators.WindowSpec: Span Step Grace=of_the_options Lateness=of_the_options Name=the_place
+indicators.WindowSpec: Span Step Grace=of_the_options Lateness=of_the_options
 engine.instrument: shard def priceDigits sizeDigits lines coarser disabled offset channels firsts sync merges leader standbys depthLine answerBy lineDue
 engine.instrument: sample quote funding interest liquidationOrd statusOrd gone group contribution ids coverage indicators indicatorDue out=scratch trade=scratch
 engine.instrument: depthTs depthSource silenceAt doubtUntil deltaID counts=totals;_Trades_is_coded_where_it_orders_trades

@@ -572,7 +572,7 @@ func rowText(row []tick.Unit, name string) string {
 		tag(r.Flags&tick.RowComplete != 0, "complete")
 	case tick.RowWindow:
 		x := u.WindowRow()
-		fmt.Fprintf(&b, "window %s #%d %s v=%s n=%s", name, x.Name, clockText(r.TsNanos), sum(x.Volume, r.SizeDigits), sum(x.Notional, r.PriceDigits+r.SizeDigits))
+		fmt.Fprintf(&b, "window %s %s %s v=%s n=%s", name, indicators.WindowName(indicators.WindowSpec{Span: time.Duration(x.SpanNanos), Step: time.Duration(x.StepNanos)}), clockText(r.TsNanos), sum(x.Volume, r.SizeDigits), sum(x.Notional, r.PriceDigits+r.SizeDigits))
 		say("trades=%d rev=%d", x.Trades, x.Rev)
 		tag(r.Flags&tick.RowFinal == 0, "open")
 		tag(r.Flags&tick.RowComplete != 0, "complete")

@@ -63,7 +63,7 @@ type Options struct {
 // others.
 func (o *Options) window(i int) indicators.WindowSpec {
 	spec := o.Windows[i]
-	spec.Grace, spec.Lateness, spec.Name = o.Grace, o.Lateness, uint32(i)
+	spec.Grace, spec.Lateness = o.Grace, o.Lateness
 	spec.EnsureDefaults()
 	return spec
 }

@@ -7,9 +7,11 @@ import (
 
 // Learn tells the shard what configuration a record of the log names. A shard
 // that was taught any must know all that come; one that was taught none keeps
-// its own, as a replay under other options wants it.
+// its own, as a replay under other options wants it. Any goroutine may call it.
 func (s *Shard) Learn(hash [32]byte, options Options) {
 	options.EnsureDefaults()
+	s.learning.Lock()
+	defer s.learning.Unlock()
 	if s.configs == nil {
 		s.configs = map[[32]byte]Options{}
 	}
@@ -17,7 +19,8 @@ func (s *Shard) Learn(hash [32]byte, options Options) {
 }
 
 func (s *Shard) configure(record *tick.Config) {
-	// It is the first record of a process: nobody answers what an earlier one asked.
+	// It is the first record of a process, or feeds were begun anew: nobody answers
+	// what was asked of those before.
 	s.SaveAll()
 	for _, in := range s.instruments {
 		if in != nil {
@@ -25,10 +28,13 @@ func (s *Shard) configure(record *tick.Config) {
 			s.hasten(in)
 		}
 	}
-	if s.configs == nil {
+	s.learning.Lock()
+	taught := s.configs != nil
+	options, known := s.configs[record.Hash]
+	s.learning.Unlock()
+	if !taught {
 		return
 	}
-	options, known := s.configs[record.Hash]
 	if !known {
 		panic("BUG: a configuration that the shard was not taught")
 	}
@@ -39,7 +45,7 @@ func (s *Shard) configure(record *tick.Config) {
 // is goes on: above all bars and windows of an unchanged configuration. Those
 // that are no longer wanted end, and what is open of them is written as Finish
 // does; new ones begin, and are not complete before an interval that was seen
-// from its start. Windows are named by their new places from here on.
+// from its start.
 //
 // A snapshot that is open is written to its end first, all at once.
 func (s *Shard) Reconfigure(options Options) {
@@ -191,9 +197,6 @@ func (in *instrument) reconfigureIndicators(was *Options) {
 		}
 	}
 	in.shard.rows = out.Rows
-	for n := range o.Windows {
-		now[len(o.Intervals)+n].(interface{ SetName(uint32) }).SetName(uint32(n))
-	}
 	in.indicators = now
 	in.scheduleIndicators()
 }

@@ -41,11 +41,11 @@ func TestReconfigure(t *testing.T) {
 		10.5 trade BTC 2 100x1
 		12.1 trade BTC 3 100x1
 			> bar BTC 1s 10.000 100 100 100 100 v=2 n=200 buy=2 sell=0 trades=2 rev=0
-			> window BTC #0 11.000 v=2 n=200 trades=2 rev=0
-			> window BTC #1 11.000 v=2 n=200 trades=2 rev=0
+			> window BTC vwap_2s_1s 11.000 v=2 n=200 trades=2 rev=0
+			> window BTC vwap_4s_1s 11.000 v=2 n=200 trades=2 rev=0
 		12.3 tick
-			> window BTC #0 12.000 v=2 n=200 trades=2 rev=0
-			> window BTC #1 12.000 v=2 n=200 trades=2 rev=0
+			> window BTC vwap_2s_1s 12.000 v=2 n=200 trades=2 rev=0
+			> window BTC vwap_4s_1s 12.000 v=2 n=200 trades=2 rev=0
 	`)
 	options := s.shard.Options()
 	options.Intervals = []time.Duration{10 * time.Second, 2 * time.Second}
@@ -53,20 +53,20 @@ func TestReconfigure(t *testing.T) {
 	s.shard.Reconfigure(options)
 	s.says(`
 		bar BTC 1s 12.000 100 100 100 100 v=1 n=100 buy=1 sell=0 trades=1 rev=0 open
-		window BTC #0 13.000 v=1 n=100 trades=1 rev=0 open
+		window BTC vwap_2s_1s 13.000 v=1 n=100 trades=1 rev=0 open
 	`)
 	s.tell(`
 		13.5 trade BTC 4 110x1
-			> window BTC #0 13.000 v=3 n=300 trades=3 rev=0
+			> window BTC vwap_4s_1s 13.000 v=3 n=300 trades=3 rev=0
 		14.5 trade BTC 5 110x1
 			> bar BTC 2s 12.000 110 110 110 110 v=1 n=110 buy=1 sell=0 trades=1 rev=0
-			> window BTC #0 14.000 v=4 n=410 trades=4 rev=0
+			> window BTC vwap_4s_1s 14.000 v=4 n=410 trades=4 rev=0
 		20.5 tick
-			> window BTC #0 15.000 v=3 n=320 trades=3 rev=0 complete
+			> window BTC vwap_4s_1s 15.000 v=3 n=320 trades=3 rev=0 complete
 			> bar BTC 2s 14.000 110 110 110 110 v=1 n=110 buy=1 sell=0 trades=1 rev=0 complete
-			> window BTC #0 16.000 v=3 n=320 trades=3 rev=0 complete
-			> window BTC #0 17.000 v=2 n=220 trades=2 rev=0 complete
-			> window BTC #0 18.000 v=1 n=110 trades=1 rev=0 complete
+			> window BTC vwap_4s_1s 16.000 v=3 n=320 trades=3 rev=0 complete
+			> window BTC vwap_4s_1s 17.000 v=2 n=220 trades=2 rev=0 complete
+			> window BTC vwap_4s_1s 18.000 v=1 n=110 trades=1 rev=0 complete
 			> bar BTC 10s 10.000 100 110 100 110 v=5 n=520 buy=5 sell=0 trades=5 rev=0
 	`)
 }

@@ -12,6 +12,7 @@ package engine
 
 import (
 	"math"
+	"sync"
 
 	"tickproc/tick"
 )
@@ -33,6 +34,7 @@ type Shard struct {
 	groups      map[groupKey]*consolidated
 	groupList   []*consolidated // in the order in which they began
 	saving      saving
+	learning    sync.Mutex // guards configs; taken at a configuration's record only
 	configs     map[[32]byte]Options
 }
 

@@ -155,14 +155,14 @@ func TestFinish(t *testing.T) {
 			> book BTC 10.200 seq=0 99x1 | 101x1 est
 		11.5 trade BTC 2 110x1 sell
 			> bar BTC 1s 10.000 100 100 100 100 v=1 n=100 buy=1 sell=0 trades=1 rev=0
-			> window BTC #0 11.000 v=1 n=100 trades=1 rev=0
-			> window BTC #1 11.000 v=1 n=100 trades=1 rev=0
+			> window BTC vwap_2s_1s 11.000 v=1 n=100 trades=1 rev=0
+			> window BTC vwap_session 11.000 v=1 n=100 trades=1 rev=0
 			> book BTC 10.100 seq=1 99x1 | 101x1
 		finish
 			> bar BTC 1s 11.000 110 110 110 110 v=1 n=110 buy=0 sell=1 trades=1 rev=0 open
 			> bar BTC 1m 0.000 100 110 100 110 v=2 n=210 buy=1 sell=1 trades=2 rev=0 open
-			> window BTC #0 12.000 v=2 n=210 trades=2 rev=0 open
-			> window BTC #1 12.000 v=2 n=210 trades=2 rev=0 open
+			> window BTC vwap_2s_1s 12.000 v=2 n=210 trades=2 rev=0 open
+			> window BTC vwap_session 12.000 v=2 n=210 trades=2 rev=0 open
 	`)
 }
 

@@ -356,7 +356,7 @@ func (m *windowModel) row(end int64, rev uint32, flags tick.RowFlags, out *Out) 
 	in := m.between(m.begin(end), end)
 	rows, u := tick.NewRow(out.Rows, tick.RowWindow)
 	*u.WindowRow() = tick.WindowRow{RowHeader: out.header(tick.RowWindow, flags, end), Volume: volumeOf(in, all), Notional: notionalOf(in),
-		Trades: uint64(len(in)), Name: m.spec.Name, Rev: rev}
+		Trades: uint64(len(in)), SpanNanos: int64(m.spec.Span), StepNanos: int64(m.spec.Step), Rev: rev}
 	out.Rows = rows
 }
 

@@ -27,14 +27,14 @@ var examples = map[string][]Spec{
 			Inverse: true, ContractSize: tick.Number{Mantissa: 105, Digits: 1}, PriceDigits: 1, SizeDigits: 3},
 	},
 	"vwap": {
-		WindowSpec{Span: 5 * time.Second, Step: time.Second, Grace: 250 * time.Millisecond, Lateness: 10 * time.Second, Name: 3},
+		WindowSpec{Span: 5 * time.Second, Step: time.Second, Grace: 250 * time.Millisecond, Lateness: 10 * time.Second},
 		WindowSpec{Span: 1500 * time.Millisecond, Step: time.Second, Grace: 250 * time.Millisecond, Lateness: 4 * time.Second},
 		WindowSpec{Span: time.Second, Step: 3 * time.Second, Grace: 250 * time.Millisecond, Lateness: 10 * time.Second},
 		WindowSpec{Span: 4 * time.Second, Step: 2 * time.Second},
 		WindowSpec{Span: time.Second, Step: 500 * time.Millisecond, Grace: 3 * time.Second, Lateness: time.Second},
 	},
 	"vwap_session": {
-		WindowSpec{Step: 5 * time.Second, Grace: 250 * time.Millisecond, Lateness: 10 * time.Second, Name: 9},
+		WindowSpec{Step: 5 * time.Second, Grace: 250 * time.Millisecond, Lateness: 10 * time.Second},
 		WindowSpec{},
 		WindowSpec{Step: 500 * time.Millisecond, Grace: 3 * time.Second, Lateness: time.Second},
 	},

@@ -44,9 +44,6 @@ func NewSessionVWAP(spec WindowSpec, coverage *Coverage) *SessionVWAP {
 	return v
 }
 
-// SetName changes the window's place among the configured ones.
-func (v *SessionVWAP) SetName(name uint32) { v.spec.Name = name }
-
 // Trade implements Indicator.
 //
 // hot: per trade, 0 allocs.

@@ -52,9 +52,6 @@ func NewSlidingVWAP(spec WindowSpec, coverage *Coverage) *SlidingVWAP {
 	return v
 }
 
-// SetName changes the window's place among the configured ones.
-func (v *SlidingVWAP) SetName(name uint32) { v.spec.Name = name }
-
 // Trade implements Indicator.
 //
 // hot: per trade, 0 allocs.

@@ -20,8 +20,6 @@ type WindowSpec struct {
 	Grace time.Duration
 	// Lateness is how old a trade may be and still revise windows.
 	Lateness time.Duration
-	// Name goes into WindowRow.Name: the index among the configured windows.
-	Name uint32
 }
 
 const day = 24 * time.Hour
@@ -85,5 +83,5 @@ func (s *WindowSpec) row(end int64, total *sums, rev uint32, flags tick.RowFlags
 	r := u.WindowRow()
 	r.RowHeader = out.header(tick.RowWindow, flags, end)
 	r.Volume, r.Notional, r.Trades = total.volume, total.notional, total.trades
-	r.Name, r.Rev = s.Name, rev
+	r.SpanNanos, r.StepNanos, r.Rev = int64(s.Span), int64(s.Step), rev
 }

@@ -100,7 +100,7 @@ func plan(ctx context.Context, o CheckOptions) ([]*feedPlan, error) {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	s := &system{config: o.Config, logger: logger, named: map[symbolOf]struct{}{}, claims: map[symbolOf]*venueFeed{}, drivers: make([]*engine.Driver, 1)}
-	s.nameSymbols()
+	s.take(o.Config)
 	var plans []*feedPlan
 	told := make([]news, len(o.Config.Feeds))
 	if o.Catalog {

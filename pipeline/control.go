@@ -26,6 +26,7 @@ func (s *system) commands(database *questdb.Sink) ops.Commands {
 			}
 			return fmt.Sprintf("snapshot %d", number), nil
 		},
+		"reload": func(_ context.Context, args url.Values) (string, error) { return s.reloadFile(args.Get("file")) },
 		"resend": func(_ context.Context, args url.Values) (string, error) {
 			since, err := time.Parse(time.RFC3339Nano, args.Get("since"))
 			if err != nil {

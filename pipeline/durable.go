@@ -333,7 +333,7 @@ func (d *durable) begin(i int, driver *engine.Driver) error {
 	now := clock.Nanos()
 	packets := driver.Shard.AppendRestart(nil, now)
 	packets, u := tick.AppendUnits(packets, 1)
-	*u[0].Config() = tick.Config{Header: tick.Header{Kind: tick.KindConfig, ReceiveNanos: now}, Hash: hashOptions(d.system.options)}
+	*u[0].Config() = tick.Config{Header: tick.Header{Kind: tick.KindConfig, ReceiveNanos: now}, Hash: hashOptions(d.system.engineOptions())}
 	if !driver.Record(packets) {
 		return d.logClosed(i)
 	}
@@ -350,7 +350,7 @@ func (d *durable) logClosed(i int) error {
 // keepOptions makes the configuration of the shards known to whoever reads the
 // log later.
 func (d *durable) keepOptions() error {
-	if err := d.dir.keepOptions(d.system.options); err != nil {
+	if err := d.dir.keepOptions(d.system.engineOptions()); err != nil {
 		return fmt.Errorf("data_dir: %w", err)
 	}
 	return nil

@@ -315,7 +315,7 @@ func checkTruth(t *testing.T, l *ledger, truth *sim.Truth) (n checked) {
 	}
 	for _, e := range rows(tick.RowWindow) {
 		r := e.units[0].WindowRow()
-		if r.Name == 0 && e.has(tick.RowFinal) && e.has(tick.RowComplete) {
+		if r.SpanNanos == int64(slidingSpan) && e.has(tick.RowFinal) && e.has(tick.RowComplete) {
 			n.windows++
 			sums := sumTrades(truth, r.TsNanos-int64(slidingSpan), r.TsNanos)
 			if !r.Volume.Decimal(r.SizeDigits).Equal(sums.volume) || r.Trades != sums.trades ||

@@ -130,7 +130,7 @@ func rowText(row []tick.Unit) (table, identity, value string) {
 			volume(r.Volume), " ", notional(r.Notional), " ", volume(r.BuyVolume), " ", volume(r.SellVolume), " ", r.InverseBase, " ", r.Trades, " ", flags)
 	case tick.RowWindow:
 		r := row[0].WindowRow()
-		return "windows", fmt.Sprint(r.TsNanos, r.Name), fmt.Sprint(volume(r.Volume), " ", notional(r.Notional), " ", r.Trades, " ", flags)
+		return "windows", fmt.Sprint(r.TsNanos, r.SpanNanos, r.StepNanos), fmt.Sprint(volume(r.Volume), " ", notional(r.Notional), " ", r.Trades, " ", flags)
 	case tick.RowGap:
 		r := row[0].GapRow()
 		// Without its ordinal, which counts a gap at an estimated time as well, if that

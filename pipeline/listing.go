@@ -22,6 +22,7 @@ type listing struct {
 	system   *system
 	feed     *venueFeed
 	config   *Feed
+	grown    chan *Feed // its configuration with more symbols; run takes it
 	adapter  feeds.Adapter
 	recorder *feeds.Recorder
 	logger   *slog.Logger
@@ -53,7 +54,7 @@ const (
 )
 
 func newListing(s *system, f *venueFeed, adapter feeds.Adapter, recorder *feeds.Recorder) *listing {
-	return &listing{system: s, feed: f, config: f.config, adapter: adapter, recorder: recorder,
+	return &listing{system: s, feed: f, config: f.config, grown: make(chan *Feed, 1), adapter: adapter, recorder: recorder,
 		logger: s.logger.With("venue", f.venue), at: map[string]*carried{}, told: map[remark]bool{}}
 }
 
@@ -102,7 +103,7 @@ func (l *listing) begin(n news) []feeds.Subscription {
 // run looks at the catalog again and again until ctx ends.
 func (l *listing) run(ctx context.Context) {
 	if len(l.adapter.CatalogRequests()) == 0 {
-		<-ctx.Done()
+		l.runWithoutCatalog(ctx)
 		return
 	}
 	every := l.config.CatalogRefresh.Std()
@@ -117,6 +118,7 @@ func (l *listing) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case l.config = <-l.grown:
 		case <-timer.C:
 		}
 		wait = every
@@ -129,6 +131,22 @@ func (l *listing) run(ctx context.Context) {
 			retry = min(retryMin, every)
 		}
 		timer.Reset(wait)
+	}
+}
+
+// runWithoutCatalog serves a venue that tells nothing of its instruments.
+func (l *listing) runWithoutCatalog(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case l.config = <-l.grown:
+		}
+		chosen, remarks := l.choose(news{})
+		l.remark(remarks)
+		if len(chosen) > 0 {
+			l.add(chosen)
+		}
 	}
 }
 

@@ -22,26 +22,15 @@ type shown struct {
 	lines       map[*feeds.LineStats]bool
 	inputs      map[*venueFeed]int // of its rings, by line
 	instruments map[uint32]bool
+	feeds       map[*venueFeed]bool
+	canaries    map[string]bool
 }
 
 // register shows every number of the pipeline under its metric name.
 func (s *system) register(r *ops.Registry, database *questdb.Sink) {
-	for _, f := range s.feeds {
-		labels := f.labels()
-		r.GaugeFunc("tickproc_clock_offset_seconds", "The venue's clock minus ours, estimated.", labels,
-			func() float64 { return float64(s.status.offset(f)) / 1e9 })
-		r.Counter("tickproc_listings_total", "Instruments that were listed while the service ran.", labels, &f.listing.listings)
-		r.Counter("tickproc_delistings_total", "Instruments that went from the venue's catalog, or were said to.", labels, &f.listing.delistings)
-		r.Counter("tickproc_catalog_changes_total", "Instruments that changed in the venue's catalog: state, steps, contract, expiry.", labels, &f.listing.changes)
-	}
-	for venue, canary := range s.canaries {
-		for i := range canary.Signs {
-			r.Counter("tickproc_protocol_signs_total", "Signs that the venue changes its protocol.",
-				map[string]string{"venue": venue, "sign": feeds.CanaryKind(i).String()}, &canary.Signs[i])
-		}
-	}
 	s.mu.Lock()
-	s.shown = &shown{registry: r, lines: map[*feeds.LineStats]bool{}, inputs: map[*venueFeed]int{}, instruments: map[uint32]bool{}}
+	s.shown = &shown{registry: r, lines: map[*feeds.LineStats]bool{}, inputs: map[*venueFeed]int{}, instruments: map[uint32]bool{},
+		feeds: map[*venueFeed]bool{}, canaries: map[string]bool{}}
 	s.mu.Unlock()
 	s.registerGrown()
 	for i, d := range s.drivers {
@@ -91,7 +80,17 @@ func (s *system) registerGrown() {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for _, f := range s.feeds {
+	for venue, canary := range s.venueCanaries() {
+		if !x.canaries[venue] {
+			x.canaries[venue] = true
+			registerCanary(x.registry, venue, canary)
+		}
+	}
+	for _, f := range s.venueFeeds() {
+		if !x.feeds[f] {
+			x.feeds[f] = true
+			s.registerFeed(x.registry, f)
+		}
 		for _, line := range f.feed.Stats() {
 			if !x.lines[line] {
 				x.lines[line] = true
@@ -112,6 +111,23 @@ func (s *system) registerGrown() {
 			x.instruments[in.ID] = true
 			s.registerInstrument(x.registry, in)
 		}
+	}
+}
+
+// registerFeed shows what a feed has beside its lines.
+func (s *system) registerFeed(r *ops.Registry, f *venueFeed) {
+	labels := f.labels()
+	r.GaugeFunc("tickproc_clock_offset_seconds", "The venue's clock minus ours, estimated.", labels,
+		func() float64 { return float64(s.status.offset(f)) / 1e9 })
+	r.Counter("tickproc_listings_total", "Instruments that were listed while the service ran.", labels, &f.listing.listings)
+	r.Counter("tickproc_delistings_total", "Instruments that went from the venue's catalog, or were said to.", labels, &f.listing.delistings)
+	r.Counter("tickproc_catalog_changes_total", "Instruments that changed in the venue's catalog: state, steps, contract, expiry.", labels, &f.listing.changes)
+}
+
+func registerCanary(r *ops.Registry, venue string, canary *feeds.Canary) {
+	for i := range canary.Signs {
+		r.Counter("tickproc_protocol_signs_total", "Signs that the venue changes its protocol.",
+			map[string]string{"venue": venue, "sign": feeds.CanaryKind(i).String()}, &canary.Signs[i])
 	}
 }
 

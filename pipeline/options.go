@@ -46,24 +46,13 @@ func (c *Config) engineOptions() engine.Options {
 	return o
 }
 
-// windowNames are the names of the windows, in the order in which rows count them.
-func windowNames(o *engine.Options) []string {
-	var names []string
-	for _, spec := range o.Windows {
-		names = append(names, indicators.WindowName(spec))
-	}
-	return names
-}
-
 // questDBOptions is what of a configuration concerns QuestDB.
 func (c *Config) questDBOptions() questdb.Options {
 	q := &c.QuestDB
-	engineOptions := c.engineOptions()
 	return questdb.Options{
 		URL: q.URL, Credentials: c.credentials(),
 		FlushRows: q.FlushRows, FlushInterval: q.FlushInterval.Std(), MaxBytes: int64(q.MaxMemory),
 		RequestTimeout: q.RequestTimeout.Std(), Numbers: q.Numbers, Depth: c.Book.Depth,
-		Windows: windowNames(&engineOptions),
 	}
 }
 

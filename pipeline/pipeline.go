@@ -10,10 +10,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"tickproc/engine"
 	"tickproc/feeds"
@@ -38,10 +40,7 @@ const (
 type system struct {
 	config       *Config
 	logger       *slog.Logger
-	options      engine.Options
 	routes       feeds.Routes
-	feeds        []*venueFeed
-	canaries     map[string]*feeds.Canary // by venue
 	drivers      []*engine.Driver
 	records      []*recordLine  // by shard
 	durable      *durable       // nil: nothing outlives the process
@@ -56,13 +55,18 @@ type system struct {
 	lines        int                   // numbers that are given away
 	named        map[symbolOf]struct{} // symbols that feeds list by name
 
-	// The mutex guards what grows when instruments are listed at run time. Nothing
-	// that a packet passes takes it.
+	reload reloading
+
+	// The mutex guards what changes when instruments are listed or a configuration
+	// is loaded at run time. Nothing that a packet passes takes it.
 	mu          sync.Mutex
-	instruments []*tick.Instrument            // by id, as introduced; elements stay
+	options     engine.Options                // of the shards, as they are or soon will be
+	feeds       []*venueFeed                  // the slice is replaced, never changed
+	canaries    map[string]*feeds.Canary      // by venue; replaced, never changed
+	instruments []*tick.Instrument            // by id, as introduced
 	states      []tick.State                  // by id, as the catalog last said
 	feedOf      []*venueFeed                  // by id; nil = nobody carries it now
-	known       map[symbolOf]*tick.Instrument // of an earlier process
+	known       map[symbolOf]*tick.Instrument // of an earlier process, or of a feed that was removed
 	unused      []uint32                      // ids that an earlier process gave to nobody
 	claims      map[symbolOf]*venueFeed       // who carries a symbol
 	shown       *shown                        // nil = no metrics
@@ -71,10 +75,14 @@ type system struct {
 // venueFeed is one entry of feeds: in the configuration.
 type venueFeed struct {
 	venue   string
-	number  int // in the configuration
-	config  *Feed
+	number  int          // as metrics show it: the place in the configuration of the start, or a later number
+	place   atomic.Int32 // in the configuration now
+	config  *Feed        // as it was begun
 	feed    *feeds.Feed
 	listing *listing
+
+	end   context.CancelFunc // set by begin
+	ended chan struct{}      // closed when its last packet is in a ring and the rings are closed
 
 	mu sync.Mutex // guards what follows: it grows at run time
 	// inputs are its rings by line, then shard.
@@ -127,28 +135,51 @@ func newSystem(config *Config, logger *slog.Logger, sinks ...writer.Sink) *syste
 		s.drivers = append(s.drivers, d)
 		s.compared = append(s.compared, d.Shard.CountLines(comparedLines))
 	}
-	for i := range config.Feeds {
-		f := &config.Feeds[i]
-		if s.canaries[f.Venue] == nil {
-			s.canaries[f.Venue] = feeds.NewCanary(logger.With("venue", f.Venue))
-		}
-	}
-	s.nameSymbols()
+	s.reload.current = config
+	s.take(config)
 	// Rows may wait for a batch anyway: the writer parks.
 	s.writer = writer.New(rows, ringbuf.NewWaker(ringbuf.Park), sinks...)
 	s.status = newStatus(s)
 	return s
 }
 
-// nameSymbols notes which symbols are listed by name, and are therefore of no
-// pattern.
-func (s *system) nameSymbols() {
-	for i := range s.config.Feeds {
-		f := &s.config.Feeds[i]
+// take notes the venues of a configuration, and which symbols are listed by
+// name, and are therefore of no pattern.
+func (s *system) take(config *Config) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.canaries, s.named = maps.Clone(s.canaries), map[symbolOf]struct{}{}
+	if s.canaries == nil {
+		s.canaries = map[string]*feeds.Canary{}
+	}
+	for i := range config.Feeds {
+		f := &config.Feeds[i]
+		if s.canaries[f.Venue] == nil {
+			s.canaries[f.Venue] = feeds.NewCanary(s.logger.With("venue", f.Venue))
+		}
 		for _, name := range f.names() {
 			s.named[symbolOf{f.Venue, strings.ToUpper(name)}] = struct{}{}
 		}
 	}
+}
+
+// venueFeeds returns the feeds that run, or will.
+func (s *system) venueFeeds() []*venueFeed {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.feeds
+}
+
+func (s *system) venueCanaries() map[string]*feeds.Canary {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.canaries
+}
+
+func (s *system) engineOptions() engine.Options {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.options
 }
 
 // addInstrument gives an instrument its id, its shard and its feed. One that an
@@ -158,7 +189,9 @@ func (s *system) addInstrument(in tick.Instrument, f *venueFeed) *tick.Instrumen
 	defer s.mu.Unlock()
 	key := symbolOf{in.Venue, strings.ToUpper(in.Symbol)}
 	s.claims[key] = f
-	if known := s.known[key]; known != nil {
+	if earlier := s.known[key]; earlier != nil {
+		known := new(*earlier) // others may be reading the earlier one
+		s.known[key], s.instruments[earlier.ID] = known, known
 		known.Tick, known.Lot, known.ContractSize = in.Tick, in.Lot, in.ContractSize
 		known.State, known.ExpiryNanos, known.Channels = in.State, in.ExpiryNanos, in.Channels
 		s.states[known.ID], s.feedOf[known.ID] = in.State, f
@@ -298,15 +331,17 @@ func (s *system) newOutput(f *venueFeed, line feeds.LineInfo) *feeds.Output {
 
 // addFeed plans the sockets of one configured feed.
 func (s *system) addFeed(f *venueFeed, adapter feeds.Adapter, subscriptions []feeds.Subscription, recorder *feeds.Recorder) error {
-	o := f.config.feedOptions(s.options.LineHold)
+	o := f.config.feedOptions(s.engineOptions().LineHold)
 	o.Adapter, o.Subscriptions, o.NextLine = adapter, subscriptions, s.nextLine
-	o.Logger, o.Recorder, o.Canary = s.logger, recorder, s.canaries[f.venue]
+	o.Logger, o.Recorder, o.Canary = s.logger, recorder, s.venueCanaries()[f.venue]
 	o.NewOutput = func(line feeds.LineInfo) *feeds.Output { return s.newOutput(f, line) }
 	var err error
 	if f.feed, err = feeds.New(o); err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrInput, f.venue, err)
 	}
-	s.feeds = append(s.feeds, f)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.feeds = append(slices.Clip(s.feeds), f)
 	return nil
 }
 
@@ -343,15 +378,10 @@ func (s *system) abandon() {
 // before has become rows and the rows were handed to the sinks.
 func (s *system) run(ctx context.Context) {
 	s.startWriting()
-	var feeding, sharding, commanding, watching sync.WaitGroup
-	for _, f := range s.feeds {
-		// The feed outlives its listing: nothing is added to one that has ended.
-		feedCtx, endFeed := context.WithCancel(context.WithoutCancel(ctx))
-		feeding.Go(func() { f.feed.Run(feedCtx) })
-		feeding.Go(func() {
-			f.listing.run(ctx)
-			endFeed()
-		})
+	var sharding, commanding, watching sync.WaitGroup
+	s.reload.open(ctx)
+	for _, f := range s.venueFeeds() {
+		f.begin(ctx)
 	}
 	for _, d := range s.drivers {
 		sharding.Go(d.Run)
@@ -364,7 +394,11 @@ func (s *system) run(ctx context.Context) {
 	stop := make(chan struct{})
 	watching.Go(func() { s.status.run(stop) })
 
-	feeding.Wait()
+	<-ctx.Done()
+	s.reload.close()
+	for _, f := range s.venueFeeds() {
+		<-f.ended
+	}
 	endSnapshots()
 	for _, r := range s.records {
 		r.close()
@@ -389,6 +423,44 @@ func (s *system) run(ctx context.Context) {
 	watching.Wait() // it writes the health rows
 	s.health.Close()
 	s.writing.Wait()
+}
+
+// begin starts a feed. It runs until ctx ends or end is called, and then until
+// ended is closed.
+func (f *venueFeed) begin(ctx context.Context) {
+	ctx, f.end = context.WithCancel(ctx)
+	f.ended = make(chan struct{})
+	// The feed outlives its listing: nothing is added to one that has ended.
+	feedCtx, endFeed := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	running.Go(func() { f.feed.Run(feedCtx) })
+	running.Go(func() {
+		f.listing.run(ctx)
+		endFeed()
+	})
+	go func() {
+		running.Wait()
+		f.end()
+		close(f.ended)
+	}()
+}
+
+// remove forgets a feed that has ended. Nobody carries its instruments now, but
+// whoever does so later goes on with what they have become.
+func (s *system) remove(f *venueFeed) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known == nil {
+		s.known = map[symbolOf]*tick.Instrument{}
+	}
+	for id, carrier := range s.feedOf {
+		if in := s.instruments[id]; carrier == f {
+			s.feedOf[id] = nil
+			s.known[symbolOf{in.Venue, strings.ToUpper(in.Symbol)}] = in
+		}
+	}
+	maps.DeleteFunc(s.claims, func(_ symbolOf, by *venueFeed) bool { return by == f })
+	s.feeds = slices.DeleteFunc(slices.Clone(s.feeds), func(other *venueFeed) bool { return other == f })
 }
 
 // dispatch carries the shards' commands to the feeds.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -25,6 +26,10 @@ type RunOptions struct {
 	Config  *Config
 	Logger  *slog.Logger
 	Version string
+	// Path is the file that Config was read from, for Reload.
+	Path string
+	// Reload makes the service load Path again; nil = never.
+	Reload <-chan os.Signal
 }
 
 // schemaPatience is how long the start waits for QuestDB's tables. A database
@@ -148,6 +153,7 @@ func serve(ctx context.Context, o RunOptions, sink writer.Sink, database *questd
 		}
 		serving.Go(func() { s.watch.Run(serveCtx) })
 	}
+	serving.Go(func() { s.reloadOn(serveCtx, o.Reload, o.Path) })
 	s.run(ctx)
 	if s.durable != nil {
 		return s.durable.close()
@@ -168,6 +174,7 @@ func newDurableSystem(o RunOptions, sink writer.Sink, database *questdb.Sink, di
 	config := *o.Config
 	config.Shards = AutoCount(durable.run.Shards)
 	s := newSystem(&config, o.Logger, sink)
+	s.reload.current = o.Config // what the file says
 	s.durable = durable
 	s.startWriting()
 	if err := durable.recover(s); err != nil {
@@ -184,18 +191,7 @@ func (s *system) addFeeds(ctx context.Context) error {
 	planned := make([]*venueFeed, len(s.config.Feeds))
 	var fetching sync.WaitGroup
 	for i := range s.config.Feeds {
-		c := &s.config.Feeds[i]
-		adapter, ok := adapterOf(c.Venue)
-		if !ok {
-			panic("BUG: a checked configuration names an unknown venue")
-		}
-		var recorder *feeds.Recorder
-		if s.config.Record.Dir != "" {
-			recorder = feeds.NewRecorder(feeds.RecorderOptions{Dir: s.config.Record.Dir, Venue: c.Venue,
-				RotateBytes: int64(s.config.Record.RotateSize), RotateEvery: s.config.Record.RotateEvery.Std(), Logger: s.logger})
-		}
-		f := &venueFeed{venue: c.Venue, number: i, config: c}
-		f.listing = newListing(s, f, adapter, recorder)
+		f := s.newFeed(&s.config.Feeds[i], i, i)
 		planned[i] = f
 		fetching.Go(func() { told[i] = f.listing.fetch(ctx) })
 	}
@@ -204,12 +200,30 @@ func (s *system) addFeeds(ctx context.Context) error {
 		return nil // stopped before anything was begun
 	}
 	for i, f := range planned {
-		l := f.listing
-		if err := s.addFeed(f, l.adapter, l.begin(told[i]), l.recorder); err != nil {
+		if err := s.addFeed(f, f.listing.adapter, f.listing.begin(told[i]), f.listing.recorder); err != nil {
 			return err
 		}
+		s.reload.running = append(s.reload.running, f)
 	}
+	s.reload.next = len(planned)
 	return nil
+}
+
+// newFeed makes a feed of its configuration, which stands at place.
+func (s *system) newFeed(c *Feed, place, number int) *venueFeed {
+	adapter, ok := adapterOf(c.Venue)
+	if !ok {
+		panic("BUG: a checked configuration names an unknown venue")
+	}
+	var recorder *feeds.Recorder
+	if s.config.Record.Dir != "" {
+		recorder = feeds.NewRecorder(feeds.RecorderOptions{Dir: s.config.Record.Dir, Venue: c.Venue,
+			RotateBytes: int64(s.config.Record.RotateSize), RotateEvery: s.config.Record.RotateEvery.Std(), Logger: s.logger})
+	}
+	f := &venueFeed{venue: c.Venue, number: number, config: c}
+	f.place.Store(int32(place))
+	f.listing = newListing(s, f, adapter, recorder)
+	return f
 }
 
 // lagNotReady is the age of waiting rows beyond which the service is not doing its work.
@@ -226,7 +240,7 @@ func (s *system) notReady(database *questdb.Sink) []string {
 			why = append(why, t.String())
 		}
 	}
-	for _, f := range s.feeds {
+	for _, f := range s.venueFeeds() {
 		if waiting := f.waits(); waiting != "" {
 			why = append(why, f.venue+": "+waiting)
 		}
@@ -234,9 +248,9 @@ func (s *system) notReady(database *questdb.Sink) []string {
 	why = append(why, summary("sockets not up", s.linesDown())...)
 	why = append(why, summary("books not valid", s.booksInvalid())...)
 	carriers := s.carriers()
-	for _, f := range s.feeds {
+	for _, f := range s.venueFeeds() {
 		if f.waits() == "" && !slices.Contains(carriers, f) {
-			why = append(why, f.venue+": the venue knows no symbol of feeds["+strconv.Itoa(f.number)+"]")
+			why = append(why, f.venue+": the venue knows no symbol of feeds["+strconv.Itoa(int(f.place.Load()))+"]")
 		}
 	}
 	if database != nil {
@@ -271,7 +285,7 @@ func summary(what string, reasons []string) []string {
 }
 
 func (s *system) linesDown() (why []string) {
-	for _, f := range s.feeds {
+	for _, f := range s.venueFeeds() {
 		for _, line := range f.feed.Stats() {
 			if state, reason := line.State(); len(line.Streams) > 0 && state != feeds.LineUp {
 				why = append(why, fmt.Sprintf("%s %s is %s (%s)", f.venue, line.Name, state, reason))
@@ -315,7 +329,7 @@ func (w *watchdog) stuck() string {
 	}
 	now := clock.Nanos()
 	for i, d := range drivers {
-		waiting := slices.ContainsFunc(w.system.feeds, func(f *venueFeed) bool {
+		waiting := slices.ContainsFunc(w.system.venueFeeds(), func(f *venueFeed) bool {
 			return slices.ContainsFunc(f.rings(), func(in lineRings) bool { return in.rings[i] != nil && in.rings[i].Len() > 0 })
 		})
 		if n := d.Stats.Packets.Load(); n != w.seen[i] || !waiting || w.since[i] == 0 {

@@ -120,7 +120,7 @@ func (x *snapshots) take(ctx context.Context, ask func(shard int, barrier tick.U
 		}
 	}
 	extra := manifestExtra{Generation: x.d.run.Generation, Shards: len(x.streams)}
-	m := journal.Manifest{CreatedNanos: clock.Nanos(), Build: x.d.build, Config: hashOptions(x.d.system.options).String()}
+	m := journal.Manifest{CreatedNanos: clock.Nanos(), Build: x.d.build, Config: hashOptions(x.d.system.engineOptions()).String()}
 	if m.Extra, err = json.Marshal(extra); err != nil {
 		return 0, err
 	}

@@ -61,8 +61,8 @@ func (x *status) run(stop <-chan struct{}) {
 			x.read()
 		case <-health.C:
 			x.warnClocks()
-			x.silence.look(x.lines(), x.system.canaries, clock.Nanos())
-			x.oddities.look(x.imagesByVenue(), x.lines(), x.system.canaries, clock.Nanos())
+			x.silence.look(x.lines(), x.system.venueCanaries(), clock.Nanos())
+			x.oddities.look(x.imagesByVenue(), x.lines(), x.system.venueCanaries(), clock.Nanos())
 			x.writeHealth()
 		}
 	}
@@ -127,7 +127,7 @@ func (x *status) offset(f *venueFeed) int64 {
 
 // lines are those of all feeds, as they are now.
 func (x *status) lines() (all []watched) {
-	for _, f := range x.system.feeds {
+	for _, f := range x.system.venueFeeds() {
 		for _, line := range f.feed.Stats() {
 			all = append(all, watched{f.venue, line})
 		}
@@ -137,7 +137,7 @@ func (x *status) lines() (all []watched) {
 
 func (x *status) warnClocks() {
 	now := clock.Nanos()
-	for _, f := range x.system.feeds {
+	for _, f := range x.system.venueFeeds() {
 		offset := time.Duration(x.offset(f))
 		if offset.Abs() < offsetWarn || now-x.warned[f.venue] < int64(offsetWarnEvery) {
 			continue
@@ -152,7 +152,7 @@ func (x *status) warnClocks() {
 // because a ring has one producer.
 func (x *status) writeHealth() {
 	ring, now := x.system.health, clock.Nanos()
-	for _, f := range x.system.feeds {
+	for _, f := range x.system.venueFeeds() {
 		offset := x.offset(f)
 		for _, line := range f.feed.Stats() {
 			rows, u := tick.NewRow(nil, tick.RowHealth)

@@ -103,14 +103,15 @@ type BarRow struct {
 const InverseDigits = 16
 
 // WindowRow is a VWAP window ending at TsNanos: its value is Notional/Volume.
-// Name indexes the configured windows.
+// It says which window it is of, so that a reader needs no list of them.
 type WindowRow struct {
 	RowHeader
 	Volume, Notional Int128
+	SpanNanos        int64 // 0 = the session
+	StepNanos        int64
 	Trades           uint64
-	Name             uint32
 	Rev              uint32
-	_                [48]byte
+	_                [36]byte
 }
 
 // GapRow is an interval in which a channel was not seen, TsNanos..EndNanos

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -33,7 +35,8 @@ func runCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "run", Short: "Run the service", Args: args(cobra.NoArgs),
 		Long: `Run the service until SIGINT or SIGTERM, then deliver what was accepted (30 s at
-most) and exit: 0 if everything was delivered, 3 if not.`,
+most) and exit: 0 if everything was delivered, 3 if not. SIGHUP loads the
+configuration again, see reload.`,
 		Example: "  tickproc run -c tickproc.yaml",
 	}
 	path := configFlag(cmd)
@@ -46,7 +49,10 @@ most) and exit: 0 if everything was delivered, 3 if not.`,
 		if err != nil {
 			return errUsage{err}
 		}
-		return pipeline.Run(c.Context(), pipeline.RunOptions{Config: config, Logger: logger, Version: versionText()})
+		hangups := make(chan os.Signal, 1) // one that waits stands for all
+		signal.Notify(hangups, syscall.SIGHUP)
+		defer signal.Stop(hangups)
+		return pipeline.Run(c.Context(), pipeline.RunOptions{Config: config, Logger: logger, Version: versionText(), Path: *path, Reload: hangups})
 	}
 	return cmd
 }

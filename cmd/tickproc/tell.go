@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,6 +31,29 @@ With --list, print the snapshots that are kept.`,
 			return tool.Snapshots(c.OutOrStdout())
 		}
 		return tell(c, config, "snapshot", nil)
+	}
+	return cmd
+}
+
+func reloadCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "reload", Short: "Make the running service load its configuration again", Args: args(cobra.NoArgs),
+		Long: `Make the service that runs on this configuration's data_dir put the file into
+force, as SIGHUP makes it load the file that it was started with. Feeds, bars,
+windows, nbbo, limits, book.every and book.on_change may change; a feed whose
+entry stays as it is sees no gap. A file that is faulty, or changes what is read
+at the start only, changes nothing.`,
+		Example: "  tickproc reload -c tickproc.yaml"}
+	path := configFlag(cmd)
+	cmd.RunE = func(c *cobra.Command, _ []string) error {
+		config, err := loadConfig(*path)
+		if err != nil {
+			return err
+		}
+		file, err := filepath.Abs(*path)
+		if err != nil {
+			return err
+		}
+		return tell(c, config, "reload", url.Values{"file": {file}})
 	}
 	return cmd
 }

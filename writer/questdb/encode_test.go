@@ -107,7 +107,7 @@ func scalar(v string) bool {
 // idle returns a sink whose senders never start.
 func idleSink(t testing.TB, numbers string) *Sink {
 	t.Helper()
-	s, err := New(Options{Numbers: numbers, Logger: quiet(), Windows: []string{"a", "b"}})
+	s, err := New(Options{Numbers: numbers, Logger: quiet()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,7 +308,7 @@ func FuzzEncode(f *testing.F) {
 		case tick.RowBar:
 			u.BarRow().IntervalNanos = max(u.BarRow().IntervalNanos, 1)
 		case tick.RowWindow:
-			u.WindowRow().Name %= 2
+			u.WindowRow().SpanNanos, u.WindowRow().StepNanos = 60e9, 1e9
 		case tick.RowNbbo:
 			n := u.NbboRow()
 			n.BidInstrument, n.AskInstrument = 0, 0

@@ -94,7 +94,7 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 // newSink returns a started sink that the test closes.
 func newSink(t testing.TB, url string, change func(*Options)) *Sink {
 	t.Helper()
-	o := Options{URL: url, Logger: quiet(), Windows: []string{"vwap_60s_1s"}, RequestTimeout: 10 * time.Second}
+	o := Options{URL: url, Logger: quiet(), RequestTimeout: 10 * time.Second}
 	if change != nil {
 		change(&o)
 	}
@@ -151,6 +151,13 @@ func (x *tape) row(kind tick.Kind, instrument uint32, ts int64) *tick.Unit {
 	h := u.RowHeader()
 	h.Instrument, h.TsNanos, h.ReceiveNanos, h.PriceDigits, h.SizeDigits = instrument, ts, ts+1, 2, 3
 	return u
+}
+
+// window is of vwap_60s_1s.
+func (x *tape) window(end int64) *tick.WindowRow {
+	r := x.row(tick.RowWindow, 0, end).WindowRow()
+	r.SpanNanos, r.StepNanos = 60e9, 1e9
+	return r
 }
 
 // trade has price = 100.00 + id cents and size 0.001 × (id+1).

@@ -48,8 +48,6 @@ type Options struct {
 	Numbers string
 	// Depth is the number of levels a side in table book; default 10.
 	Depth int
-	// Windows are the names of WindowRow.Name.
-	Windows []string
 
 	// PartitionBy overrides a table's partition: HOUR, DAY, WEEK, MONTH, YEAR.
 	// It applies to tables that are created from here on.
@@ -184,11 +182,6 @@ func (o *Options) Validate() error {
 		}
 		if !ttlText.MatchString(ttl) {
 			bad("questdb ttl %s %q: want a number and a unit, as 30 DAYS", name, ttl)
-		}
-	}
-	for _, name := range o.Windows {
-		if name == "" || !fit(name) {
-			bad("questdb window name %q: want plain text", name)
 		}
 	}
 	return errors.Join(faults...)

@@ -98,7 +98,7 @@ func TestWindowsHaveRanks(t *testing.T) {
 		s := newSink(t, server.URL(), nil)
 		var x tape
 		x.define(t, btc, start)
-		w := x.row(tick.RowWindow, 0, start).WindowRow()
+		w := x.window(start)
 		w.Flags, w.Trades = tick.RowFinal, trades
 		s.Write(x.take())
 		closes(t, s)
@@ -117,7 +117,7 @@ func TestGuardsAreReadFromLines(t *testing.T) {
 		x.define(t, odd, start)
 		x.barOf(1, tick.RowFinal, 3, 10)
 		x.barOf(2, tick.RowFinal|tick.RowComplete, 0, 20)
-		w := x.row(tick.RowWindow, 0, start+5).WindowRow()
+		w := x.window(start + 5)
 		w.Flags, w.Trades, w.Rev = tick.RowComplete, 1<<40, 7
 		s.Write(x.take())
 		f := func(table int, all bool, want ...guard) {
@@ -138,7 +138,7 @@ func TestGuardsAreReadFromLines(t *testing.T) {
 			}
 		}
 		f(tableBars, false, guard{key: rankKey{odd.Venue, odd.Symbol, "1m", start + 60e9}, rank: rank{final: true, rev: 3, trades: 10}})
-		f(tableWindows, true, guard{key: rankKey{odd.Venue, odd.Symbol, s.o.Windows[0], start + 5}, rank: rank{complete: true, rev: 7, trades: 1 << 40}})
+		f(tableWindows, true, guard{key: rankKey{odd.Venue, odd.Symbol, "vwap_60s_1s", start + 5}, rank: rank{complete: true, rev: 7, trades: 1 << 40}})
 	}
 }
 

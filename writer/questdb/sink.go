@@ -94,7 +94,7 @@ func New(o Options) (*Sink, error) {
 	s := &Sink{o: o, failed: make(chan struct{}, 1), unlock: func() {}, losses: newLosses(), complaints: complaints{keys: map[string]*complaint{}}, dead: deadLetters{dir: o.DeadLetterDir},
 		// With every table's open batch and its batch in flight, half of the bound is left to wait.
 		flushBytes: int(min(flushBytesMax, o.MaxBytes/(4*tableCount))),
-		source:     source{windows: o.Windows, scratch: make([]byte, 0, 64)}}
+		source:     source{scratch: make([]byte, 0, 64)}}
 	for i, t := range tablesOf(o.Depth) {
 		s.lanes[i] = lane{index: i, encoder: newEncoder(t, o.Numbers == "decimal", s.flushBytes), batch: 1}
 	}

@@ -26,9 +26,14 @@ type source struct {
 	all         []instrument // by id
 	channelText string       // of a gap in a table that is no channel of the venue
 
-	windows   []string
+	windows   []windowName
 	intervals []intervalName
 	scratch   []byte
+}
+
+type windowName struct {
+	span, step int64
+	name       string
 }
 
 type intervalName struct {
@@ -207,12 +212,17 @@ func (x *source) gapChannel() string {
 	return x.gap().Channel.String()
 }
 
+// windowName remembers the few names there are, so that rows allocate none.
 func (x *source) windowName() string {
-	name := int(x.window().Name)
-	if name >= len(x.windows) {
-		panic(fmt.Sprintf("BUG: row of window %d, %d are configured", name, len(x.windows)))
+	r := x.window()
+	for _, known := range x.windows {
+		if known.span == r.SpanNanos && known.step == r.StepNanos {
+			return known.name
+		}
 	}
-	return x.windows[name]
+	name := indicators.WindowName(indicators.WindowSpec{Span: time.Duration(r.SpanNanos), Step: time.Duration(r.StepNanos)})
+	x.windows = append(x.windows, windowName{span: r.SpanNanos, step: r.StepNanos, name: name})
+	return name
 }
 
 // intervalName remembers the few names there are, so that rows allocate none.

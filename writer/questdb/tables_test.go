@@ -39,9 +39,9 @@ func oneOfEach(t *testing.T, x *tape) {
 	b.Volume, b.Notional, b.Trades = tick.Int128Of(4), tick.Int128Of(2000000), 1
 	b.BuyVolume, b.InverseBase = tick.Int128Of(4), tick.Int128Of(80_000_000_000_000) // 4×100/50000 at 16 digits
 
-	w := x.row(tick.RowWindow, 0, start+1e9).WindowRow()
+	w := x.window(start + 1e9)
 	w.Flags, w.Volume, w.Notional, w.Trades = tick.RowFinal, tick.Int128Of(3000), tick.Int128Of(600000), 3
-	x.row(tick.RowWindow, 0, start+2e9) // no trade: no value
+	x.window(start + 2e9) // no trade: no value
 
 	g := x.row(tick.RowGap, 0, start+7).GapRow()
 	g.Backfill = tick.BackfillPartly
