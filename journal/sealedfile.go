@@ -69,29 +69,7 @@ func writeSealed(fsys vfs.FS, name string, content any) error {
 	if err != nil {
 		return err
 	}
-	if err := writeNew(fsys, name+".tmp", all); err != nil {
-		return err
-	}
-	if err := fsys.Rename(name+".tmp", name); err != nil {
-		return err
-	}
-	return fsys.SyncDir(filepath.Dir(name))
-}
-
-// writeNew writes and syncs a file, and not its directory.
-func writeNew(fsys vfs.FS, name string, data []byte) error {
-	if err := fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := fsys.Create(name)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(data, 0)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
+	return vfs.Replace(fsys, name, all)
 }
 
 // removeDurably removes a file that may not be there: a removal that failed to

@@ -232,7 +232,7 @@ func (w *SnapshotWriter) Commit(m Manifest) error {
 		text, err = sealJSON(&m)
 	}
 	if err == nil {
-		err = writeNew(s.fs, filepath.Join(w.tmp, ManifestName), text)
+		err = vfs.WriteNew(s.fs, filepath.Join(w.tmp, ManifestName), text)
 	}
 	if err == nil {
 		err = s.fs.SyncDir(w.tmp)

@@ -92,31 +92,7 @@ func (d *dataDir) writeLastRun(r lastRun) error {
 	if err != nil {
 		return err
 	}
-	return d.replace("run.json", append(text, '\n'))
-}
-
-// replace writes a file durably, whole or not at all.
-func (d *dataDir) replace(name string, text []byte) error {
-	path := d.join(name)
-	temporary := path + ".new"
-	if err := vfs.OS.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	f, err := vfs.OS.Create(temporary)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(text, 0)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := vfs.OS.Rename(temporary, path); err != nil {
-		return err
-	}
-	return vfs.OS.SyncDir(filepath.Dir(path))
+	return vfs.Replace(vfs.OS, d.join("run.json"), append(text, '\n'))
 }
 
 // optionsHash names options of the shards.
@@ -144,7 +120,7 @@ func (d *dataDir) keepOptions(o engine.Options) error {
 	if _, err := os.Stat(d.join(name)); err == nil {
 		return nil
 	}
-	return d.replace(name, optionsText(o))
+	return vfs.Replace(vfs.OS, d.join(name), optionsText(o))
 }
 
 // options returns those of a hash.

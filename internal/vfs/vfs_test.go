@@ -20,15 +20,10 @@ func TestReplaceAFile(t *testing.T) {
 	}
 	must(OS.MkdirAll(dir))
 	name := filepath.Join(dir, "it")
+	// A process that was killed has left one behind.
+	must(WriteNew(OS, name+".tmp", []byte("half, and longer than what follows")))
 	for _, text := range []string{"first", "second, longer"} {
-		f, err := OS.Create(name + ".new")
-		must(err)
-		_, err = f.WriteAt([]byte(text), 0)
-		must(err)
-		must(f.Sync())
-		must(f.Close())
-		must(OS.Rename(name+".new", name))
-		must(OS.SyncDir(dir))
+		must(Replace(OS, name, []byte(text)))
 		got, err := ReadFile(OS, name, 100)
 		must(err)
 		if string(got) != text {
@@ -46,7 +41,7 @@ func TestReplaceAFile(t *testing.T) {
 	if _, err := OS.Create(name); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("a file that exists was created: %v", err)
 	}
-	if _, err := OS.OpenWrite(name + ".new"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := OS.OpenWrite(name + ".tmp"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a file that is gone was opened: %v", err)
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tickproc/internal/vfs"
 )
 
 // deadLetters keeps the rows that QuestDB refused, one JSON object a line:
@@ -162,25 +164,5 @@ func removeDeadLetters(dir string, gone map[string]int) error {
 		}
 		rest = append(append(rest, line...), '\n')
 	}
-	name := filepath.Join(dir, DeadLetterFile)
-	file, err := os.OpenFile(name+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(rest)
-	if err == nil {
-		err = file.Sync()
-	}
-	if err := errors.Join(err, file.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(name+".new", name); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return vfs.Replace(vfs.OS, filepath.Join(dir, DeadLetterFile), rest)
 }
