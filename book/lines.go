@@ -424,17 +424,8 @@ func (x *shared) code(c *state.Coder, of *Sync) {
 		}
 	}
 	c.Require(n > 0, "lines of which there are none")
-	n = c.Len(int(min(x.next, recentMax)), linkBytes, recentMax)
-	if c.Loading() {
-		x.next = uint64(n)
-	}
-	oldest := int((x.next - uint64(n)) % recentMax)
-	first := min(n, recentMax-oldest)
-	state.Plain(c, x.recent[oldest:oldest+first])
-	state.Plain(c, x.recent[:n-first])
+	state.Ring(c, x.recent[:], &x.next)
 }
-
-const linkBytes = 16
 
 func (x *sharedLine) code(c *state.Coder, of *Sync) {
 	c.Line(&x.line)

@@ -91,14 +91,5 @@ func (c *QuoteCheck) Rescale(priceFactor, sizeFactor int64) {
 // not where they lie in the ring.
 func (c *QuoteCheck) code(to *state.Coder) {
 	to.Int(&c.run)
-	n := to.Len(int(min(c.next, quoteMemory)), quoteBytes, quoteMemory)
-	if to.Loading() {
-		c.next = uint64(n)
-	}
-	oldest := int((c.next - uint64(n)) % quoteMemory)
-	first := min(n, quoteMemory-oldest)
-	state.Plain(to, c.quotes[oldest:oldest+first])
-	state.Plain(to, c.quotes[:n-first])
+	state.Ring(to, c.quotes[:], &c.next)
 }
-
-const quoteBytes = 40

@@ -227,6 +227,22 @@ func Plain[T any](c *Coder, s []T) {
 	}
 }
 
+// Ring codes the newest values of a ring, oldest first and not by where they
+// lie: next counts all that were ever put, the newest at (next-1) modulo the
+// ring's size. What is loaded begins at the ring's beginning.
+func Ring[T any](c *Coder, ring []T, next *uint64) {
+	var one T
+	size := uint64(len(ring))
+	n := c.Len(int(min(*next, size)), int(unsafe.Sizeof(one)), len(ring))
+	if c.Loading() {
+		*next = uint64(n)
+	}
+	oldest := int((*next - uint64(n)) % size)
+	first := min(n, len(ring)-oldest)
+	Plain(c, ring[oldest:oldest+first])
+	Plain(c, ring[:n-first])
+}
+
 // List codes a list of plain values, most at most.
 func List[T any](c *Coder, s *[]T, most int) {
 	var element T
