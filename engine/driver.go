@@ -191,21 +191,23 @@ func (d *Driver) Logged() uint64 { return d.logged }
 // Recover applies a batch that the log holds already and that ends at a
 // position. Its rows are carried away if they are wanted, else definitions
 // alone, marked as known; commands are not: the feeds of that time are gone.
-// The caller owns the driver; it is not running.
-func (d *Driver) Recover(batch []tick.Unit, end uint64, wanted bool) {
-	d.Shard.Apply(batch)
+// It returns how many packets there were. The caller owns the driver; it is not
+// running.
+func (d *Driver) Recover(batch []tick.Unit, end uint64, wanted bool) (packets int) {
+	packets = d.Shard.Apply(batch)
 	d.logged = end
 	rows := d.Shard.TakeRows()
 	d.Shard.TakeCommands()
 	if wanted {
 		d.writeRows(rows)
-		return
+		return packets
 	}
 	for ; len(rows) > 0; rows = rows[tick.PacketUnits(&rows[0]):] {
 		if rows[0].KindOf() == tick.KindCatalog {
 			d.introduce(rows[:tick.CatalogUnits])
 		}
 	}
+	return packets
 }
 
 // Introduce tells the sinks of the instruments of a shard that was loaded. The

@@ -112,13 +112,17 @@ func (d *durable) recover(s *system) error {
 	if err := d.keepOptions(); err != nil {
 		return err
 	}
+	configs, err := d.dir.allOptions()
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrInput, err)
+	}
 	var (
 		recovering sync.WaitGroup
 		shards     = make([]recoveredShard, len(s.drivers))
 		marks      = d.rows.Marks()
 	)
 	for i := range s.drivers {
-		recovering.Go(func() { shards[i] = d.recoverShard(i, d.newest, marks[uint16(i)]) })
+		recovering.Go(func() { shards[i] = d.recoverShard(i, configs, marks[uint16(i)]) })
 	}
 	recovering.Wait()
 	var faults []error
@@ -161,15 +165,16 @@ type recoveredShard struct {
 	log     *journal.Log
 	found   journal.Found
 	from    uint64 // the snapshot's position; 0 without one
-	packets uint64
+	packets int
 	took    time.Duration
 	err     error
 }
 
-// recoverShard loads a shard, and applies the log behind.
-func (d *durable) recoverShard(i int, newest *journal.Snapshot, mark spool.Mark) (r recoveredShard) {
+// recoverShard loads a shard, and applies the log behind under the configurations
+// that it names.
+func (d *durable) recoverShard(i int, configs map[optionsHash]engine.Options, mark spool.Mark) (r recoveredShard) {
 	started := time.Now()
-	driver := d.system.drivers[i]
+	driver, newest := d.system.drivers[i], d.newest
 	var at journal.LogPosition
 	if newest != nil {
 		var there bool
@@ -200,8 +205,8 @@ func (d *durable) recoverShard(i int, newest *journal.Snapshot, mark spool.Mark)
 		}
 		driver.Shard, d.system.compared[i] = shard, shard.CountLines(comparedLines)
 	}
-	if r.err = d.teach(driver.Shard); r.err != nil {
-		return r
+	for hash, o := range configs {
+		driver.Shard.Learn(hash, o)
 	}
 	if r.err = driver.Introduce(); r.err != nil {
 		return r
@@ -213,10 +218,7 @@ func (d *durable) recoverShard(i int, newest *journal.Snapshot, mark spool.Mark)
 	}
 	r.err = r.log.Read(r.from, func(position uint64, batch []tick.Unit) error {
 		end := position + 1 + uint64(len(batch))
-		driver.Recover(batch, end, end > kept)
-		for ; len(batch) > 0; batch = batch[tick.PacketUnits(&batch[0]):] {
-			r.packets++
-		}
+		r.packets += driver.Recover(batch, end, end > kept)
 		return nil
 	})
 	r.took = time.Since(started)
@@ -352,18 +354,6 @@ func (d *durable) logClosed(i int) error {
 func (d *durable) keepOptions() error {
 	if err := d.dir.keepOptions(d.system.engineOptions()); err != nil {
 		return fmt.Errorf("data_dir: %w", err)
-	}
-	return nil
-}
-
-// teach gives a shard every configuration that its log may name.
-func (d *durable) teach(shard *engine.Shard) error {
-	all, err := d.dir.allOptions()
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrInput, err)
-	}
-	for hash, o := range all {
-		shard.Learn(hash, o)
 	}
 	return nil
 }
