@@ -172,6 +172,7 @@ type CatFilter struct {
 
 // Cat prints packets, those of a shard in its order.
 func (t *JournalTool) Cat(out io.Writer, f CatFilter, asJSON bool) error {
+	snapshots, _ := journal.CheckSnapshots(vfs.OS, t.d.dir.path) // without them some names are missing
 	for _, shard := range t.shards {
 		if f.Shard >= 0 && shard != f.Shard {
 			continue
@@ -181,7 +182,7 @@ func (t *JournalTool) Cat(out io.Writer, f CatFilter, asJSON bool) error {
 			return fmt.Errorf("%w: %w", ErrInput, err)
 		}
 		p := newPacketPrinter(out, f, shard, asJSON)
-		p.learnSnapshots(t.d.dir)
+		p.learn(snapshots)
 		if err := v.Read(v.First, p.batch); err != nil && !errors.Is(err, errPrinted) {
 			return err
 		}

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"tickproc/internal/vfs"
 	"tickproc/journal"
 	"tickproc/tick"
 )
@@ -38,10 +37,9 @@ func newPacketPrinter(out io.Writer, f CatFilter, shard int, asJSON bool) *packe
 	return &packetPrinter{out: out, filter: f, shard: shard, asJSON: asJSON, names: map[uint32]tick.Instrument{}, scales: map[lineOf][2]uint8{}}
 }
 
-// learnSnapshots takes the definitions of instruments from a snapshot: their own
-// packets may be of a part of the log that is gone.
-func (p *packetPrinter) learnSnapshots(dir *dataDir) {
-	checked, _ := journal.CheckSnapshots(vfs.OS, dir.path)
+// learn takes the definitions of instruments from snapshots: their own packets
+// may be of a part of the log that is gone.
+func (p *packetPrinter) learn(checked []journal.CheckedSnapshot) {
 	for _, c := range slices.Backward(checked) {
 		if c.Snapshot == nil {
 			continue
