@@ -6,7 +6,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -125,16 +124,11 @@ print a table. Exits 1 when a bar differs.`,
 		if *config == "" || c.Flags().Changed("questdb") {
 			options.Config.QuestDB.URL = *url
 		}
-		for _, t := range []struct {
-			name, text string
-			to         *time.Time
-		}{{"from", *from, &options.From}, {"to", *to, &options.To}} {
-			if t.text == "" {
-				continue
-			}
-			if *t.to, err = time.Parse(time.RFC3339, t.text); err != nil {
-				return errUsage{fmt.Errorf("--%s %q: write it like 2026-01-02T15:04:05Z", t.name, t.text)}
-			}
+		if options.From, err = momentFlag("from", *from); err != nil {
+			return err
+		}
+		if options.To, err = momentFlag("to", *to); err != nil {
+			return err
 		}
 		return pipeline.Verify(c.Context(), c.OutOrStdout(), options)
 	}
