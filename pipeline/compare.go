@@ -36,7 +36,7 @@ const differencesShown = 5
 //	nbbo            each is what the stored quotes of its group make it (compare_nbbo.go)
 func (d *demo) compare(ctx context.Context) error {
 	c := &comparison{client: questdb.NewClient(d.url, d.config.credentials(), 0), out: d.options.Out,
-		from: d.started.Add(-tradeLag).UnixNano(), truth: d.exchange.Truth(), faults: d.exchange.FaultLog()}
+		from: d.started.Add(-tradeLag).UnixNano(), truth: d.exchange.Truth(), faults: d.exchange.FaultLog(), wait: d.wait}
 	return c.all(ctx, d.config.engineOptions())
 }
 
@@ -74,7 +74,10 @@ type comparison struct {
 	truth  []sim.Truth
 	faults []sim.FaultRecord
 	// killed: the process was, and what its sockets then held it never saw.
-	killed      bool
+	killed bool
+	// wait is the longest that a packet waited between its receive time and its
+	// shard, in ns.
+	wait        int64
 	differences int
 	shown       map[string]int
 	notes       []string

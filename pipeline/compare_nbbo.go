@@ -19,20 +19,21 @@ import (
 // next one:
 //
 //   - what it calls the best of a side was the stored quote of that instrument,
-//     price and size in the base asset, at a moment in nbboReach before;
+//     price and size in the base asset, at a moment in the reach before;
 //   - no other instrument of the group, of those that certainly counted, had a
-//     better one throughout nbboReach: so no change went unwritten for long;
+//     better one throughout the reach: so no change went unwritten for long;
 //   - the instrument traded, as far as status says;
 //   - crossed, valid and venues are what the other columns make them.
 //
 // Not proven: offers of an instrument whose quotes lie in a gap, which are the
 // top of its book, are counted as such and only weighed against the others (the
 // book is stored once a second); ties; that a venue which fell silent stopped to
-// count to the moment; the order of changes within nbboReach, in which packets
+// count to the moment; the order of changes within the reach, in which packets
 // may wait between two cores.
 
-// nbboReach is how long a quote may be on its way from its receive time to its
-// shard and into a row.
+// nbboReach is how long a quote is at least allowed to be on its way from its
+// receive time to its shard. A machine that others use too may stop a goroutine
+// for longer: comparison.wait is what the run measured.
 const nbboReach = int64(250 * time.Millisecond)
 
 // member is an instrument of a group, with what is stored of it.
@@ -98,7 +99,7 @@ func (c *comparison) consolidated(ctx context.Context, options engine.Options) e
 			}
 			continue
 		}
-		g := &weighed{comparison: c, name: name, members: members, stale: int64(options.NbboStale)}
+		g := &weighed{comparison: c, name: name, members: members, stale: int64(options.NbboStale), reach: nbboReach + c.wait}
 		end := int64(0)
 		for _, m := range members {
 			if n := len(m.quotes); n > 0 {
@@ -112,7 +113,7 @@ func (c *comparison) consolidated(ctx context.Context, options engine.Options) e
 				until = rows[i+1].ts
 			}
 			// A change may wait for its row as long as NbboEvery.
-			if last := until - int64(options.NbboEvery) - nbboReach; last > rows[i].ts {
+			if last := until - int64(options.NbboEvery) - g.reach; last > rows[i].ts {
 				g.row(&rows[i], last)
 			}
 		}
@@ -209,7 +210,7 @@ type weighed struct {
 	*comparison
 	name           string
 	members        []*member
-	stale          int64
+	stale, reach   int64
 	claims, byBook int
 }
 
@@ -227,17 +228,17 @@ func (g *weighed) row(x *claim, at int64) {
 		g.claims++
 		for _, m := range g.members {
 			if m.venue == x.venue[side] && m.symbol == x.symbol[side] {
-				switch has, book := m.had(side, best, at); {
+				switch has, book := m.had(side, best, at, g.reach); {
 				case book:
 					g.byBook++
 				case !has:
-					differ("%s %s at %s %s was not its quote: %v", []string{"bid", "ask"}[side], text(best), m.venue, m.symbol, m.during(at))
+					differ("%s %s at %s %s was not its quote: %v", []string{"bid", "ask"}[side], text(best), m.venue, m.symbol, m.during(at, g.reach))
 				}
-				if !m.traded(at, false) {
+				if !m.traded(at, g.reach, false) {
 					differ("%s %s counts and does not trade: %v", m.venue, m.symbol, m.states)
 				}
-			} else if m.beats(side, sign, best, at, g.stale) {
-				differ("%s %s, but %s %s is better: %v, %v", []string{"bid", "ask"}[side], text(best), m.venue, m.symbol, m.during(at), m.states)
+			} else if m.beats(side, sign, best, at, g.reach, g.stale) {
+				differ("%s %s, but %s %s is better: %v, %v", []string{"bid", "ask"}[side], text(best), m.venue, m.symbol, m.during(at, g.reach), m.states)
 			}
 		}
 		known := slices.ContainsFunc(g.members, func(m *member) bool { return m.venue == x.venue[side] && m.symbol == x.symbol[side] })
@@ -251,17 +252,17 @@ func text(l level) string {
 	return strings.TrimSpace(fmt.Sprintf("%v × %v", l.price, l.size))
 }
 
-// during returns what stood within nbboReach before a time.
-func (m *member) during(at int64) []offered {
+// during returns what stood within reach before a time.
+func (m *member) during(at, reach int64) []offered {
 	to := sort.Search(len(m.quotes), func(i int) bool { return m.quotes[i].from > at })
-	from := sort.Search(len(m.quotes), func(i int) bool { return m.quotes[i].from > at-nbboReach })
+	from := sort.Search(len(m.quotes), func(i int) bool { return m.quotes[i].from > at-reach })
 	return m.quotes[max(0, from-1):to]
 }
 
 // had reports whether a level was the stored quote, and whether the quotes
 // were not seen then, so that it is the book's.
-func (m *member) had(side int, best level, at int64) (has, book bool) {
-	during := m.during(at)
+func (m *member) had(side int, best level, at, reach int64) (has, book bool) {
+	during := m.during(at, reach)
 	book = len(during) == 0
 	for _, o := range during {
 		if o.valid && o.side[side].price == best.price && math.Abs(o.side[side].size-best.size) <= 1e-9*best.size+1e-12 {
@@ -273,20 +274,20 @@ func (m *member) had(side int, best level, at int64) (has, book bool) {
 }
 
 // beats reports whether the instrument certainly had a better offer throughout.
-func (m *member) beats(side int, sign float64, best level, at, stale int64) bool {
-	during := m.during(at)
+func (m *member) beats(side int, sign float64, best level, at, reach, stale int64) bool {
+	during := m.during(at, reach)
 	for _, o := range during {
 		l := o.side[side]
 		if !o.valid || l.size == 0 || o.from <= at-stale || best.size > 0 && sign*(l.price-best.price) <= 0 {
 			return false
 		}
 	}
-	return len(during) > 0 && during[0].from <= at-nbboReach && m.traded(at, true)
+	return len(during) > 0 && during[0].from <= at-reach && m.traded(at, reach, true)
 }
 
-// traded reports whether an offer could be hit at a time, or within nbboReach
+// traded reports whether an offer could be hit at a time, or within reach
 // before; throughout, whether at every moment of it.
-func (m *member) traded(at int64, throughout bool) bool {
+func (m *member) traded(at, reach int64, throughout bool) bool {
 	open := true // until the first word
 	for _, s := range m.states {
 		if s.from > at {
@@ -294,7 +295,7 @@ func (m *member) traded(at int64, throughout bool) bool {
 		}
 		is := isOpen(s.state)
 		switch {
-		case s.from <= at-nbboReach:
+		case s.from <= at-reach:
 			open = is
 		case throughout:
 			open = open && is

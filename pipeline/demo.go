@@ -13,6 +13,7 @@ import (
 
 	"tickproc/feeds/sim"
 	"tickproc/internal/questdbserver"
+	"tickproc/internal/stat"
 	"tickproc/ops"
 	"tickproc/writer"
 	"tickproc/writer/questdb"
@@ -241,6 +242,7 @@ type demo struct {
 	url      string
 	memory   *writer.Memory
 	database *questdb.Sink
+	wait     int64 // the longest that a packet waited for its shard, in ns
 }
 
 // run runs the pipeline until ctx ends or the time is over, then drains it.
@@ -296,8 +298,19 @@ func (d *demo) run(ctx context.Context, logger *slog.Logger) error {
 			return fmt.Errorf("%w: %w", ErrDependency, err)
 		}
 	}
+	d.wait = s.longestWait()
 	d.summary(s)
 	return nil
+}
+
+// longestWait is the longest, in ns, that a packet waited between its receive
+// time and its shard.
+func (s *system) longestWait() (longest int64) {
+	for _, driver := range s.drivers {
+		waits, _ := driver.Stats.Wait.Snapshot()
+		longest = max(longest, stat.Quantile(&waits, 1))
+	}
+	return longest
 }
 
 // show draws until ctx ends or the time is over.

@@ -189,7 +189,7 @@ func TestKilledAtAnyInstant(t *testing.T) {
 
 	var out strings.Builder
 	c := &comparison{client: questdb.NewClient(server.URL(), questdb.Credentials{}, 0), out: &out, from: started.Add(-tradeLag).UnixNano(),
-		truth: exchange.Truth(), faults: exchange.FaultLog(), killed: true}
+		truth: exchange.Truth(), faults: exchange.FaultLog(), killed: true, wait: int64(time.Second)}
 	err := c.all(t.Context(), config.engineOptions())
 	switch {
 	case errors.Is(err, ErrDifference):
