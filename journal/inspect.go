@@ -64,6 +64,10 @@ type Found struct {
 	Cuts []Damage
 	// Damages are stretches in the middle, and faults that cost nothing.
 	Damages []Damage
+	// Covered are stretches that a segment should have and has not, and the part
+	// in memory still has: nothing is missing, but the disk is not to be trusted.
+	// Open writes them anew.
+	Covered []Damage
 }
 
 // Lost reports whether records may be missing.
@@ -282,6 +286,9 @@ func (l *layout) join(from uint64, ringWhere string) {
 			continue
 		}
 		if is, ok := l.ring.frame(at); ok && (known && is.link == link || !known && l.current) {
+			if s := l.owes(at); s != nil {
+				l.cover(s, is)
+			}
 			l.addRing(is)
 			at, link, known, l.Sequence = is.end, is.crc, true, is.sequence
 			continue
@@ -324,6 +331,36 @@ func (l *layout) runAt(at uint64, link uint32, known bool) (*run, *segment) {
 		}
 	}
 	return nil, nil
+}
+
+// owes returns the segment that was known to have a position, and has it not.
+func (l *layout) owes(at uint64) *segment {
+	for i := len(l.segments) - 1; i >= 0; i-- {
+		s := l.segments[i]
+		if !s.covers(at) {
+			continue
+		}
+		if i+1 < len(l.segments) {
+			return s // the one behind it was begun when all before was on disk
+		}
+		for j := range s.runs {
+			if r := &s.runs[j]; r.from > at && r.synced > at {
+				return s
+			}
+		}
+	}
+	return nil
+}
+
+// cover notes that the ring has a batch which the segment owes.
+func (l *layout) cover(s *segment, is frame) {
+	name := l.path(s.name)
+	if n := len(l.Covered); n > 0 && l.Covered[n-1].File == name && l.Covered[n-1].To == is.position {
+		l.Covered[n-1].To = is.end
+		return
+	}
+	l.Covered = append(l.Covered, Damage{From: is.position, To: is.end, File: name, Offset: offsetOf(is.position, s.header.first),
+		What: "no whole batch; the part of the log in memory has it"})
 }
 
 func (l *layout) addRing(is frame) {

@@ -89,7 +89,7 @@ func makeDir(fsys vfs.FS, dir string) error {
 // inspectTwice reads again what looks damaged: the fault may be of the reading.
 func inspectTwice(o *Options, memory Memory) (*layout, error) {
 	is, err := inspect(o, memory)
-	if err == nil && is.Lost() {
+	if err == nil && (is.Lost() || len(is.Covered) > 0) {
 		is, err = inspect(o, memory)
 	}
 	return is, err

@@ -97,8 +97,8 @@ type Report struct {
 	RingBatches int
 	RingEnd     uint64
 	Unfinished  []string // files that hold nothing
-	// Faults are all that is not as it should be, torn tails not among them: a
-	// log that was not closed may have one.
+	// Faults are all that is not as it should be, Damages and Covered; torn tails
+	// are not among them: a log that was not closed may have one.
 	Faults []Damage
 }
 
@@ -110,7 +110,7 @@ func Fsck(o Options) (Report, error) {
 		return Report{}, err
 	}
 	r := Report{
-		Found: v.Found, Segments: v.Segments(), Ring: v.memory.Where(ringName(o.Shard)), Faults: v.Damages,
+		Found: v.Found, Segments: v.Segments(), Ring: v.memory.Where(ringName(o.Shard)), Faults: slices.Concat(v.Damages, v.Covered),
 		RingEnd: v.is.ring.end(),
 	}
 	if v.is.ring != nil {

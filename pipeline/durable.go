@@ -245,6 +245,9 @@ func (d *durable) tell(shards []recoveredShard) {
 		for _, x := range r.found.Cuts {
 			d.logger.Warn("the log ended within a batch, which was cut off", "shard", i, "where", x.String())
 		}
+		for _, x := range r.found.Covered {
+			d.logger.Warn("the log was damaged on disk, and is written anew from memory: nothing is missing, but look at the disk", "shard", i, "where", x.String())
+		}
 		for _, x := range r.found.Damages {
 			d.logger.Error("the log is damaged, what is missing lies in gaps", "shard", i, "where", x.String())
 		}
