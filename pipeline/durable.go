@@ -166,7 +166,8 @@ type recoveredShard struct {
 	found   journal.Found
 	from    uint64 // the snapshot's position; 0 without one
 	packets int
-	took    time.Duration
+	loading time.Duration // the state, and where the log begins
+	reading time.Duration // the log, into the shard
 	err     error
 }
 
@@ -216,12 +217,14 @@ func (d *durable) recoverShard(i int, configs map[optionsHash]engine.Options, ma
 	if d.run.Build == d.build && mark.Epoch == d.run.Generation {
 		kept = mark.Position
 	}
+	loaded := time.Now()
+	r.loading = loaded.Sub(started)
 	r.err = r.log.Read(r.from, func(position uint64, batch []tick.Unit) error {
 		end := position + 1 + uint64(len(batch))
 		r.packets += driver.Recover(batch, end, end > kept)
 		return nil
 	})
-	r.took = time.Since(started)
+	r.reading = time.Since(loaded)
 	return r
 }
 
@@ -237,8 +240,8 @@ func (d *durable) tell(shards []recoveredShard) {
 		default:
 			d.logger.Info("the last run did not end cleanly", "shard", i)
 		}
-		d.logger.Info("recovered", "shard", i, "snapshot_position", r.from, "packets", r.packets, "took", r.took.Round(time.Millisecond).String(),
-			"packets_per_second", int64(float64(r.packets)/max(r.took.Seconds(), 1e-6)), "state", fmt.Sprintf("%016x", d.system.drivers[i].Shard.StateHash()))
+		d.logger.Info("recovered", "shard", i, "snapshot_position", r.from, "packets", r.packets, "loading", r.loading.Round(time.Millisecond).String(),
+			"reading", r.reading.Round(time.Millisecond).String(), "packets_per_second", int64(float64(r.packets)/max(r.reading.Seconds(), 1e-6)), "state", fmt.Sprintf("%016x", d.system.drivers[i].Shard.StateHash()))
 		if r.found.RingLost {
 			d.logger.Error("the part of the log in memory is gone: up to the sync window before the end may be missing, and lies in gaps", "shard", i)
 		}
