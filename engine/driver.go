@@ -14,7 +14,7 @@ import (
 )
 
 // batchUnits bounds what is logged and applied at once: rows leave and slots
-// become free at least this often.
+// become free at least this often, and the smallest log takes it.
 const batchUnits = 4096
 
 // tickSlack is how long a deadline waits for packets that were stamped before
@@ -153,12 +153,12 @@ func (d *Driver) next() (int, []tick.Unit) {
 	}
 	// Lines of lower number go first at equal times, so that the order is total.
 	head, n := d.heads[best], 0
-	for n < len(head) && n < batchUnits {
-		h := head[n].Header()
-		if n > 0 && h.ReceiveNanos >= limit {
+	for n < len(head) {
+		h, units := head[n].Header(), tick.PacketUnits(&head[n])
+		if n > 0 && (h.ReceiveNanos >= limit || n+units > batchUnits) {
 			break
 		}
-		n += tick.PacketUnits(&head[n])
+		n += units
 		if h.Kind == tick.KindBarrier {
 			break // the place of a snapshot is the end of its batch
 		}
@@ -233,8 +233,8 @@ func (d *Driver) introduce(catalog []tick.Unit) {
 // it is not running.
 func (d *Driver) Record(packets []tick.Unit) bool {
 	for len(packets) > 0 {
-		n := 0
-		for n < len(packets) && n < batchUnits {
+		n := tick.PacketUnits(&packets[0])
+		for n < len(packets) && n+tick.PacketUnits(&packets[n]) <= batchUnits {
 			n += tick.PacketUnits(&packets[n])
 		}
 		if !d.log(packets[:n]) {

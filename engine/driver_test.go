@@ -350,3 +350,39 @@ func TestDriverEndsSnapshotOnAQuietMarket(t *testing.T) {
 		r.finish()
 	}
 }
+
+// However large packets are and however many wait, a batch is no larger than
+// what the smallest log takes.
+func TestBatchesFitTheSmallestLog(t *testing.T) {
+	t.Parallel()
+	random := seeded(t)
+	r := newRig(everything, 0)
+	in := ringbuf.New(1 << 16)
+	in.SetWaker(r.Waker)
+	r.Inputs = append(r.Inputs, in)
+	tape, err := tick.AppendCatalog(nil, tick.Header{ReceiveNanos: 1}, tick.Instrument{ID: 1, Venue: "v", Symbol: "s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in.Write(tape)
+	for at := int64(1); len(tape) < 1<<15; at++ {
+		h := tick.Header{Kind: tick.KindDepth, Flags: tick.FlagFirst | tick.FlagLast, Instrument: 1, ReceiveNanos: at}
+		p := depthPacket(h, tick.KindDepth, 1, 2, 0, make([]tick.Level, random.IntN(tick.MaxLevels/2)), make([]tick.Level, random.IntN(tick.MaxLevels/2)))
+		in.Write(p)
+		tape = append(tape, p...)
+	}
+	in.Publish()
+	in.Close()
+	var log []tick.Unit
+	largest := 0
+	r.Log = func(batch []tick.Unit) uint64 {
+		largest = max(largest, len(batch))
+		log = append(log, batch...)
+		return uint64(len(log))
+	}
+	r.Run()
+	r.finish()
+	if largest > batchUnits || largest < batchUnits/2 || !slices.Equal(log, tape) {
+		t.Errorf("a batch of %d units, or not all of the %d were logged", largest, len(tape))
+	}
+}

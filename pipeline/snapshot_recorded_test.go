@@ -20,7 +20,7 @@ import (
 // coming is not changed by it.
 func TestSnapshotsOfRecordedSessions(t *testing.T) {
 	dir, seed := testdata.Dir(t), rand.Uint64()
-	for i, name := range []string{"okx-sample", "binance-spot-btcusdt-20240808", "binance-usdm-btcusdt-20240808", "binance-coinm-btcusd_perp-20240808"} {
+	for i, name := range recordedSessions {
 		t.Run(name, func(t *testing.T) {
 			if testing.Short() && i > 1 {
 				t.Skip("the others take long under the race detector")
