@@ -170,6 +170,9 @@ func (e *entry) source() tick.TimeSource { return e.units[0].RowHeader().Source 
 
 func (e *entry) has(f tick.RowFlags) bool { return e.units[0].RowHeader().Flags&f != 0 }
 
+// withoutOrdinal is the key but for its last part.
+func (e *entry) withoutOrdinal() string { return e.key[:strings.LastIndexByte(e.key, ' ')] }
+
 // open says that the row is of an interval that was not over.
 func (e *entry) open() bool {
 	kind := e.units[0].KindOf()
@@ -184,8 +187,17 @@ func (e *entry) estimated() bool {
 // differences compares two ledgers by key, as two runs over the same input
 // must agree: all but the time of rows that no message stamped, and bars and
 // windows that were open at the end of either. Of the rows that no message
-// stamped the sequence must agree.
+// stamped the sequence must agree; where one happens to have the time of a
+// message's row, it decides that row's ordinal.
 func differences(a, b *ledger) (found []string) {
+	beside := map[string]bool{} // keys without ordinal of rows that no message stamped
+	for _, l := range []*ledger{a, b} {
+		for _, e := range l.rows {
+			if e.estimated() {
+				beside[e.withoutOrdinal()] = true
+			}
+		}
+	}
 	other := func(l *ledger, e *entry) string {
 		if o := l.rows[e.key]; o != nil {
 			return o.value
@@ -194,13 +206,13 @@ func differences(a, b *ledger) (found []string) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(a.rows)) {
 		e, o := a.rows[key], b.rows[key]
-		if e.estimated() || e.open() || o != nil && o.open() || o != nil && o.value == e.value {
+		if e.estimated() || e.open() || o != nil && o.open() || o != nil && o.value == e.value || beside[e.withoutOrdinal()] {
 			continue
 		}
 		found = append(found, fmt.Sprintf("%s\n\t\t%s\n\t\t%s", key, e.value, other(b, e)))
 	}
 	for _, key := range slices.Sorted(maps.Keys(b.rows)) {
-		if e := b.rows[key]; a.rows[key] == nil && !e.estimated() && !e.open() {
+		if e := b.rows[key]; a.rows[key] == nil && !e.estimated() && !e.open() && !beside[e.withoutOrdinal()] {
 			found = append(found, fmt.Sprintf("%s\n\t\tno row\n\t\t%s", key, e.value))
 		}
 	}
