@@ -31,6 +31,7 @@ import (
 type dataDir struct {
 	path   string
 	unlock func()
+	logs   vfs.FS // where logs are written; nil = the machine's
 }
 
 // openDataDir makes the folder and takes its lock.

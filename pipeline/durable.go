@@ -43,6 +43,7 @@ type durable struct {
 	drain     context.CancelFunc
 	draining  sync.WaitGroup
 	snapshots *snapshots
+	holding   holding
 }
 
 // rowStore is a sink that keeps rows beyond the process.
@@ -372,7 +373,9 @@ func (d *durable) logOptions(shard int, from uint64) journal.Options {
 	} else {
 		o.RingOnDisk = true
 	}
+	o.FS = d.dir.logs
 	o.OnState = func(s journal.Status) {
+		d.holding.tell(shard, s.State)
 		switch s.State {
 		case journal.Healthy:
 			d.logger.Info("the log is written again", "shard", shard)

@@ -342,6 +342,9 @@ func (s *system) addFeed(f *venueFeed, adapter feeds.Adapter, subscriptions []fe
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.feeds = append(slices.Clip(s.feeds), f)
+	if s.durable != nil {
+		s.durable.holding.add(f.feed)
+	}
 	return nil
 }
 
