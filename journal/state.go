@@ -14,8 +14,7 @@ const (
 	Healthy State = iota
 	// Behind: more than half of the ring waits for the disk.
 	Behind
-	// Full: the disk is full. The reserve takes what is still appended; read no
-	// more sockets until the log is healthy again.
+	// Full: the disk is full. The reserve takes what is still appended.
 	Full
 	// Failed: the disk refuses for another reason; it is tried again.
 	Failed
@@ -34,6 +33,11 @@ func (s State) String() string {
 	}
 	return fmt.Sprintf("state(%d)", uint8(s))
 }
+
+// Refuses reports that nothing should be appended that can be avoided. It is so
+// until there is room for a reserve and a segment, the disk has taken something,
+// and little waits for it: whoever stops for it does not stop and go.
+func (s State) Refuses() bool { return s == Full || s == Failed }
 
 // Status is a state and why.
 type Status struct {
@@ -59,6 +63,7 @@ func (l *Log) tell(s Status) {
 func (l *Log) judge() {
 	d := &l.drainer
 	waiting := l.appended.Load() - l.synced.Load()
+	some, much := waiting > uint64(len(l.units))/4, waiting > uint64(len(l.units))/2
 	before := l.Status().State
 	switch {
 	case d.cause != nil && !isFull(d.cause):
@@ -67,7 +72,9 @@ func (l *Log) judge() {
 		l.tell(Status{Full, "the disk is full and so is the reserve, nothing more can be written: make room: " + d.cause.Error()})
 	case d.full:
 		l.tell(Status{Full, "the disk is full, the log writes its reserve: make room"})
-	case waiting > uint64(len(l.units))/2 || before == Behind && waiting > uint64(len(l.units))/4:
+	case before.Refuses() && (some || d.failed):
+		l.tell(Status{before, "the disk works again, and has not yet taken what waits"})
+	case much || some && before == Behind:
 		l.tell(Status{Behind, "the disk takes less than is appended"})
 	default:
 		l.tell(Status{})
