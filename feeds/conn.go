@@ -97,7 +97,11 @@ func (c *connection) run(ctx context.Context) {
 	defer c.stats.setState(LineStopped, tick.ReasonStopped)
 	defer c.out.Close()
 	for ctx.Err() == nil {
-		c.hold.wait(ctx, func(why tick.Reason) { c.stats.setState(LineDown, why) })
+		if why, _ := c.hold.state(); why != tick.ReasonNone {
+			c.stats.setState(LineDown, why)
+			c.hold.wait(ctx)
+			c.stats.setState(LineConnecting, tick.ReasonNone)
+		}
 		once, done := c.hold.until(ctx)
 		wait := c.runOnce(once)
 		done()

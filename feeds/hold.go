@@ -72,17 +72,15 @@ func (h *hold) held() bool {
 	return reason != tick.ReasonNone
 }
 
-// wait returns when the feed is not held, or ctx ends; told is given the reason
-// if it is held.
-func (h *hold) wait(ctx context.Context, told func(tick.Reason)) {
-	for ctx.Err() == nil {
-		reason, ended := h.state()
-		if reason == tick.ReasonNone {
-			return
-		}
-		told(reason)
+// AwaitRelease returns when the feed is not held, or ctx ends. Whoever asks the
+// venue something beside the feed waits here first.
+func (f *Feed) AwaitRelease(ctx context.Context) { f.hold.wait(ctx) }
+
+func (h *hold) wait(ctx context.Context) {
+	for reason, ended := h.state(); reason != tick.ReasonNone; reason, ended = h.state() {
 		select {
 		case <-ctx.Done():
+			return
 		case <-ended:
 		}
 	}

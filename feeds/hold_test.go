@@ -53,21 +53,17 @@ func TestHeldFeedLetsTheVenueAlone(t *testing.T) {
 
 // The bridge stands in for nobody while the feed is held.
 func TestHeldBridge(t *testing.T) {
-	leave := make(chan bool, 1)
 	s := &server{socket: func(n int, ws *websocket.Conn) {
 		if n == 0 {
 			go func() {
-				if <-leave {
-					say(ws, "leave")
-				}
+				time.Sleep(time.Second) // by synctest's clock
+				say(ws, "leave")
 			}()
 		}
 		listen(ws, "")
 	}}
 	withClock(t, ranged("A"), s, func(r *rig) {
-		r.after(time.Second)
-		leave <- true
-		r.after(time.Second / 2)
+		r.after(time.Second + time.Second/2)
 		r.feed.Hold(tick.ReasonLog)
 		r.after(time.Minute)
 		if up, down := r.count("12.0 up 0 depth"), r.count("12.0 down 0 depth log"); up != 1 || down != 1 {

@@ -43,7 +43,7 @@ type durable struct {
 	drain     context.CancelFunc
 	draining  sync.WaitGroup
 	snapshots *snapshots
-	holding   holding
+	holding   sync.Mutex // of holdFeeds
 }
 
 // rowStore is a sink that keeps rows beyond the process.
@@ -375,7 +375,7 @@ func (d *durable) logOptions(shard int, from uint64) journal.Options {
 	}
 	o.FS = d.dir.logs
 	o.OnState = func(s journal.Status) {
-		d.holding.tell(shard, s.State)
+		d.holdFeeds()
 		switch s.State {
 		case journal.Healthy:
 			d.logger.Info("the log is written again", "shard", shard)
@@ -394,7 +394,7 @@ func roundUp(n int64) int64 { return 1 << bits.Len64(uint64(n-1)) }
 // troubles says, a line each, why packets may not reach the disk.
 func (d *durable) troubles() (why []string) {
 	for i, log := range d.logs {
-		if s := log.Status(); s.State != journal.Healthy && s.State != journal.Behind {
+		if s := log.Status(); s.State.Refuses() {
 			why = append(why, fmt.Sprintf("log of shard %d: %s", i, s.Reason))
 		}
 	}
