@@ -3,6 +3,8 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"syscall"
 )
 
@@ -67,9 +69,9 @@ func (l *Log) judge() {
 	before := l.Status().State
 	switch {
 	case d.cause != nil && !isFull(d.cause):
-		l.tell(Status{Failed, d.cause.Error()})
+		l.tell(Status{Failed, plain(d.cause)})
 	case d.cause != nil:
-		l.tell(Status{Full, "the disk is full and so is the reserve, nothing more can be written: make room: " + d.cause.Error()})
+		l.tell(Status{Full, "the disk is full and so is the reserve, nothing more can be written: make room: " + plain(d.cause)})
 	case d.full:
 		l.tell(Status{Full, "the disk is full, the log writes its reserve: make room"})
 	case before.Refuses() && (some || d.failed):
@@ -84,4 +86,14 @@ func (l *Log) judge() {
 // isFull: there is no room, which may come back.
 func isFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// plain is an error without the name of the file, which is another one at each
+// try: equal troubles are told once.
+func plain(err error) string {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return fmt.Sprintf("%s in %s: %s", p.Op, filepath.Dir(p.Path), p.Err)
+	}
+	return err.Error()
 }

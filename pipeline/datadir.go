@@ -46,7 +46,24 @@ func openDataDir(path string) (*dataDir, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%w: data_dir: %w", ErrInput, err)
 	}
-	return &dataDir{path: path, unlock: unlock}, nil
+	d := &dataDir{path: path, unlock: unlock}
+	if err := d.makeFolders(); err != nil {
+		unlock()
+		return nil, fmt.Errorf("%w: data_dir: %w", ErrInput, err)
+	}
+	return d, nil
+}
+
+// makeFolders makes the folders' names durable: those who write in a folder
+// sync what is in it.
+func (d *dataDir) makeFolders() error {
+	for _, name := range []string{"options", "journal", "snapshots", "spool"} {
+		if err := os.MkdirAll(d.join(name), 0o755); err != nil {
+			return err
+		}
+	}
+	_ = vfs.OS.SyncDir(filepath.Dir(filepath.Clean(d.path))) // where we may not read, it is its owner's care
+	return vfs.OS.SyncDir(d.path)
 }
 
 func (d *dataDir) close() { d.unlock() }
@@ -114,9 +131,6 @@ func hashOptions(o engine.Options) optionsHash { return sha256.Sum256(optionsTex
 
 // keepOptions writes options down, so that a log that names them can be read.
 func (d *dataDir) keepOptions(o engine.Options) error {
-	if err := os.MkdirAll(d.join("options"), 0o755); err != nil {
-		return err
-	}
 	name := filepath.Join("options", hashOptions(o).String()+".json")
 	if _, err := os.Stat(d.join(name)); err == nil {
 		return nil
