@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"tickproc/engine"
 	"tickproc/internal/vfs"
+	"tickproc/writer/questdb"
 )
 
 // dataDir is the folder of what outlives the process. While it is open, no
@@ -23,6 +25,7 @@ import (
 //	lock            held by the process that uses it
 //	control.sock    takes its commands
 //	run.json        what the next process must know of the last one
+//	lease           names whoever writes from here
 //	options/        by hash: what the shards were configured with
 //	journal/N/      logs of generation N, a folder a shard
 //	snapshots/      states of the shards
@@ -70,6 +73,25 @@ func (d *dataDir) close() { d.unlock() }
 
 func (d *dataDir) join(parts ...string) string {
 	return filepath.Join(append([]string{d.path}, parts...)...)
+}
+
+// lease is the folder's name among all that write the same tables. It stays the
+// same for as long as the folder is.
+func (d *dataDir) lease() (string, error) {
+	name := d.join(questdb.LeaseFile)
+	text, err := vfs.ReadFile(vfs.OS, name, 1<<10)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		id := fmt.Sprintf("%016x", rand.Uint64())
+		return id, vfs.Replace(vfs.OS, name, []byte(id+"\n"))
+	case err != nil:
+		return "", err
+	}
+	id := strings.TrimSpace(string(text))
+	if b, err := hex.DecodeString(id); err != nil || len(b) != 8 {
+		return "", fmt.Errorf("%w: %s is damaged: remove it", ErrInput, name)
+	}
+	return id, nil
 }
 
 // lastRun is what a process leaves for the next one.
