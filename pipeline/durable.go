@@ -363,7 +363,7 @@ func (d *durable) keepOptions() error {
 func (d *durable) logOptions(shard int, from uint64) journal.Options {
 	c := &d.config.Journal
 	o := journal.Options{Dir: d.dir.join("journal", fmt.Sprint(d.run.Generation)), Shard: shard,
-		RingBytes: roundUp(int64(c.Memory)), SegmentBytes: int64(c.Segment), ReserveBytes: int64(c.Reserve), SyncEvery: c.Sync.Std(),
+		RingBytes: roundUp(int64(c.Memory)), SegmentBytes: int64(c.Segment) &^ (tick.UnitSize - 1), ReserveBytes: int64(c.Reserve) &^ (tick.UnitSize - 1), SyncEvery: c.Sync.Std(),
 		RetainBytes: int64(c.Keep), RetainAge: c.KeepFor.Std(), From: from}
 	if c.Damage == "skip" {
 		o.OnDamage = journal.Skip
