@@ -53,6 +53,7 @@ type connection struct {
 	requests    *requestLog // of the present socket
 	wishes      wishes      // books to be had anew; any goroutine adds
 	bridge      func() *bridge
+	hold        *hold         // the feed's
 	covered     chan struct{} // the bridge delivers all of it; capacity 1
 	handover    *handover     // of a bridge: what it stands in for
 }
@@ -96,7 +97,15 @@ func (c *connection) run(ctx context.Context) {
 	defer c.stats.setState(LineStopped, tick.ReasonStopped)
 	defer c.out.Close()
 	for ctx.Err() == nil {
-		c.pause(ctx, c.runOnce(ctx))
+		if why, _ := c.hold.state(); why != tick.ReasonNone {
+			c.stats.setState(LineDown, why)
+			c.hold.wait(ctx)
+			c.stats.setState(LineConnecting, tick.ReasonNone)
+		}
+		once, done := c.hold.until(ctx)
+		wait := c.runOnce(once)
+		done()
+		c.pause(ctx, wait)
 	}
 }
 
@@ -123,7 +132,7 @@ func (c *connection) runOnce(ctx context.Context) (wait time.Duration) {
 	}
 	spanBefore := c.backoff.span
 	reason, err := c.serve(ctx, ws)
-	if reason == tick.ReasonStopped {
+	if ctx.Err() != nil && reason == endedBy(ctx) {
 		return 0
 	}
 	c.stats.Lost.Add(1)
@@ -463,8 +472,13 @@ func (t *talker) run(ctx context.Context, ended <-chan struct{}) tick.Reason {
 		case <-ended:
 			return tick.ReasonNone
 		case <-ctx.Done():
-			t.part(ended)
-			return tick.ReasonStopped
+			why := endedBy(ctx)
+			if why == tick.ReasonStopped {
+				t.part(ended)
+			} else {
+				t.ws.Close() // what has been sent could not be kept
+			}
+			return why
 		case n := <-t.c.notices:
 			t.dialogue.notice(n, clock.Nanos())
 		case <-t.c.wishes.arrived:

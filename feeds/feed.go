@@ -135,6 +135,7 @@ type Feed struct {
 	client   *http.Client
 	connects *rate.Limiter
 	inBand   bool // snapshots come on the stream
+	hold     *hold
 
 	mu          sync.Mutex // guards the rest: lines are added at run time, rarely
 	connections []*connection
@@ -156,7 +157,7 @@ func New(o Options) (*Feed, error) {
 	if o.Life > 0 {
 		profile.Life = o.Life
 	}
-	f := &Feed{options: o, profile: profile, client: newHTTPClient(o.Dial, o.HTTP), introduced: map[uint32]bool{},
+	f := &Feed{options: o, profile: profile, client: newHTTPClient(o.Dial, o.HTTP), introduced: map[uint32]bool{}, hold: newHold(),
 		connects: rate.NewLimiter(rate.Inf, 1)}
 	if profile.ConnectInterval > 0 {
 		f.connects = rate.NewLimiter(rate.Every(profile.ConnectInterval), 1)
@@ -242,7 +243,7 @@ func (f *Feed) newConnection(line LineInfo) *connection {
 	table := NewTable(line.Instruments)
 	table.Canary = f.options.Canary
 	c := &connection{
-		number: line.Line, profile: f.profile, adapter: f.options.Adapter, options: &f.options, connects: f.connects,
+		number: line.Line, profile: f.profile, adapter: f.options.Adapter, options: &f.options, connects: f.connects, hold: f.hold,
 		table: table, out: f.options.NewOutput(line), trouble: trouble{log: lineLogger(&f.options, line.Line, line.Name)},
 		backoff: backoff{min: f.options.BackoffMin, max: f.options.BackoffMax}, wishes: newWishes(), covered: make(chan struct{}, 1),
 	}
@@ -261,7 +262,7 @@ func (f *Feed) newRESTWorker(carried []*tick.Instrument) *restWorker {
 	table.Canary = o.Canary
 	w := &restWorker{
 		number: line.Line, adapter: o.Adapter, instruments: map[uint32]*tick.Instrument{}, base: o.RESTURL, bodyLimit: bodyLimitOf(f.profile),
-		client: f.client, out: o.NewOutput(line), table: table, trouble: trouble{log: lineLogger(o, line.Line, restLineName)},
+		client: f.client, hold: f.hold, out: o.NewOutput(line), table: table, trouble: trouble{log: lineLogger(o, line.Line, restLineName)},
 		queue: newResyncs(o.BackoffMin, o.BackoffMax), budget: budgetOf(f.profile.WeightPerMinute),
 		fetches: fetches{options: o.Backfill}, keyHeader: f.profile.KeyHeader,
 		throttle: backoff{min: throttledMin, max: throttledMax}, arrived: make(chan struct{}, 1),

@@ -57,7 +57,9 @@ func (b *bridge) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case c := <-b.asked:
-			b.cover(ctx, c)
+			once, done := b.line.hold.until(ctx)
+			b.cover(once, c)
+			done()
 		}
 	}
 }
@@ -84,7 +86,7 @@ func (b *bridge) cover(ctx context.Context, c *connection) {
 		return
 	}
 	reason, err := b.line.serve(ctx, ws)
-	if reason != tick.ReasonReconnect && reason != tick.ReasonStopped {
+	if reason != tick.ReasonReconnect && !(ctx.Err() != nil && reason == endedBy(ctx)) {
 		b.line.stats.Lost.Add(1)
 		b.line.trouble.warn(troubleLost, clock.Nanos(), "connection ended while it stood in for another", "for", c.plan.Name, "reason", reason.String(), "error", err)
 	}

@@ -47,6 +47,7 @@ type restWorker struct {
 	base        string // replaces the venue's scheme, host and port; "" = not
 	bodyLimit   int64
 	client      *http.Client
+	hold        *hold // the feed's
 	out         *Output
 	table       *Table
 	stats       *LineStats
@@ -185,7 +186,7 @@ func (w *restWorker) run(ctx context.Context) {
 	for {
 		w.takeAsked()
 		wakeAt := int64(math.MaxInt64)
-		for inFlight < restParallel && ctx.Err() == nil {
+		for inFlight < restParallel && ctx.Err() == nil && !w.hold.held() {
 			var j job
 			if j, wakeAt = w.due(clock.Nanos()); j.request.URL == "" {
 				break

@@ -25,9 +25,9 @@ type drainer struct {
 	syncedAt int64  // ns
 
 	full     bool  // the reserve is in use or is not there
+	failed   bool  // a segment was given up, and nothing was synced since
 	cause    error // why no segment can be made
 	retryAt  int64 // nothing is tried before, ns
-	quiet    int64 // a second failure before waits until then, ns
 	roomAt   int64 // when making the reserve is tried again, ns
 	collect  bool  // retention may have something to do
 	keepSeen uint64
@@ -155,6 +155,7 @@ func (l *Log) sync(now int64) bool {
 		}
 		l.Stats.Syncs.Add(1)
 		l.synced.Store(d.written)
+		d.failed = false
 	}
 	d.syncedAt = now
 	return true
@@ -162,7 +163,8 @@ func (l *Log) sync(now int64) bool {
 
 // giveUp leaves a segment after an error. A second sync may say yes and have
 // written nothing: so what is not known to be on disk is written again,
-// elsewhere, from the ring.
+// elsewhere, from the ring. The first time at once, and then at a bounded rate:
+// making a segment proves little, for a disk may take its header and no more.
 func (l *Log) giveUp(now int64, err error) {
 	d := &l.drainer
 	l.leave()
@@ -170,10 +172,10 @@ func (l *Log) giveUp(now int64, err error) {
 	d.reserved = false
 	d.full = d.full || isFull(err)
 	l.Stats.GivenUp.Add(1)
-	if now < d.quiet {
-		d.retryAt, d.cause = d.quiet, err
+	if d.failed {
+		d.retryAt, d.cause = now+int64(l.o.RetryEvery), err
 	}
-	d.quiet = now + int64(l.o.RetryEvery)
+	d.failed = true
 }
 
 // leave closes the current segment.
@@ -210,6 +212,7 @@ func (l *Log) nextSegment(now int64) bool {
 		return false
 	}
 	d.cause = nil
+	d.failed = d.failed && d.written < l.appended.Load() // nothing else can be tried
 	l.adopt(now, next, file, size, reserved)
 	return true
 }
@@ -304,7 +307,7 @@ func (l *Log) Close() error {
 	end := l.appended.Load()
 	// Twice: an error gives a segment up, and the next one may take it.
 	for try := 0; try < 3 && (l.synced.Load() != end || d.file == nil); try++ {
-		d.retryAt, d.quiet = 0, 0
+		d.retryAt = 0
 		l.drain(l.o.Now(), true)
 		if d.file == nil && l.synced.Load() == end {
 			break

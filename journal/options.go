@@ -111,13 +111,20 @@ func (o *Options) Validate() error {
 	wrong(o.Dir == "", "a directory is needed")
 	wrong(o.Shard < 0 || o.Shard > 1<<16-1, "shard %d is not in 0 … 65535", o.Shard)
 	wrong(o.RingBytes < smallestRing || o.RingBytes&(o.RingBytes-1) != 0, "ring_bytes %d is not a power of two of at least %d", o.RingBytes, smallestRing)
-	least := int64(o.maxBatch()+2) * unitBytes
+	least := LeastSegment(o.RingBytes)
 	wrong(o.SegmentBytes < least, "segment_bytes %d cannot hold a batch: at least %d", o.SegmentBytes, least)
 	wrong(o.ReserveBytes < least, "reserve_bytes %d cannot hold a batch: at least %d", o.ReserveBytes, least)
 	wrong(o.SegmentBytes%unitBytes != 0 || o.ReserveBytes%unitBytes != 0, "segment_bytes and reserve_bytes must be multiples of %d", unitBytes)
 	wrong(o.SyncEvery < 0 || o.RetryEvery < 0, "sync_every and retry_every must not be negative")
 	wrong(o.RetainBytes < 0 || o.RetainAge < 0, "retain_bytes and retain_age must not be negative")
 	return errors.Join(all...)
+}
+
+// LeastSegment is how small segment and reserve may be beside a ring of so many
+// bytes: they must hold its largest batch.
+func LeastSegment(ringBytes int64) int64 {
+	o := Options{RingBytes: ringBytes}
+	return int64(o.maxBatch()+2) * unitBytes
 }
 
 // maxBatch is the largest batch in units: a quarter of the ring, so that one

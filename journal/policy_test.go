@@ -7,9 +7,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"tickproc/internal/vfs"
 	"tickproc/internal/vfs/simdisk"
 	"tickproc/tick"
 )
@@ -207,6 +209,77 @@ func TestABrokenDisk(t *testing.T) {
 		t.Errorf("%+v", found)
 	}
 	wantBatches(t, readAll(t, l, 0), all)
+}
+
+// A disk that takes the headers of segments, and nothing of what is written
+// behind them, does not work. It is tried once a second, and not called healthy
+// in between; nor is it just when it works again, but when it has taken what
+// waits.
+func TestADiskThatTakesHeadersOnly(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t, 15)
+	var told []State
+	m.o.OnState = func(s Status) { told = append(told, s.State) }
+	disk := &headersOnly{FS: m.disk}
+	o := m.options()
+	o.FS = disk
+	l, _, err := Open(o)
+	must(t, err)
+	var all []logged
+	m.step(l, 1, &all)
+	disk.on = true
+	for i := range 200 { // four seconds
+		if i < 3 {
+			m.step(l, i+2, &all)
+			continue
+		}
+		m.pass()
+		l.Drain(m.now)
+	}
+	if !slices.Equal(told, []State{Failed}) {
+		t.Errorf("told %v", told)
+	}
+	if n := l.Stats.GivenUp.Load(); n < 4 || n > 8 {
+		t.Errorf("%d segments were given up", n)
+	}
+	for l.Room() > 8 {
+		all = append(all, writes(l, 20, 1)...)
+	}
+	disk.on = false
+	m.now += 2e9
+	l.Drain(m.now)
+	if s := l.Status(); s.State != Healthy || l.Synced() != l.Appended() {
+		t.Errorf("%+v, %d of %d synced", s, l.Synced(), l.Appended())
+	}
+	m.crash(true)
+	l, _ = m.open()
+	wantBatches(t, readAll(t, l, 0), all)
+}
+
+// headersOnly is a file system that fails, while on, every sync of a file
+// behind its first.
+type headersOnly struct {
+	vfs.FS
+	on bool
+}
+
+func (h *headersOnly) Create(name string) (vfs.File, error) {
+	f, err := h.FS.Create(name)
+	return &headersOnlyFile{File: f, disk: h}, err
+}
+
+type headersOnlyFile struct {
+	vfs.File
+	disk   *headersOnly
+	synced bool
+}
+
+func (f *headersOnlyFile) Sync() error {
+	if f.disk.on && f.synced {
+		return syscall.EIO
+	}
+	f.synced = true
+	return f.File.Sync()
 }
 
 // The disk takes less than is appended: the state says so, and again when it

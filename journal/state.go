@@ -3,6 +3,8 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"syscall"
 )
 
@@ -14,8 +16,7 @@ const (
 	Healthy State = iota
 	// Behind: more than half of the ring waits for the disk.
 	Behind
-	// Full: the disk is full. The reserve takes what is still appended; read no
-	// more sockets until the log is healthy again.
+	// Full: the disk is full. The reserve takes what is still appended.
 	Full
 	// Failed: the disk refuses for another reason; it is tried again.
 	Failed
@@ -34,6 +35,11 @@ func (s State) String() string {
 	}
 	return fmt.Sprintf("state(%d)", uint8(s))
 }
+
+// Refuses reports that nothing should be appended that can be avoided. It is so
+// until there is room for a reserve and a segment, the disk has taken something,
+// and little waits for it: whoever stops for it does not stop and go.
+func (s State) Refuses() bool { return s == Full || s == Failed }
 
 // Status is a state and why.
 type Status struct {
@@ -59,15 +65,18 @@ func (l *Log) tell(s Status) {
 func (l *Log) judge() {
 	d := &l.drainer
 	waiting := l.appended.Load() - l.synced.Load()
+	some, much := waiting > uint64(len(l.units))/4, waiting > uint64(len(l.units))/2
 	before := l.Status().State
 	switch {
 	case d.cause != nil && !isFull(d.cause):
-		l.tell(Status{Failed, d.cause.Error()})
+		l.tell(Status{Failed, plain(d.cause)})
 	case d.cause != nil:
-		l.tell(Status{Full, "the disk is full and so is the reserve, nothing more can be written: make room: " + d.cause.Error()})
+		l.tell(Status{Full, "the disk is full and so is the reserve, nothing more can be written: make room: " + plain(d.cause)})
 	case d.full:
 		l.tell(Status{Full, "the disk is full, the log writes its reserve: make room"})
-	case waiting > uint64(len(l.units))/2 || before == Behind && waiting > uint64(len(l.units))/4:
+	case before.Refuses() && (some || d.failed):
+		l.tell(Status{before, "the disk works again, and has not yet taken what waits"})
+	case much || some && before == Behind:
 		l.tell(Status{Behind, "the disk takes less than is appended"})
 	default:
 		l.tell(Status{})
@@ -77,4 +86,14 @@ func (l *Log) judge() {
 // isFull: there is no room, which may come back.
 func isFull(err error) bool {
 	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+// plain is an error without the name of the file, which is another one at each
+// try: equal troubles are told once.
+func plain(err error) string {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return fmt.Sprintf("%s in %s: %s", p.Op, filepath.Dir(p.Path), p.Err)
+	}
+	return err.Error()
 }

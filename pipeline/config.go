@@ -293,16 +293,27 @@ func readBounded(path string) ([]byte, error) {
 // Load reads and checks a configuration file. The error is Errors where the
 // file could be read.
 func Load(path string, host Host) (*Config, error) {
+	c, _, err := loadFile(path, host)
+	return c, err
+}
+
+// loadFile is Load; the decoder knows where what is in the file stands.
+func loadFile(path string, host Host) (*Config, *decoder, error) {
 	text, err := readBounded(path)
 	if err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
+		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
-	return Parse(path, text, host)
+	return parse(path, text, host)
 }
 
 // Parse reads and checks the text of a configuration; name stands in faults.
 // The error, if any, is Errors: every fault, in order of position.
 func Parse(name string, text []byte, host Host) (*Config, error) {
+	c, _, err := parse(name, text, host)
+	return c, err
+}
+
+func parse(name string, text []byte, host Host) (*Config, *decoder, error) {
 	host.ensureDefaults()
 	c := new(Config)
 	d := newDecoder(name, text, host)
@@ -311,7 +322,7 @@ func Parse(name string, text []byte, host Host) (*Config, error) {
 	d.addUnlessTold(c.Validate(host))
 	if len(d.faults) > 0 {
 		d.faults.sort()
-		return nil, d.faults
+		return nil, nil, d.faults
 	}
-	return c, nil
+	return c, d, nil
 }

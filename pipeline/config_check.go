@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"tickproc/journal"
 	"tickproc/ops"
 	"tickproc/tick"
 )
@@ -25,6 +26,7 @@ func (c *Config) Validate(host Host) Errors {
 	k.windows(&c.Windows)
 	k.cores(c)
 	k.metrics(&c.Metrics)
+	k.journal(&c.Journal)
 	return k.faults
 }
 
@@ -344,6 +346,21 @@ func (k *check) cores(c *Config) {
 	if c.Pin && shards > k.host.Cores {
 		k.fault("pin", fmt.Sprintf("%s cannot have a core each of %d", plural(shards, "shard"), k.host.Cores),
 			"leave pin out, or use fewer shards")
+	}
+}
+
+// journal checks that a file takes the largest batch that the memory lets through.
+func (k *check) journal(j *Journal) {
+	const unit = Size(1 << 20)
+	least := (Size(journal.LeastSegment(roundUp(int64(j.Memory)))) + unit - 1) / unit * unit
+	for _, x := range []struct {
+		key  string
+		size Size
+	}{{"segment", j.Segment}, {"reserve", j.Reserve}} {
+		if x.size >= unit && x.size < least { // below, its own bound says so
+			k.fault("journal."+x.key, fmt.Sprintf("%v cannot hold the largest batch of journal.memory, %v", x.size, j.Memory),
+				fmt.Sprintf("write %v or more, or lower journal.memory", least))
+		}
 	}
 }
 

@@ -369,6 +369,14 @@ func (d *decoder) addUnlessTold(found Errors) {
 	}
 }
 
+// placed gives places to faults that were found by path, of a file without others.
+// One whose key is left out stands where its section does.
+func (d *decoder) placed(found Errors) Errors {
+	d.addUnlessTold(found)
+	d.faults.sort()
+	return d.faults
+}
+
 // secretLine matches lines that may hold a secret, also where the file is too
 // broken to know.
 var secretLine = regexp.MustCompile(`(?i)token|passw|secret|@`)

@@ -172,6 +172,8 @@ func TestFaults(t *testing.T) {
 	f(with("questdb: {max_memory: lots}"), `t.yaml:2:23: questdb.max_memory: "lots" is not a size: it does not begin with a number; write a size such as 512MiB or 2GB`)
 	f(with("book: {depth: 51}"), `t.yaml:2:15: book.depth: 51 is more than 50; write 50 or less`)
 	f(with("rings: {units: 100}"), `t.yaml:2:16: rings.units: 100 is less than 4096; write 4096 or more`)
+	f(with("journal: {segment: 4MiB}"), `t.yaml:2:20: journal.segment: 4MiB cannot hold the largest batch of journal.memory, 16MiB; write 5MiB or more, or lower journal.memory`)
+	f(with("journal: {reserve: 1KiB}"), `t.yaml:2:20: journal.reserve: 1KiB is less than 1MiB; write 1MiB or more`)
 	f(with("shards: many"), `t.yaml:2:9: shards: "many" is neither auto nor a number from 1; write auto, or how many`)
 	f(with("shards: 0"), `t.yaml:2:9: shards: "0" is neither auto nor a number from 1; write auto, or how many`)
 	f(with("shards: 1000"), `t.yaml:2:9: shards: 1000 is more than 256; write 256 or less`)

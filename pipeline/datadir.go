@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"tickproc/engine"
 	"tickproc/internal/vfs"
+	"tickproc/writer/questdb"
 )
 
 // dataDir is the folder of what outlives the process. While it is open, no
@@ -23,6 +25,7 @@ import (
 //	lock            held by the process that uses it
 //	control.sock    takes its commands
 //	run.json        what the next process must know of the last one
+//	lease           names whoever writes from here
 //	options/        by hash: what the shards were configured with
 //	journal/N/      logs of generation N, a folder a shard
 //	snapshots/      states of the shards
@@ -31,6 +34,7 @@ import (
 type dataDir struct {
 	path   string
 	unlock func()
+	logs   vfs.FS // where logs are written; nil = the machine's
 }
 
 // openDataDir makes the folder and takes its lock.
@@ -45,13 +49,49 @@ func openDataDir(path string) (*dataDir, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%w: data_dir: %w", ErrInput, err)
 	}
-	return &dataDir{path: path, unlock: unlock}, nil
+	d := &dataDir{path: path, unlock: unlock}
+	if err := d.makeFolders(); err != nil {
+		unlock()
+		return nil, fmt.Errorf("%w: data_dir: %w", ErrInput, err)
+	}
+	return d, nil
+}
+
+// makeFolders makes the folders' names durable: those who write in a folder
+// sync what is in it.
+func (d *dataDir) makeFolders() error {
+	for _, name := range []string{"options", "journal", "snapshots", "spool"} {
+		if err := os.MkdirAll(d.join(name), 0o755); err != nil {
+			return err
+		}
+	}
+	_ = vfs.OS.SyncDir(filepath.Dir(filepath.Clean(d.path))) // where we may not read, it is its owner's care
+	return vfs.OS.SyncDir(d.path)
 }
 
 func (d *dataDir) close() { d.unlock() }
 
 func (d *dataDir) join(parts ...string) string {
 	return filepath.Join(append([]string{d.path}, parts...)...)
+}
+
+// lease is the folder's name among all that write the same tables. It stays the
+// same for as long as the folder is.
+func (d *dataDir) lease() (string, error) {
+	name := d.join(questdb.LeaseFile)
+	text, err := vfs.ReadFile(vfs.OS, name, 1<<10)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		id := fmt.Sprintf("%016x", rand.Uint64())
+		return id, vfs.Replace(vfs.OS, name, []byte(id+"\n"))
+	case err != nil:
+		return "", err
+	}
+	id := strings.TrimSpace(string(text))
+	if b, err := hex.DecodeString(id); err != nil || len(b) != 8 {
+		return "", fmt.Errorf("%w: %s is damaged: remove it", ErrInput, name)
+	}
+	return id, nil
 }
 
 // lastRun is what a process leaves for the next one.
@@ -113,9 +153,6 @@ func hashOptions(o engine.Options) optionsHash { return sha256.Sum256(optionsTex
 
 // keepOptions writes options down, so that a log that names them can be read.
 func (d *dataDir) keepOptions(o engine.Options) error {
-	if err := os.MkdirAll(d.join("options"), 0o755); err != nil {
-		return err
-	}
 	name := filepath.Join("options", hashOptions(o).String()+".json")
 	if _, err := os.Stat(d.join(name)); err == nil {
 		return nil

@@ -3,12 +3,14 @@ package pipeline
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"tickproc/engine"
+	"tickproc/writer/questdb"
 )
 
 // A folder is used by one process; the next finds what the last one left.
@@ -86,5 +88,35 @@ func TestBuildID(t *testing.T) {
 	t.Parallel()
 	if id, err := buildID(); err != nil || len(id) != 64 {
 		t.Errorf("%q, %v", id, err)
+	}
+}
+
+// A folder keeps its lease, and no other has the same.
+func TestLeaseOfDataDir(t *testing.T) {
+	t.Parallel()
+	leaseOf := func(path string) (string, error) {
+		d, err := openDataDir(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.close()
+		return d.lease()
+	}
+	here, there := t.TempDir(), t.TempDir()
+	first, err := leaseOf(here)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := leaseOf(here); err != nil || again != first {
+		t.Errorf("%q, then %q, %v", first, again, err)
+	}
+	if other, err := leaseOf(there); err != nil || other == first {
+		t.Errorf("another folder has %q, this one %q, %v", other, first, err)
+	}
+	if err := os.WriteFile(filepath.Join(here, questdb.LeaseFile), []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := leaseOf(here); !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), "remove it") {
+		t.Errorf("a damaged one: %v", err)
 	}
 }

@@ -43,6 +43,7 @@ type durable struct {
 	drain     context.CancelFunc
 	draining  sync.WaitGroup
 	snapshots *snapshots
+	holding   sync.Mutex // of holdFeeds
 }
 
 // rowStore is a sink that keeps rows beyond the process.
@@ -368,7 +369,7 @@ func (d *durable) keepOptions() error {
 func (d *durable) logOptions(shard int, from uint64) journal.Options {
 	c := &d.config.Journal
 	o := journal.Options{Dir: d.dir.join("journal", fmt.Sprint(d.run.Generation)), Shard: shard,
-		RingBytes: roundUp(int64(c.Memory)), SegmentBytes: int64(c.Segment), ReserveBytes: int64(c.Reserve), SyncEvery: c.Sync.Std(),
+		RingBytes: roundUp(int64(c.Memory)), SegmentBytes: int64(c.Segment) &^ (tick.UnitSize - 1), ReserveBytes: int64(c.Reserve) &^ (tick.UnitSize - 1), SyncEvery: c.Sync.Std(),
 		RetainBytes: int64(c.Keep), RetainAge: c.KeepFor.Std(), From: from}
 	if c.Damage == "skip" {
 		o.OnDamage = journal.Skip
@@ -378,7 +379,9 @@ func (d *durable) logOptions(shard int, from uint64) journal.Options {
 	} else {
 		o.RingOnDisk = true
 	}
+	o.FS = d.dir.logs
 	o.OnState = func(s journal.Status) {
+		d.holdFeeds()
 		switch s.State {
 		case journal.Healthy:
 			d.logger.Info("the log is written again", "shard", shard)
@@ -397,7 +400,7 @@ func roundUp(n int64) int64 { return 1 << bits.Len64(uint64(n-1)) }
 // troubles says, a line each, why packets may not reach the disk.
 func (d *durable) troubles() (why []string) {
 	for i, log := range d.logs {
-		if s := log.Status(); s.State != journal.Healthy && s.State != journal.Behind {
+		if s := log.Status(); s.State.Refuses() {
 			why = append(why, fmt.Sprintf("log of shard %d: %s", i, s.Reason))
 		}
 	}

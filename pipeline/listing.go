@@ -121,6 +121,7 @@ func (l *listing) run(ctx context.Context) {
 		case l.config = <-l.grown:
 		case <-timer.C:
 		}
+		l.feed.feed.AwaitRelease(ctx)
 		wait = every
 		if n := l.fetch(ctx); ctx.Err() != nil {
 			return

@@ -53,6 +53,9 @@ func (s *system) register(r *ops.Registry, database *questdb.Sink) {
 	if database != nil {
 		registerQuestDB(r, database)
 	}
+	if s.watch != nil {
+		r.GaugeFunc("tickproc_questdb_other_writers", "Other processes that write our tables now.", nil, func() float64 { return float64(s.watch.Others()) })
+	}
 }
 
 // labels name a feed. A venue may have several, whose lines have equal names.

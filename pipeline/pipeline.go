@@ -340,8 +340,11 @@ func (s *system) addFeed(f *venueFeed, adapter feeds.Adapter, subscriptions []fe
 		return fmt.Errorf("%w: %s: %w", ErrInput, f.venue, err)
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.feeds = append(slices.Clip(s.feeds), f)
+	s.mu.Unlock()
+	if s.durable != nil {
+		s.durable.holdFeeds()
+	}
 	return nil
 }
 

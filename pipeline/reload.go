@@ -55,11 +55,15 @@ func (s *system) reloadOn(ctx context.Context, signals <-chan os.Signal, path st
 
 // reloadFile puts a file into force and says what changed.
 func (s *system) reloadFile(path string) (string, error) {
-	config, err := Load(path, Host{Venues: Venues()})
+	config, text, err := loadFile(path, Host{Venues: Venues()})
 	if err != nil {
 		return "", err
 	}
-	return s.reloadConfig(config)
+	answer, err := s.reloadConfig(config)
+	if faults, ok := errors.AsType[Errors](err); ok {
+		err = text.placed(faults)
+	}
+	return answer, err
 }
 
 // reloadConfig puts a checked configuration into force and says what changed.

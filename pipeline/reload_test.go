@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -163,12 +164,34 @@ func TestReloadRefuses(t *testing.T) {
 	}
 	f(faulty, faulty+":2:", "feeds[0].venue", `did you mean "binance-usdm"?`)
 	f(filepath.Join(t.TempDir(), "none.yaml"), "none.yaml")
-	f(rewritten(t, l.config, func(c *Config) {
+	// Each at its place in the file.
+	changed := rewritten(t, l.config, func(c *Config) {
 		c.Shards, c.Book.Depth, c.DataDir, c.QuestDB.URL, c.Wait, c.Journal.Sync = 3, 5, "elsewhere", "http://127.0.0.1:1", "park", Duration(time.Second)
 		c.Bars.Intervals = []Duration{Duration(time.Second)}
 		c.Feeds = nil
 		c.Feeds = append(c.Feeds, l.config.Feeds[0])
-	}), "shards: ", "book.depth: ", "data_dir: ", "questdb.url: ", "wait: ", "journal.sync: ", "restart to change")
+	})
+	place := func(key, line string) string {
+		t.Helper()
+		text, err := os.ReadFile(changed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(string(text), "\n")
+		n := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(strings.TrimSpace(l), line) })
+		if n < 0 {
+			t.Fatalf("%q is not in\n%s", line, text)
+		}
+		return fmt.Sprintf("%s:%d:%d: %s: cannot change", changed, n+1, strings.Index(lines[n], ": ")+3, key)
+	}
+	f(changed, place("shards", "shards: 3"), place("book.depth", "depth: 5"), place("data_dir", "data_dir: "), place("questdb.url", "url: http"),
+		place("wait", "wait: park"), place("journal.sync", "sync: 1s"), "restart to change")
+	left := filepath.Join(t.TempDir(), "left.yaml")
+	text = "feeds: [{venue: binance-usdm, symbols: [BTCUSDT]}]\njournal:\n  keep: 4GiB\n"
+	if err := os.WriteFile(left, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f(left, left+":1:1: shards: cannot change")
 }
 
 // A feed is recognised by what it says.

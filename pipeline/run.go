@@ -114,7 +114,12 @@ func serve(ctx context.Context, o RunOptions, sink writer.Sink, database *questd
 	if dir != nil {
 		options := o.Config.questDBOptions()
 		options.Logger = o.Logger
-		s.watch = questdb.NewWatch(options)
+		id, err := dir.lease()
+		if err != nil {
+			s.abandon()
+			return fmt.Errorf("data_dir: %w", err)
+		}
+		s.watch = questdb.NewWatch(options, questdb.Lease{ID: id, Instance: o.Config.Instance})
 	}
 	if err := s.addFeeds(ctx); err != nil {
 		s.abandon()

@@ -110,11 +110,12 @@ const (
 	ReasonRejected           // the database refused the row; it is in the dead letters
 	ReasonDelisted           // the venue no longer lists the instrument
 	ReasonRestart            // this process was started again, and its connections with it
+	ReasonLog                // the log could not be written, so that nothing was read
 	reasonEnd
 )
 
 var reasonNames = [reasonEnd]string{"none", "start", "stopped", "disconnect", "reconnect", "silence", "stale",
-	"sequence", "checksum", "quote_differs", "crossed", "overload", "range", "buffer", "refused", "sink", "rejected", "delisted", "restart"}
+	"sequence", "checksum", "quote_differs", "crossed", "overload", "range", "buffer", "refused", "sink", "rejected", "delisted", "restart", "log"}
 
 func (r Reason) String() string {
 	if r < reasonEnd {

@@ -2,7 +2,7 @@ package vfs
 
 import (
 	"errors"
-	"fmt"
+	"io/fs"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,7 +15,7 @@ func (f osFile) Sync() error {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("fdatasync %s: %w", f.Name(), err)
+			return &fs.PathError{Op: "fdatasync", Path: f.Name(), Err: err}
 		}
 		return nil
 	}
@@ -27,7 +27,7 @@ func (f osFile) Allocate(size int64) error {
 		return f.zeros(size)
 	}
 	if err != nil {
-		return fmt.Errorf("fallocate %s: %w", f.Name(), err)
+		return &fs.PathError{Op: "fallocate", Path: f.Name(), Err: err}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -34,26 +35,37 @@ const (
 // Watch asks the server again and again what it makes of our tables.
 type Watch struct {
 	client *Client
-	tables [tableCount]*table
+	tables []*table
 	logger *slog.Logger
+	lease  *lease // nil: nobody's
 
 	// owner: Run
 	applied map[string]int64 // writer transaction of the last look, by table
 	moved   map[string]time.Time
 
+	others   atomic.Int64
 	mu       sync.Mutex
 	troubles []Trouble
 }
 
-// NewWatch returns a watch of the tables that a sink of equal options writes.
-func NewWatch(o Options) *Watch {
+// NewWatch returns a watch of the tables that a sink of equal options writes for
+// who.
+func NewWatch(o Options, who Lease) *Watch {
 	o.EnsureDefaults()
-	return &Watch{client: NewClient(o.URL, o.Credentials, watchTimeout), tables: tablesOf(o.Depth), logger: o.Logger,
+	w := &Watch{client: NewClient(o.URL, o.Credentials, watchTimeout), logger: o.Logger,
 		applied: map[string]int64{}, moved: map[string]time.Time{}}
+	for _, t := range tablesOf(o.Depth) {
+		w.tables = append(w.tables, t)
+	}
+	if who.ID != "" {
+		w.lease = newLease(who, &o, w.client)
+		w.tables = append(w.tables, leaseTable)
+	}
+	return w
 }
 
-// Run looks until ctx ends. A server that does not answer is the senders' to
-// report: what was known of it stays.
+// Run looks until ctx ends, and then gives the lease back. A server that does
+// not answer is the senders' to report: what was known of it stays.
 func (w *Watch) Run(ctx context.Context) {
 	defer w.client.closeIdle()
 	ticker := time.NewTicker(watchEvery)
@@ -65,6 +77,10 @@ func (w *Watch) Run(ctx context.Context) {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
+			if w.lease != nil && w.lease.beat > 0 {
+				// One that is not given back is nobody's a little later.
+				_ = w.lease.write(context.WithoutCancel(ctx), false)
+			}
 			return
 		}
 	}
@@ -76,6 +92,10 @@ func (w *Watch) Troubles() []Trouble {
 	defer w.mu.Unlock()
 	return w.troubles
 }
+
+// Others returns how many other writers of the tables were alive at the last
+// look. Any goroutine may ask.
+func (w *Watch) Others() int64 { return w.others.Load() }
 
 // note logs what is new and what is over.
 func (w *Watch) note(found []Trouble) {
@@ -99,6 +119,13 @@ func (w *Watch) note(found []Trouble) {
 func (t Trouble) same(o Trouble) bool { return t.Table == o.Table && t.Remedy == o.Remedy }
 
 func (w *Watch) look(ctx context.Context, now time.Time) (found []Trouble, err error) {
+	var others []Trouble
+	if w.lease != nil {
+		if others, err = w.lease.look(ctx); err != nil {
+			return nil, err
+		}
+		w.others.Store(int64(len(w.lease.troubles())))
+	}
 	about, err := w.client.Query(ctx, "SELECT table_name, walEnabled, dedup FROM tables()")
 	if err != nil {
 		return nil, err
@@ -126,7 +153,7 @@ func (w *Watch) look(ctx context.Context, now time.Time) (found []Trouble, err e
 			continue
 		}
 		done, committed := wal.Int(i, 2), wal.Int(i, 3)
-		if done >= committed || done != w.applied[t.name] {
+		if before, known := w.applied[t.name]; done >= committed || done != before || !known {
 			w.applied[t.name], w.moved[t.name] = done, now
 		}
 		switch {
@@ -140,5 +167,5 @@ func (w *Watch) look(ctx context.Context, now time.Time) (found []Trouble, err e
 			add(fmt.Sprintf("is behind by %d transactions and applies none", committed-done), "look at QuestDB's log, and at its disk")
 		}
 	}
-	return found, nil
+	return append(found, others...), nil
 }

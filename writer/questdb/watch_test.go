@@ -27,7 +27,7 @@ func TestWatch(t *testing.T) {
 	}
 	var log strings.Builder
 	start := time.Now()
-	w := NewWatch(Options{URL: server.URL(), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	w := NewWatch(Options{URL: server.URL(), Logger: slog.New(slog.NewTextHandler(&log, nil))}, Lease{})
 	// What alters a table is applied a moment after it was answered.
 	look := func(want ...string) {
 		t.Helper()
@@ -86,7 +86,7 @@ func TestWatchSeesStandstill(t *testing.T) {
 		fmt.Fprintf(w, `{"columns": [], "dataset": [%s]}`, strings.Join(rows, ","))
 	}))
 	t.Cleanup(server.Close)
-	w, start := NewWatch(Options{URL: server.URL}), time.Now()
+	w, start := NewWatch(Options{URL: server.URL}, Lease{}), time.Now()
 	for look := range 6 {
 		found, err := w.look(t.Context(), start.Add(time.Duration(look)*watchEvery))
 		if err != nil {

@@ -199,7 +199,7 @@ func (s *Spool) write(l *lane, r *record, head []byte, offset int64) error {
 		s.Stats.WriteFails.Add(1)
 		switch {
 		case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-			if !s.freeOne() {
+			if !s.freeOne(s.pressed()) {
 				return err
 			}
 		case l.active == nil:
@@ -296,7 +296,7 @@ func (s *Spool) makeRoom(size int64) error {
 		if !over && !s.low(size) {
 			return nil
 		}
-		if !s.freeOne() {
+		if !s.freeOne(over || s.pressed()) {
 			if over {
 				return fmt.Errorf("a batch of %d bytes does not fit the limit of the spool, %d bytes", size, s.o.MaxBytes)
 			}
@@ -320,10 +320,19 @@ func (s *Spool) low(size int64) bool {
 	return spare < 0
 }
 
-// freeOne removes one segment: the oldest that is acknowledged, else the oldest
-// of the first table in DropOrder that has one, whose rows are lost. False:
-// there is none.
-func (s *Spool) freeOne() bool {
+// pressed reports that memory may soon not hold what the disk does not take. Until
+// then nothing need be lost: the disk may be full for a moment, and what waits on
+// it may be about to be delivered.
+func (s *Spool) pressed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.memBytes > s.o.MemoryBytes/2
+}
+
+// freeOne removes one segment: the oldest that is acknowledged, else, if some may
+// be lost, the oldest of the first table in DropOrder that has one. False: there
+// is none.
+func (s *Spool) freeOne(lose bool) bool {
 	s.mu.Lock()
 	var from *lane
 	for _, l := range s.lanes {
@@ -336,6 +345,10 @@ func (s *Spool) freeOne() bool {
 		s.mu.Unlock()
 		s.sweep()
 		return true
+	}
+	if !lose {
+		s.mu.Unlock()
+		return false
 	}
 	for _, table := range s.o.DropOrder {
 		l := s.lanes[table]

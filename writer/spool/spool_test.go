@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -403,7 +404,8 @@ func segmentEnd(t *testing.T, name string) int64 {
 }
 
 // At its limit the spool first gives up what is acknowledged, then the oldest
-// rows of the first table in the order; each is named.
+// rows of the first table in the order; each is named. So does a full disk when
+// memory is short too.
 func TestLimit(t *testing.T) {
 	t.Parallel()
 	f := func(name string, change func(*Options)) {
@@ -412,9 +414,10 @@ func TestLimit(t *testing.T) {
 			s := open(t, options(t.TempDir(), func(o *Options) { o.SegmentBytes = 1 << 10; change(o) }))
 			for n := range 40 {
 				put(s, 0, n)
+				flush(t, s)
 				put(s, 1, n)
+				flush(t, s)
 			}
-			flush(t, s)
 			for range 10 {
 				next(t, s, 0)
 			}
@@ -455,8 +458,9 @@ func TestLimit(t *testing.T) {
 		})
 	}
 	f("of bytes", func(o *Options) { o.MaxBytes = 10 << 10 })
+	const oneRow = 10
 	f("of the disk", func(o *Options) {
-		o.FreeBytes = 1 << 20
+		o.FreeBytes, o.MemoryBytes = 1<<20, oneRow
 		dir := o.Dir
 		o.Free = func() (int64, error) {
 			total := int64(0)
@@ -470,6 +474,7 @@ func TestLimit(t *testing.T) {
 		}
 	})
 	f("the disk is full", func(o *Options) {
+		o.MemoryBytes = oneRow
 		dir := o.Dir
 		o.FS = &faults{FS: vfs.OS, write: func(name string, b []byte, at int64) (int, error) {
 			total := int64(0)
@@ -485,4 +490,52 @@ func TestLimit(t *testing.T) {
 			return 0, nil
 		}}
 	})
+}
+
+// A disk that others have filled takes nothing, and nothing is lost by that while
+// memory has room: what is acknowledged makes way, what waits stays, is delivered,
+// and is on disk again when there is room.
+func TestFullDiskWaitsInMemory(t *testing.T) {
+	t.Parallel()
+	var full atomic.Bool
+	clock := &clockOf{now: 1}
+	o := options(t.TempDir(), func(o *Options) {
+		o.SegmentBytes, o.Now = 1<<10, clock.Now
+		o.FS = &faults{FS: vfs.OS, write: func(name string, _ []byte, _ int64) (int, error) {
+			if full.Load() && strings.HasSuffix(name, ".seg") {
+				return 0, errFull
+			}
+			return 0, nil
+		}}
+	})
+	s := open(t, o)
+	for n := range 40 {
+		put(s, 0, n)
+	}
+	flush(t, s)
+	for n := range 20 {
+		equal(t, "before", []string{next(t, s, 0)}, lines(n, n+1))
+	}
+	full.Store(true)
+	for n := range 40 {
+		put(s, 0, 40+n)
+		s.writeRound()
+		clock.add(2e9)
+	}
+	if s.Stats.Down.Load() != 1 || s.Stats.KeptBytes.Load() != 0 {
+		t.Errorf("%d tables are down, %d acknowledged bytes are kept", s.Stats.Down.Load(), s.Stats.KeptBytes.Load())
+	}
+	for n := 20; n < 60; n++ {
+		equal(t, "while it is full", []string{next(t, s, 0)}, lines(n, n+1))
+	}
+	full.Store(false)
+	clock.add(2e9)
+	flush(t, s)
+	if lost := s.TakeLosses(); len(lost) > 0 || s.Stats.Down.Load() != 0 {
+		t.Errorf("lost %+v, %d tables are down", lost, s.Stats.Down.Load())
+	}
+	s.Close()
+	s = open(t, o)
+	equal(t, "after a restart", all(t, s, 0), lines(60, 80))
+	s.Close()
 }
