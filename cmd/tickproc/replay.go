@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -134,6 +135,9 @@ Exits 1 when a bar differs or a row is missing.`,
 		}
 		if *dir != "" {
 			options.DataDir = *dir
+			if _, err := os.Stat(filepath.Join(*dir, "spool")); err != nil {
+				return errUsage{fmt.Errorf("--data-dir %s has no spool: give the data_dir of a service (%w)", *dir, err)}
+			}
 		}
 		if *config == "" || c.Flags().Changed("questdb") {
 			options.Config.QuestDB.URL = *url

@@ -53,7 +53,7 @@ func (x *tape) hours(t *testing.T) {
 	for i := range int64(180) {
 		for in := range uint32(2) {
 			ts := start + i*minute + int64(in)
-			x.trade(in, ts, uint64(i)).Flags = tick.RowFlags(i % 2) * tick.RowSell
+			x.trade(in, ts, uint64(i)).Flags = tick.RowFlags(i%2) * tick.RowSell
 			x.quote(in, ts, uint64(i))
 			b := x.row(tick.RowBar, in, start+i*minute).BarRow()
 			b.IntervalNanos, b.Flags, b.Trades = minute, tick.RowFinal|tick.RowComplete, uint64(i)
