@@ -22,11 +22,15 @@ type keptRows struct {
 	mu     sync.Mutex
 	marks  map[uint16]spool.Mark
 	trades int
+	ledger *ledger // nil: rows are counted alone
 }
 
 func (k *keptRows) Write(packets []tick.Unit) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.ledger != nil {
+		k.ledger.Write(packets)
+	}
 	for ; len(packets) > 0; packets = packets[tick.PacketUnits(&packets[0]):] {
 		switch packets[0].KindOf() {
 		case tick.RowPosition:

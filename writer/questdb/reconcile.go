@@ -431,8 +431,7 @@ func (x *tableReconciliation) part(ctx context.Context, from, to int64) error {
 		return err
 	}
 	h := x.hour(from)
-	for _, name := range slices.Sorted(maps.Keys(groups)) {
-		g := groups[name]
+	for name, g := range groups {
 		h.Kept += g.count
 		for i := range x.values {
 			h.Sums[i].Kept += g.sums[i]
@@ -441,13 +440,10 @@ func (x *tableReconciliation) part(ctx context.Context, from, to int64) error {
 			for i := range x.values {
 				h.Sums[i].Found += has.sums[i]
 			}
-			continue
-		}
-		if err := x.look(ctx, h, g, name, have[name].count, from, to); err != nil {
-			return err
+			delete(groups, name)
 		}
 	}
-	return nil
+	return x.look(ctx, h, groups, have, from, to)
 }
 
 func (x *tableReconciliation) hour(at int64) *ReconcileHour {
@@ -569,50 +565,88 @@ func (x *tableReconciliation) equal(a, b *totals) bool {
 	return true
 }
 
-// look compares the rows of a group key by key.
-func (x *tableReconciliation) look(ctx context.Context, h *ReconcileHour, g *group, name string, count, from, to int64) error {
-	for first := true; ; first = false {
-		found, err := x.found(ctx, name, count, from, to)
+// look compares the rows of groups key by key.
+func (x *tableReconciliation) look(ctx context.Context, h *ReconcileHour, groups map[string]*group, have map[string]totals, from, to int64) error {
+	var missing, older []*keptRow
+	for first := true; len(groups) > 0; first = false {
+		found, err := x.found(ctx, groups, have, from, to)
 		if err != nil {
 			return err
 		}
-		var missing, older []*keptRow
-		sums := totals{}
-		for _, row := range g.rows {
-			stands, there := found[row.key]
-			if there {
-				sums.add(&stands, len(x.values))
+		unclear := map[string]*group{} // there some are older
+		for name, g := range groups {
+			sums := totals{}
+			before, stale := len(missing), []*keptRow(nil)
+			for _, row := range g.rows {
+				stands, there := found[row.key]
+				if there {
+					sums.add(&stands, len(x.values))
+				}
+				switch {
+				case !there:
+					missing = append(missing, row)
+				case !row.newer && x.stale(row, &stands):
+					stale = append(stale, row)
+				}
 			}
-			switch {
-			case !there:
-				missing = append(missing, row)
-			case !row.newer && x.stale(row, &stands):
-				older = append(older, row)
+			if len(stale) > 0 {
+				// A newer version, or a resend, may have come since the spool was read.
+				// What was older twice, and had no newer version then, is older.
+				moved, err := x.moved(stale)
+				if err != nil {
+					return err
+				}
+				stale = slices.DeleteFunc(stale, func(r *keptRow) bool { return moved || r.newer })
 			}
-		}
-		if len(older) > 0 {
-			// A newer version, or a resend, may have come since the spool was read.
-			// What was older twice, and had no newer version then, is older.
-			moved, err := x.moved(older)
-			if err != nil {
-				return err
-			}
-			if older = slices.DeleteFunc(older, func(r *keptRow) bool { return moved || r.newer }); first && len(older) > 0 {
+			if first && len(stale) > 0 {
+				missing = missing[:before]
+				unclear[name] = g
 				continue
 			}
+			older = append(older, stale...)
+			for i := range x.values {
+				h.Sums[i].Found += sums.sums[i]
+			}
 		}
-		for i := range x.values {
-			h.Sums[i].Found += sums.sums[i]
-		}
-		return x.differ(ctx, h, missing, older)
+		groups = unclear
 	}
+	return x.differ(ctx, h, missing, older)
 }
 
-// found reads the rows of a group from QuestDB, count of them or about that.
-func (x *tableReconciliation) found(ctx context.Context, name string, count, from, to int64) (map[string]keptRow, error) {
+// One query for all groups reads rows that are not asked for, many cost a round
+// trip each.
+const (
+	groupsApart = 8
+	rowsAtOnce  = 20_000
+)
+
+// found reads the rows of some groups of [from, to) from QuestDB, and perhaps
+// those of others.
+func (x *tableReconciliation) found(ctx context.Context, groups map[string]*group, have map[string]totals, from, to int64) (map[string]keptRow, error) {
 	found := map[string]keptRow{}
+	all := int64(0)
+	for _, t := range have {
+		all += t.count
+	}
+	if len(groups) > groupsApart || all <= rowsAtOnce {
+		return found, x.read(ctx, found, "", all, from, to)
+	}
+	for name := range groups {
+		where := ""
+		for i, value := range strings.Split(name, keySeparator) {
+			where += " AND " + x.keys[i].name + " = " + literal(value)
+		}
+		if err := x.read(ctx, found, where, have[name].count, from, to); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// read reads rows from QuestDB, count of them or about that.
+func (x *tableReconciliation) read(ctx context.Context, found map[string]keptRow, where string, count, from, to int64) error {
 	if count == 0 {
-		return found, nil
+		return nil
 	}
 	what := append([]string{"ts::long"}, x.names()...)
 	for i := range x.values {
@@ -621,20 +655,16 @@ func (x *tableReconciliation) found(ctx context.Context, name string, count, fro
 	if x.ranked {
 		what = append(what, "complete", "final", "rev", "trades")
 	}
-	where := ""
-	for i, value := range strings.Split(name, keySeparator) {
-		where += " AND " + x.keys[i].name + " = " + literal(value)
-	}
+	keys := make([]string, len(x.keys))
 	step := (to - from) / (count/reconcileRows + 1)
 	for at := from; at < to; at += step {
 		r, err := x.client.Query(ctx, fmt.Sprintf("SELECT %s FROM %s WHERE %s%s", strings.Join(what, ", "), x.table.name, within(at, min(at+step, to)), where))
 		if missingTable(err) {
-			return found, nil
+			return nil
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
-		keys := make([]string, len(x.keys))
 		for i := range r.Rows {
 			row := keptRow{ts: r.Int(i, 0)}
 			for j := range keys {
@@ -654,7 +684,7 @@ func (x *tableReconciliation) found(ctx context.Context, name string, count, fro
 			found[row.key] = row
 		}
 	}
-	return found, nil
+	return nil
 }
 
 // stale reports that what stands is not the version that was acknowledged last.
@@ -722,6 +752,9 @@ func (x *tableReconciliation) differ(ctx context.Context, h *ReconcileHour, miss
 			return err
 		}
 	}
+	byKey := func(a, b *keptRow) int { return strings.Compare(a.key, b.key) }
+	slices.SortFunc(missing, byKey) // the examples are the same each time
+	slices.SortFunc(older, byKey)
 	for _, row := range missing {
 		tell(row, &h.Missing, "missing")
 	}
