@@ -300,6 +300,40 @@ func TestSimPrintsAConfiguration(t *testing.T) {
 	}
 }
 
+// looksBeside has every command that looks at a data_dir, or tells its service
+// something, do so while it runs.
+func looksBeside(t *testing.T, config string) {
+	t.Helper()
+	f := func(arguments, want string) (stdout string) {
+		t.Helper()
+		r := tickproc(t, append(strings.Fields(arguments), "-c", config)...)
+		if r.code != 0 || r.stderr != "" || !regexp.MustCompile(want).MatchString(r.stdout) {
+			r.stdout = r.stdout[:min(len(r.stdout), 2000)]
+			t.Errorf("%s: %+v, want %s", arguments, r, want)
+		}
+		return r.stdout
+	}
+	f("snapshot", `^snapshot \d+\n$`)
+	f("snapshot --list", `(?m)^snapshot \d+: good, of 2`)
+	f("journal ls", `(?m)^ *SHARD +FIRST +END +PACKETS`)
+	f("journal ls --json", `"shard":0`)
+	f("journal fsck", `(?s)not closed: a process writes it.*no fault\n$`)
+	cat := f("journal cat --venue okx --symbol BTC-USDT --kind trade --json", `"kind":"trade"`)
+	for line := range strings.Lines(cat) {
+		var packet struct{ Venue, Symbol, Kind string }
+		if err := json.Unmarshal([]byte(line), &packet); err != nil || packet.Venue != "okx" || packet.Symbol != "BTC-USDT" || packet.Kind != "trade" {
+			t.Errorf("journal cat prints %q: %v", line, err)
+			break
+		}
+	}
+	f("deadletter ls", `^0 rows\n$`)
+	f("deadletter replay", `^sent 0, outranked by better rows 0, refused again 0\n$`)
+	f("resend --since 1s", `^rows since \S+ are sent again`)
+	if r := tickproc(t, "journal", "gc", "-c", config); r.code != 2 || !strings.Contains(r.stderr, "in use by another process") {
+		t.Errorf("journal gc beside a service: %+v", r)
+	}
+}
+
 // SIGTERM ends a service; what it had accepted is in QuestDB, and verify
 // agrees with it. While it runs verify tells what QuestDB lost, and resend
 // brings it back.
@@ -318,6 +352,7 @@ func TestRunDeliversOnSIGTERM(t *testing.T) {
 	if r := tickproc(t, "verify", "-c", path); !strings.Contains(r.stdout, ": 0 missing, 0 older than acknowledged") {
 		t.Errorf("beside the service: %+v", r)
 	}
+	looksBeside(t, path)
 	if _, err := client.Query(t.Context(), "TRUNCATE TABLE quotes"); err != nil {
 		t.Fatal(err)
 	}
