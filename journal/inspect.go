@@ -41,7 +41,7 @@ func (e *DamagedError) Error() string {
 		text.WriteString(d.String())
 		text.WriteString("; ")
 	}
-	return text.String() + ErrDamaged.Error() + ": bring the files back from a copy, or skip the damage (on_damage: skip), which writes what is missing into gaps"
+	return text.String() + ErrDamaged.Error() + ": bring the files back from a copy, or skip the damage (journal: damage: skip), which writes what is missing into gaps"
 }
 
 // Unwrap lets errors.Is find ErrDamaged.

@@ -16,7 +16,10 @@ import (
 	"tickproc/tick"
 )
 
-const shmRoot = "/dev/shm"
+const (
+	shmRoot      = "/dev/shm"
+	onDiskRemedy = "one that does not exist: the log is then written to data_dir straight away, which is slower"
+)
 
 // defaultMemory is a folder on tmpfs named after the log's directory; ok is
 // false where there is no tmpfs.
@@ -67,11 +70,16 @@ func (m tmpfsMemory) Boot() uint64 { return 1 }
 func (m tmpfsMemory) Load(name string) ([]tick.Unit, error) { return loadRing(vfs.OS, m.Where(name)) }
 
 func (m tmpfsMemory) Make(name string, units int) (Ring, error) {
+	there := m.dir
+	for _, err := os.Stat(there); err != nil && there != filepath.Dir(there); _, err = os.Stat(there) {
+		there = filepath.Dir(there)
+	}
+	if !isTmpfs(there) {
+		return nil, fmt.Errorf("memory_dir: %s is not on a file system in memory (tmpfs), where writing waits for nothing; "+
+			"name a folder that is, such as %s, or %s", there, shmRoot, onDiskRemedy)
+	}
 	if err := os.MkdirAll(m.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("ring: %w", err)
-	}
-	if !isTmpfs(m.dir) {
-		return nil, fmt.Errorf("ring: %s is not on a tmpfs: name a folder that is, or set ring_on_disk", m.dir)
 	}
 	full, size := m.Where(name), int64(units)*unitBytes
 	// A ring of the right size is emptied in place: a second one beside it may
@@ -119,8 +127,8 @@ func (m tmpfsMemory) room(size int64) error {
 }
 
 func (m tmpfsMemory) tooSmall(size, free int64) error {
-	return fmt.Errorf("ring: %s has %d bytes free, %d are needed: give the container more (--shm-size), "+
-		"make ring_bytes smaller, name another tmpfs in ring_dir, or set ring_on_disk: %w", m.dir, free, size, unix.ENOSPC)
+	return fmt.Errorf("memory_dir: %s has %d bytes free, %d are needed: give the container more (--shm-size), "+
+		"make memory smaller, name another tmpfs, or %s: %w", m.dir, free, size, onDiskRemedy, unix.ENOSPC)
 }
 
 func (m tmpfsMemory) mapped(f *os.File, name string, size int64) (*tmpfsRing, error) {

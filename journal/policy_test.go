@@ -373,7 +373,7 @@ func (m *machine) refused(what string, says ...string) {
 	if !errors.As(err, &damaged) {
 		m.t.Fatalf("%s: %v", what, err)
 	}
-	for _, s := range append(says, "on_damage") {
+	for _, s := range append(says, "damage: skip") {
 		if !strings.Contains(err.Error(), s) {
 			m.t.Errorf("%s: %q does not say %q", what, err, s)
 		}

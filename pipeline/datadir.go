@@ -71,6 +71,21 @@ func (d *dataDir) makeFolders() error {
 
 func (d *dataDir) close() { d.unlock() }
 
+// dataDirThere is an error where what only looks at the folder finds none.
+func dataDirThere(c *Config) error {
+	info, err := os.Stat(c.DataDir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: data_dir %s does not exist: name the folder that a service has run on, in the configuration (it is relative to where you stand) or with --data-dir where that is a flag",
+			ErrInput, c.DataDir)
+	case err == nil && !info.IsDir():
+		return fmt.Errorf("%w: data_dir %s is no folder: name the one that a service has run on", ErrInput, c.DataDir)
+	case err != nil:
+		return fmt.Errorf("%w: data_dir: %w", ErrInput, err)
+	}
+	return nil
+}
+
 func (d *dataDir) join(parts ...string) string {
 	return filepath.Join(append([]string{d.path}, parts...)...)
 }

@@ -11,6 +11,9 @@ import (
 
 // ListDeadLetters prints the rows that QuestDB refused, oldest first.
 func ListDeadLetters(out io.Writer, c *Config, asJSON bool) error {
+	if err := dataDirThere(c); err != nil {
+		return err
+	}
 	letters, unreadable, err := questdb.DeadLetters(c.DataDir)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrInput, err)
@@ -37,6 +40,9 @@ func ListDeadLetters(out io.Writer, c *Config, asJSON bool) error {
 // ReplayDeadLetters sends rows that QuestDB refused again, those of one table or,
 // with "", all. The error is ErrDifference if some were refused again.
 func ReplayDeadLetters(ctx context.Context, out io.Writer, c *Config, table string, logger *slog.Logger) error {
+	if err := dataDirThere(c); err != nil {
+		return err
+	}
 	o := c.questDBOptions()
 	o.Logger, o.DeadLetterDir = logger, c.DataDir
 	r, err := questdb.ReplayDeadLetters(ctx, o, func(d questdb.DeadLetter) bool { return table == "" || d.Table == table })

@@ -9,6 +9,7 @@ import (
 	"math/bits"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -96,15 +97,25 @@ func (d *durable) findSnapshot() (err error) {
 		d.logger.Error("a snapshot cannot be used, an older one or the log stands in", "snapshot", p.Number, "error", p.Err)
 	}
 	if d.newest == nil {
+		if d.run.Generation > 1 {
+			return fmt.Errorf("%w: data_dir %s: %w", ErrInput, d.dir.path, errNoBeginning)
+		}
 		return nil
 	}
 	var extra manifestExtra
 	if err := json.Unmarshal(d.newest.Manifest.Extra, &extra); err != nil {
 		return fmt.Errorf("%w: snapshot %d: %w", ErrInput, d.newest.Manifest.Number, err)
 	}
+	if extra.Generation < d.run.Generation {
+		return fmt.Errorf("%w: data_dir %s: %w; snapshot %d is of logs that are gone", ErrInput, d.dir.path, errNoBeginning, d.newest.Manifest.Number)
+	}
 	d.run.Generation, d.run.Shards = extra.Generation, extra.Shards
 	return nil
 }
+
+// errNoBeginning: logs of a later generation mean nothing without the snapshot
+// that they begin with.
+var errNoBeginning = errors.New("the logs begin with a snapshot, and no snapshot of theirs can be used: bring the folder snapshots back from a copy, or begin with another data_dir")
 
 // recover makes the shards what they were, and everything that comes from here
 // on logged. The writer runs.
@@ -136,7 +147,8 @@ func (d *durable) recover(s *system) error {
 	}
 	d.tell(shards)
 	d.snapshots = newSnapshots(d)
-	if d.beyond(shards, marks) {
+	holes := slices.ContainsFunc(shards, func(r recoveredShard) bool { return r.hole })
+	if d.beyond(shards, marks) || holes {
 		if err := d.newGeneration(); err != nil {
 			return errors.Join(err, d.closeLogs())
 		}
@@ -167,10 +179,16 @@ type recoveredShard struct {
 	found   journal.Found
 	from    uint64 // the snapshot's position; 0 without one
 	packets int
+	// hole: behind end there is damage, and nothing behind that was applied.
+	hole    bool
+	end     uint64        // of what was applied
 	loading time.Duration // the state, and where the log begins
 	reading time.Duration // the log, into the shard
 	err     error
 }
+
+// errHole ends the reading of a log.
+var errHole = errors.New("a part of the log is missing")
 
 // recoverShard loads a shard, and applies the log behind under the configurations
 // that it names.
@@ -186,7 +204,13 @@ func (d *durable) recoverShard(i int, configs map[optionsHash]engine.Options, ma
 		}
 		r.from = at.Position
 	}
-	r.log, r.found, r.err = journal.Open(d.logOptions(i, r.from))
+	o := d.logOptions(i, r.from)
+	if there, err := journal.Shards(vfs.OS, o.Dir); newest != nil && err == nil && !slices.Contains(there, i) {
+		r.err = fmt.Errorf("%w: the log of shard %d, which snapshot %d belongs to, is not in %s: bring the files of %s back that belong together, or begin with another data_dir",
+			ErrInput, i, newest.Manifest.Number, o.Dir, d.dir.path)
+		return r
+	}
+	r.log, r.found, r.err = journal.Open(o)
 	switch {
 	case r.err != nil:
 		r.err = fmt.Errorf("%w: %w", ErrInput, r.err)
@@ -219,13 +243,21 @@ func (d *durable) recoverShard(i int, configs map[optionsHash]engine.Options, ma
 		kept = mark.Position
 	}
 	loaded := time.Now()
-	r.loading = loaded.Sub(started)
+	r.loading, r.end = loaded.Sub(started), r.from
 	r.err = r.log.Read(r.from, func(position uint64, batch []tick.Unit) error {
-		end := position + 1 + uint64(len(batch))
-		r.packets += driver.Recover(batch, end, end > kept)
+		if position != r.end {
+			return errHole
+		}
+		r.end = position + 1 + uint64(len(batch))
+		r.packets += driver.Recover(batch, r.end, r.end > kept)
 		return nil
 	})
 	r.reading = time.Since(loaded)
+	if errors.Is(r.err, errHole) || r.err == nil && r.end < r.found.End {
+		// A definition, or a line's finer scale, may be what is missing: packets
+		// behind it would be read wrongly.
+		r.hole, r.err = true, nil
+	}
 	return r
 }
 
@@ -254,6 +286,9 @@ func (d *durable) tell(shards []recoveredShard) {
 		}
 		for _, x := range r.found.Damages {
 			d.logger.Error("the log is damaged, what is missing lies in gaps", "shard", i, "where", x.String())
+		}
+		if r.hole {
+			d.logger.Error("what was logged behind the damage is not applied: the interval from there on lies in gaps", "shard", i, "applied_to", r.end, "log_ends", r.found.End)
 		}
 	}
 }

@@ -5,9 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,11 +24,15 @@ type keptRows struct {
 	mu     sync.Mutex
 	marks  map[uint16]spool.Mark
 	trades int
+	ledger *ledger // nil: rows are counted alone
 }
 
 func (k *keptRows) Write(packets []tick.Unit) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.ledger != nil {
+		k.ledger.Write(packets)
+	}
 	for ; len(packets) > 0; packets = packets[tick.PacketUnits(&packets[0]):] {
 		switch packets[0].KindOf() {
 		case tick.RowPosition:
@@ -196,11 +202,162 @@ func TestDamagedSnapshots(t *testing.T) {
 	for _, file := range l.states() {
 		damage(t, file)
 	}
-	if s, err := l.start(); err == nil {
-		l.saidAll("snapshot_position=0 ", hash)
+	s = l.mustStart()
+	l.saidAll("snapshot_position=0 ", hash)
+	l.stop(s)
+}
+
+// refused says that a start was, and that it made no other log.
+func (l *durableLab) refused(want ...string) {
+	l.t.Helper()
+	before := filesIn(l.t, l.config.DataDir)
+	s, err := l.start()
+	if err == nil {
 		l.stop(s)
-	} else if !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), "another data_dir") {
-		t.Errorf("refused without a remedy: %v", err)
+		l.t.Fatalf("started:\n%s", l.said.String())
+	}
+	for _, w := range append(want, "another data_dir") {
+		if !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), w) {
+			l.t.Errorf("%v does not say %q", err, w)
+		}
+	}
+	if after := filesIn(l.t, l.config.DataDir); !slices.Equal(before, after) {
+		l.t.Errorf("files %v, and after it %v", before, after)
+	}
+}
+
+func filesIn(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	if err := fs.WalkDir(os.DirFS(dir), ".", func(path string, _ fs.DirEntry, err error) error {
+		if filepath.Ext(path) != ".log" { // a segment more of a log that is there is no harm
+			names = append(names, path)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+// Without any snapshot a log that no longer has its beginning means nothing.
+func TestDamagedSnapshotsAndAShortLog(t *testing.T) {
+	t.Parallel()
+	l := newDurableLab(t)
+	l.config.Journal.Keep, l.config.Journal.KeepFor = 0, 0 // what no snapshot needs goes at once
+	for i := range 4 {
+		s := l.mustStart()
+		l.list(s, fmt.Sprint("S", i))
+		l.snapshot(s)
+		s.durable.logs[0].Drain(clock.Nanos())
+		l.stop(s)
+	}
+	for _, file := range l.states() {
+		damage(t, file)
+	}
+	l.refused("no snapshot can be used", "does not reach back to its beginning")
+}
+
+// A new generation of logs begins with a snapshot. Without it they mean nothing,
+// and an older snapshot is of logs that are gone: neither may be taken for a
+// beginning, and no empty log stands in.
+func TestDamagedSnapshotOfANewGeneration(t *testing.T) {
+	t.Parallel()
+	l := newDurableLab(t)
+	s := l.mustStart()
+	l.list(s, "BTC-USDT")
+	l.stop(s)
+	l.rows.marks[0] = spool.Mark{Epoch: 1, Position: 1 << 40}
+	s = l.mustStart()
+	l.list(s, "ETH-USDT")
+	s.abandon() // without a last snapshot
+	l.dir.close()
+	files := l.states()
+	if len(files) != 2 {
+		t.Fatalf("snapshots %v", files)
+	}
+	whole, err := os.ReadFile(files[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	damage(t, files[1])
+	l.refused("begin with a snapshot", "snapshots back from a copy", "of logs that are gone")
+	if err := os.RemoveAll(filepath.Dir(files[0])); err != nil {
+		t.Fatal(err)
+	}
+	l.refused("begin with a snapshot", "snapshots back from a copy")
+	if err := os.WriteFile(files[1], whole, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(l.config.DataDir, "journal", "2"), filepath.Join(t.TempDir(), "2")); err != nil {
+		t.Fatal(err)
+	}
+	l.refused("the log of shard 0", "bring the files")
+}
+
+// What the snapshot was damaged for comes back: all is well again.
+func TestSnapshotBroughtBack(t *testing.T) {
+	t.Parallel()
+	l := newDurableLab(t)
+	s := l.mustStart()
+	l.list(s, "BTC-USDT")
+	l.stop(s)
+	l.rows.marks[0] = spool.Mark{Epoch: 1, Position: 1 << 40}
+	hash := l.stop(l.mustStart())
+	var whole [][]byte
+	for _, file := range l.states() {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole = append(whole, text)
+		damage(t, file)
+	}
+	l.refused("begin with a snapshot")
+	for i, file := range l.states() {
+		if err := os.WriteFile(file, whole[i], 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.stop(l.mustStart())
+	l.saidAll("ended cleanly", hash)
+}
+
+// A line's finer scale holds over a kill, whether a snapshot has it or the log;
+// a restart sets lines back to the definition's scale, as the venue's new
+// connections begin there.
+func TestScalesOutliveTheProcess(t *testing.T) {
+	t.Parallel()
+	for _, snapshot := range []bool{false, true} {
+		l := newDurableLab(t)
+		l.rows.ledger = newLedger()
+		s := l.mustStart()
+		in := l.list(s, "BTC-USDT") // two digits
+		l.record(s, tradesOf(in, 1, 1, 15000))
+		l.record(s, tick.AppendRescale(nil, tick.Header{Instrument: in.ID, ReceiveNanos: clock.Nanos()}, 4, in.SizeDigits))
+		l.record(s, tradesOf(in, 2, 1, 1500001))
+		if snapshot {
+			l.snapshot(s)
+		}
+		l.record(s, tradesOf(in, 3, 1, 1500002))
+		l.settled(s)
+		l = l.killed(s)
+		s = l.mustStart()
+		l.record(s, tradesOf(in, 4, 1, 15003)) // by a new connection
+		l.record(s, tick.AppendRescale(nil, tick.Header{Instrument: in.ID, ReceiveNanos: clock.Nanos()}, 4, in.SizeDigits))
+		l.record(s, tradesOf(in, 5, 1, 1500004))
+		l.settled(s)
+		hash := l.stop(s)
+		l.stop(l.mustStart())
+		l.saidAll(hash)
+		var prices []string
+		for _, e := range l.rows.ledger.order {
+			if e.table == "trades" {
+				prices = append(prices, strings.Fields(e.value)[0])
+			}
+		}
+		if got, want := strings.Join(prices, " "), "150 150.0001 150.0002 150.03 150.0004"; got != want {
+			t.Errorf("with a snapshot %v: %s, want %s", snapshot, got, want)
+		}
 	}
 }
 

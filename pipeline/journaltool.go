@@ -26,8 +26,8 @@ type JournalTool struct {
 
 // NewJournalTool finds the logs of a configuration's data folder.
 func NewJournalTool(config *Config) (*JournalTool, error) {
-	if _, err := os.Stat(config.DataDir); err != nil {
-		return nil, fmt.Errorf("%w: data_dir: %w", ErrInput, err)
+	if err := dataDirThere(config); err != nil {
+		return nil, err
 	}
 	t := &JournalTool{config: config, d: &durable{dir: &dataDir{path: config.DataDir}, config: config}}
 	var err error
@@ -36,7 +36,7 @@ func NewJournalTool(config *Config) (*JournalTool, error) {
 	}
 	t.shards, err = journal.Shards(vfs.OS, t.d.dir.join("journal", fmt.Sprint(t.d.run.Generation)))
 	if err == nil && len(t.shards) == 0 {
-		err = fmt.Errorf("%w: %s has no log", ErrInput, config.DataDir)
+		err = fmt.Errorf("%w: data_dir %s has no log: no service has run on it yet, or journal: enabled is false", ErrInput, config.DataDir)
 	}
 	return t, err
 }

@@ -38,10 +38,12 @@ type service struct {
 	unready string // why, when it was last asked
 }
 
-func buildBinary(t *testing.T) string {
+// buildBinary builds the real one; more are flags of go build.
+func buildBinary(t *testing.T, more ...string) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "tickproc")
-	if out, err := exec.Command("go", "build", "-o", binary, "tickproc/cmd/tickproc").CombinedOutput(); err != nil {
+	arguments := append(append([]string{"build", "-o", binary}, more...), "tickproc/cmd/tickproc")
+	if out, err := exec.Command("go", arguments...).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return binary
@@ -127,70 +129,94 @@ func (s *service) ready() bool {
 	return response.StatusCode == http.StatusOK
 }
 
-// The real binary is killed again and again at random instants, in its start,
-// in its recovery and in its work, while the markets go on. In the end the
-// database has every trade once that lies in no gap, and nothing that never was.
-func TestKilledAtAnyInstant(t *testing.T) {
-	if testing.Short() {
-		t.Skip("long")
-	}
+// killLab is the real binary between simulated exchanges that go on all the
+// time and a real QuestDB.
+type killLab struct {
+	*service
+	random   *rand.Rand
+	server   *questdbserver.Server
+	client   *questdb.Client
+	exchange *sim.Exchange
+	settings *Config
+	started  time.Time
+}
+
+// newKillLab starts everything but the service.
+func newKillLab(t *testing.T, rounds string, n int) *killLab {
+	t.Helper()
 	seed := *killSeed
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
-	t.Logf("again: go test ./pipeline -run %s -args -kill-rounds %d -kill-seed %d", t.Name(), *killRounds, seed)
-	random := rand.New(rand.NewPCG(seed, 0))
-	server := questdbserver.NewForTest(t)
-	exchange := newExchange(t, sim.Options{Seed: seed, PingEvery: time.Second})
-	started := time.Now()
-
+	t.Logf("again: go test ./pipeline -run '^%s$' -args -%s %d -kill-seed %d", t.Name(), rounds, n, seed)
+	l := &killLab{random: rand.New(rand.NewPCG(seed, 0)), server: questdbserver.NewForTest(t),
+		exchange: newExchange(t, sim.Options{Seed: seed, PingEvery: time.Second}), started: time.Now(), settings: DefaultConfig()}
+	l.client = questdb.NewClient(l.server.URL(), questdb.Credentials{}, 0)
 	dir := t.TempDir()
-	s := &service{t: t, binary: buildBinary(t), config: filepath.Join(dir, "tickproc.yaml"), log: filepath.Join(dir, "log")}
+	l.service = &service{t: t, binary: buildBinary(t), config: filepath.Join(dir, "tickproc.yaml"), log: filepath.Join(dir, "log")}
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("not ready: %s\n%s", s.unready, s.tail())
+			t.Logf("not ready: %s\n%s", l.unready, l.tail())
 		}
 	})
-	config := DefaultConfig()
-	config.DataDir, config.QuestDB.URL, config.Metrics.Listen = filepath.Join(dir, "data"), server.URL(), "127.0.0.1:0"
-	config.Snapshots.Every, config.Journal.Memory = Duration(2*time.Second), 2<<20
-	config.Feeds = simFeeds(exchange)
 	t.Cleanup(func() { // where the test failed
-		os.RemoveAll(filepath.Join(config.Journal.MemoryDir, "tickproc-"+(&dataDir{path: config.DataDir}).name()))
+		if l.cmd != nil {
+			_ = l.cmd.Process.Kill()
+			<-l.ended
+		}
+		os.RemoveAll(filepath.Join(l.settings.Journal.MemoryDir, "tickproc-"+(&dataDir{path: l.settings.DataDir}).name()))
 	})
-	for i := range config.Feeds {
-		f := &config.Feeds[i]
+	c := l.settings
+	c.DataDir, c.QuestDB.URL, c.Metrics.Listen = filepath.Join(dir, "data"), l.server.URL(), "127.0.0.1:0"
+	c.Snapshots.Every, c.Journal.Memory = Duration(2*time.Second), 2<<20
+	c.Feeds = simFeeds(l.exchange)
+	for i := range c.Feeds {
+		f := &c.Feeds[i]
 		f.CatalogRefresh = Duration(10 * time.Minute)
 		f.Symbols = f.names() // no listings here
 	}
-	if err := os.WriteFile(s.config, config.Effective(), 0o644); err != nil {
-		t.Fatal(err)
+	l.configure()
+	return l
+}
+
+// configure writes the settings down for the next start.
+func (l *killLab) configure() {
+	l.t.Helper()
+	if err := os.WriteFile(l.config, l.settings.Effective(), 0o644); err != nil {
+		l.t.Fatal(err)
 	}
-	for round := range *killRounds {
-		s.start()
-		if round%2 == 0 { // else also in its start and in its recovery
-			await(t, "all books are valid", 90*time.Second, s.ready)
-		}
-		timer := time.NewTimer(time.Duration(random.Int64N(int64(3 * time.Second))))
-		select {
-		case <-timer.C:
-		case <-s.ended:
-		}
-		s.kill()
+}
+
+func (l *killLab) awaitReady() {
+	l.t.Helper()
+	await(l.t, "all books are valid", 90*time.Second, l.ready)
+}
+
+// awhile lets everything run until a random instant.
+func (l *killLab) awhile() {
+	timer := time.NewTimer(time.Duration(l.random.Int64N(int64(3 * time.Second))))
+	select {
+	case <-timer.C:
+	case <-l.ended:
 	}
-	s.start()
-	await(t, "all books are valid again", 90*time.Second, s.ready)
+}
+
+// concludes ends the service as its user would, and compares what QuestDB has
+// with the truth, with itself and with the spool.
+func (l *killLab) concludes(recoveries int) {
+	t := l.t
+	t.Helper()
 	drain, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if err := exchange.Drain(drain); err != nil {
+	if err := l.exchange.Drain(drain); err != nil {
 		t.Fatal(err)
 	}
-	s.stop()
+	l.stop()
 
 	var out strings.Builder
-	c := &comparison{client: questdb.NewClient(server.URL(), questdb.Credentials{}, 0), out: &out, from: started.Add(-tradeLag).UnixNano(),
-		truth: exchange.Truth(), faults: exchange.FaultLog(), killed: true, wait: int64(time.Second)}
-	err := c.all(t.Context(), config.engineOptions())
+	c := &comparison{client: l.client, out: &out, from: l.started.Add(-tradeLag).UnixNano(),
+		truth: l.exchange.Truth(), faults: l.exchange.FaultLog(), killed: true, wait: int64(time.Second)}
+	err := c.all(t.Context(), l.settings.engineOptions())
 	switch {
 	case errors.Is(err, ErrDifference):
 		t.Error(out.String())
@@ -199,16 +225,41 @@ func TestKilledAtAnyInstant(t *testing.T) {
 	default:
 		t.Log(out.String())
 	}
-	text, err := os.ReadFile(s.log)
+	text, err := os.ReadFile(l.log)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := strings.Count(string(text), `"msg":"recovered"`); n < *killRounds/2 {
-		t.Errorf("only %d recoveries of %d", n, *killRounds)
+	if n := strings.Count(string(text), `"msg":"recovered"`); n < recoveries {
+		t.Errorf("only %d recoveries, want %d", n, recoveries)
 	}
-	if doubled := doubledRows(t, c.client); doubled != "" {
+	if doubled := doubledRows(t, l.client); doubled != "" {
 		t.Error(doubled)
 	}
+	out.Reset()
+	if err := Verify(t.Context(), &out, VerifyOptions{Config: l.settings, DataDir: l.settings.DataDir}); err != nil {
+		t.Errorf("verify: %v\n%s", err, out.String())
+	}
+}
+
+// The real binary is killed again and again at random instants, in its start,
+// in its recovery and in its work, while the markets go on. In the end the
+// database has every trade once that lies in no gap, and nothing that never was.
+func TestKilledAtAnyInstant(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long")
+	}
+	l := newKillLab(t, "kill-rounds", *killRounds)
+	for round := range *killRounds {
+		l.start()
+		if round%2 == 0 { // else also in its start and in its recovery
+			l.awaitReady()
+		}
+		l.awhile()
+		l.kill()
+	}
+	l.start()
+	l.awaitReady()
+	l.concludes(*killRounds / 2)
 }
 
 // doubledRows says which tables hold a key twice.

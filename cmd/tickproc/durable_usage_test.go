@@ -26,8 +26,8 @@ func TestDataDirUsageErrors(t *testing.T) {
 		}
 	}
 	f := func(arguments string, want ...string) { t.Helper(); exits(2, arguments, want...) }
-	for _, command := range []string{"journal ls", "journal cat", "journal fsck", "journal gc", "snapshot --list"} {
-		f(command+" -c "+without, "data_dir", "./data")
+	for _, command := range []string{"journal ls", "journal cat", "journal fsck", "journal gc", "snapshot --list", "deadletter ls", "deadletter replay"} {
+		f(command+" -c "+without, "data_dir", "./data", "name the folder that a service has run on")
 	}
 	for _, command := range []string{"snapshot --list", "snapshot", "resend --since 30m", "deadletter ls"} {
 		f(command, "-c FILE")
@@ -40,6 +40,7 @@ func TestDataDirUsageErrors(t *testing.T) {
 	f("journal cat --kind trades -c "+idle, "--kind", `"trades"`, "trade")
 	f("journal cat --from yesterday -c "+idle, "--from", "2026-01-02T15:04:05Z")
 	f("journal cat --to 5 -c "+idle, "--to", "2026-01-02T15:04:05Z")
+	f("verify --data-dir ./data", "./data", "no spool")
 	f("journal lst", "lst")
 	f("deadletter lst", "lst")
 }

@@ -300,17 +300,71 @@ func TestSimPrintsAConfiguration(t *testing.T) {
 	}
 }
 
+// looksBeside has every command that looks at a data_dir, or tells its service
+// something, do so while it runs.
+func looksBeside(t *testing.T, config string) {
+	t.Helper()
+	f := func(arguments, want string) (stdout string) {
+		t.Helper()
+		r := tickproc(t, append(strings.Fields(arguments), "-c", config)...)
+		if r.code != 0 || r.stderr != "" || !regexp.MustCompile(want).MatchString(r.stdout) {
+			r.stdout = r.stdout[:min(len(r.stdout), 2000)]
+			t.Errorf("%s: %+v, want %s", arguments, r, want)
+		}
+		return r.stdout
+	}
+	f("snapshot", `^snapshot \d+\n$`)
+	f("snapshot --list", `(?m)^snapshot \d+: good, of 2`)
+	f("journal ls", `(?m)^ *SHARD +FIRST +END +PACKETS`)
+	f("journal ls --json", `"shard":0`)
+	f("journal fsck", `(?s)not closed: a process writes it.*no fault\n$`)
+	cat := f("journal cat --venue okx --symbol BTC-USDT --kind trade --json", `"kind":"trade"`)
+	for line := range strings.Lines(cat) {
+		var packet struct{ Venue, Symbol, Kind string }
+		if err := json.Unmarshal([]byte(line), &packet); err != nil || packet.Venue != "okx" || packet.Symbol != "BTC-USDT" || packet.Kind != "trade" {
+			t.Errorf("journal cat prints %q: %v", line, err)
+			break
+		}
+	}
+	f("deadletter ls", `^0 rows\n$`)
+	f("deadletter replay", `^sent 0, outranked by better rows 0, refused again 0\n$`)
+	f("resend --since 1s", `^rows since \S+ are sent again`)
+	if r := tickproc(t, "journal", "gc", "-c", config); r.code != 2 || !strings.Contains(r.stderr, "in use by another process") {
+		t.Errorf("journal gc beside a service: %+v", r)
+	}
+}
+
 // SIGTERM ends a service; what it had accepted is in QuestDB, and verify
-// agrees with it.
+// agrees with it. While it runs verify tells what QuestDB lost, and resend
+// brings it back.
 func TestRunDeliversOnSIGTERM(t *testing.T) {
 	t.Parallel()
 	server := questdbserver.ForTest(t)
 	_, config := simulator(t)
-	run := start(t, "run", "-c", file(t, "run.yaml", config+"questdb: {url: "+server.URL()+"}\nmetrics: {listen: none}\n"))
+	data := filepath.Join(t.TempDir(), "data")
+	path := file(t, "run.yaml", config+"questdb: {url: "+server.URL()+"}\nmetrics: {listen: none}\nlog: {format: text}\ndata_dir: "+data+"\n")
+	run := start(t, "run", "-c", path)
 	client := questdb.NewClient(server.URL(), questdb.Credentials{}, 10*time.Second)
 	run.await("QuestDB has final bars", func() bool {
 		r, err := client.Query(t.Context(), "SELECT count() FROM bars WHERE final AND complete")
 		return err == nil && len(r.Rows) == 1 && r.Int(0, 0) > 5
+	})
+	if r := tickproc(t, "verify", "-c", path); !strings.Contains(r.stdout, ": 0 missing, 0 older than acknowledged") {
+		t.Errorf("beside the service: %+v", r)
+	}
+	looksBeside(t, path)
+	if _, err := client.Query(t.Context(), "TRUNCATE TABLE quotes"); err != nil {
+		t.Fatal(err)
+	}
+	r := tickproc(t, "verify", "-c", path)
+	if missing := regexp.MustCompile(`(?m)^quotes +\S+:00Z +\d+ +[1-9]\d* +0 +0$`); r.code != 1 || !missing.MatchString(r.stdout) || !strings.Contains(r.stderr, "the spool and QuestDB") {
+		t.Errorf("after a loss: %+v", r)
+	}
+	if r := tickproc(t, "resend", "-c", path, "--since", "24h"); r.code != 0 {
+		t.Errorf("%+v", r)
+	}
+	run.await("verify agrees again", func() bool {
+		return strings.Contains(tickproc(t, "verify", "-c", path).stdout, ": 0 missing, 0 older than acknowledged")
 	})
 	run.signal(syscall.SIGTERM)
 	if r := run.wait(45 * time.Second); r.code != 0 || r.stdout != "" {
@@ -326,12 +380,15 @@ func TestRunDeliversOnSIGTERM(t *testing.T) {
 		}
 	}
 	// A service that ended says so in its last rows.
-	r, err := client.Query(t.Context(), "SELECT count() FROM (SELECT valid FROM book LATEST ON ts PARTITION BY venue, symbol) WHERE valid")
-	if err != nil || r.Int(0, 0) != 0 {
-		t.Errorf("books that still say valid: %v, %v", r, err)
+	valid, err := client.Query(t.Context(), "SELECT count() FROM (SELECT valid FROM book LATEST ON ts PARTITION BY venue, symbol) WHERE valid")
+	if err != nil || valid.Int(0, 0) != 0 {
+		t.Errorf("books that still say valid: %v, %v", valid, err)
 	}
-	if r := tickproc(t, "verify", "--questdb", server.URL()); r.code != 0 {
-		t.Errorf("verify: %+v", r)
+	for _, more := range [][]string{{"--questdb", server.URL()}, {"-c", path}, {"--questdb", server.URL(), "--data-dir", data}} {
+		r := tickproc(t, append([]string{"verify"}, more...)...)
+		if compared := strings.Contains(r.stdout, ": 0 missing, 0 older than acknowledged"); r.code != 0 || compared != (more[len(more)-1] != server.URL()) {
+			t.Errorf("verify %q: %+v", more, r)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -103,22 +104,39 @@ func bar(done float64) string {
 
 func verifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "verify", Short: "Recompute bars from trades in QuestDB and compare", Args: args(cobra.NoArgs),
+		Use: "verify", Short: "Compare QuestDB's bars with its trades, and its tables with the spool", Args: args(cobra.NoArgs),
 		Long: `Recompute every final, complete bar from the trades table in SQL, compare, and
-print a table. Exits 1 when a bar differs.`,
-		Example: "  tickproc verify --from 2026-01-02T00:00:00Z --to 2026-01-03T00:00:00Z",
+print a table.
+
+With -c or --data-dir, also look whether QuestDB still has what it acknowledged
+and the spool keeps (spool: keep, keep_for), by table and hour: by count and
+sums, and where these differ row by row. The service may run meanwhile. That
+says nothing of rows that left the spool, or wait in it, nor of columns that are
+not summed. "resend" brings back what is missing.
+
+Exits 1 when a bar differs or a row is missing.`,
+		Example: `  tickproc verify -c tickproc.yaml
+  tickproc verify --from 2026-01-02T00:00:00Z --to 2026-01-03T00:00:00Z`,
 	}
 	flags := cmd.Flags()
 	url := flags.String("questdb", "http://127.0.0.1:9000", "address of QuestDB")
-	from := flags.String("from", "", "first bar start, RFC 3339 (default: all)")
+	from := flags.String("from", "", "first time of a row, of bars their start, RFC 3339 (default: all)")
 	to := flags.String("to", "", "end, exclusive (default: all)")
-	config := flags.StringP("config", "c", "", "take the address and credentials of QuestDB from this configuration")
+	config := flags.StringP("config", "c", "", "take the address and credentials of QuestDB, and data_dir, from this configuration")
+	dir := flags.String("data-dir", "", "folder of the spool to compare with")
 	cmd.RunE = func(c *cobra.Command, _ []string) error {
 		options := pipeline.VerifyOptions{Config: pipeline.DefaultConfig()}
 		var err error
 		if *config != "" {
 			if options.Config, err = loadConfig(*config); err != nil {
 				return err
+			}
+			options.DataDir = options.Config.DataDir
+		}
+		if *dir != "" {
+			options.DataDir = *dir
+			if _, err := os.Stat(filepath.Join(*dir, "spool")); err != nil {
+				return errUsage{fmt.Errorf("--data-dir %s has no spool: give the data_dir of a service (%w)", *dir, err)}
 			}
 		}
 		if *config == "" || c.Flags().Changed("questdb") {

@@ -4,7 +4,6 @@ import (
 	"hash/fnv"
 	"math"
 	"math/rand/v2"
-	"time"
 
 	"tickproc/tick"
 )
@@ -297,9 +296,4 @@ func (in *Instrument) last(now int64) {
 func (v *Market) cut(now int64) int64 {
 	resolution := int64(v.profile.Resolution)
 	return (now + int64(v.options.ClockOffset)) / resolution * resolution
-}
-
-// ms is a time in the venue's clock, ms since the epoch.
-func (v *Market) ms(now int64) int64 {
-	return (now + int64(v.options.ClockOffset)) / int64(time.Millisecond)
 }

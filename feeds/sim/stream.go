@@ -261,14 +261,6 @@ func (v *Market) publish(s *Stream, about *Instrument, m frame, body, altered []
 	}
 }
 
-// resnap sends a stream's snapshot to all its subscribers.
-func (v *Market) resnap(s *Stream) {
-	body, m := v.snapshot(s)
-	if len(body) > 0 {
-		v.publish(s, s.Instrument, m, body, nil)
-	}
-}
-
 // snapshot renders a stream's state.
 func (v *Market) snapshot(s *Stream) (body []byte, m frame) {
 	body, trades := v.dialect.Snapshot(nil, s)

@@ -121,9 +121,6 @@ func findCommand(ctx context.Context, o Options) (func(ports) *exec.Cmd, error) 
 // URL is the base of the REST and ILP endpoints.
 func (s *Server) URL() string { return fmt.Sprintf("http://127.0.0.1:%d", s.ports.http) }
 
-// ConsoleURL is the web console, for people.
-func (s *Server) ConsoleURL() string { return s.URL() + "/" }
-
 // Dir holds the database files and questdb.out, the server's log.
 func (s *Server) Dir() string { return s.options.Dir }
 

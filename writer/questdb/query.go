@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -121,6 +123,19 @@ func (r *Result) Int(row, column int) int64 {
 	v, err := n.Int64()
 	if err != nil {
 		return 0
+	}
+	return v
+}
+
+// float returns a cell that is a number, or a decimal's text; null is NaN.
+func (r *Result) float(row, column int) float64 {
+	text, ok := r.Rows[row][column].(string)
+	if n, number := r.Rows[row][column].(json.Number); number {
+		text, ok = string(n), true
+	}
+	v, err := strconv.ParseFloat(text, 64)
+	if !ok || err != nil {
+		return math.NaN()
 	}
 	return v
 }

@@ -262,18 +262,11 @@ func Open(o Options) (*Spool, error) {
 
 // identify reads the spool's identity, or makes one where nothing is yet.
 func (s *Spool) identify() error {
-	name := filepath.Join(s.o.Dir, "identity")
-	text, err := vfs.ReadFile(s.o.FS, name, 1<<10)
-	switch {
-	case err == nil:
-		if len(text) != 12 || binary.LittleEndian.Uint32(text[8:]) != crc32.Checksum(text[:8], castagnoli) {
-			return fmt.Errorf("%s is damaged: without it no segment can be trusted; move the directory away to begin a new spool", name)
-		}
-		s.identity = binary.LittleEndian.Uint64(text)
-		return nil
-	case !errors.Is(err, fs.ErrNotExist):
+	err := s.readIdentity()
+	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	name := filepath.Join(s.o.Dir, identityFile)
 	entries, err := s.o.FS.List(s.o.Dir)
 	if err != nil {
 		return err
@@ -283,11 +276,27 @@ func (s *Spool) identify() error {
 			return fmt.Errorf("%s is missing beside segments: put it back, or move the directory away to begin a new spool", name)
 		}
 	}
-	text = make([]byte, 8, 12)
+	text := make([]byte, 8, 12)
 	_, _ = rand.Read(text) // never fails
 	s.identity = binary.LittleEndian.Uint64(text)
 	text = binary.LittleEndian.AppendUint32(text, crc32.Checksum(text, castagnoli))
 	return replaceFile(s.o.FS, name, text)
+}
+
+const identityFile = "identity"
+
+// readIdentity wraps fs.ErrNotExist where there is none.
+func (s *Spool) readIdentity() error {
+	name := filepath.Join(s.o.Dir, identityFile)
+	text, err := vfs.ReadFile(s.o.FS, name, 1<<10)
+	if err != nil {
+		return err
+	}
+	if len(text) != 12 || binary.LittleEndian.Uint32(text[8:]) != crc32.Checksum(text[:8], castagnoli) {
+		return fmt.Errorf("%s is damaged: without it no segment can be trusted; move the directory away to begin a new spool", name)
+	}
+	s.identity = binary.LittleEndian.Uint64(text)
+	return nil
 }
 
 // replaceFile makes content durable under a name.

@@ -1,0 +1,51 @@
+package pipeline
+
+import (
+	"flag"
+	"testing"
+)
+
+var killDatabaseRounds = flag.Int("kill-database-rounds", 3, "how often QuestDB is killed, alone or with the real binary")
+
+// QuestDB is killed at random instants while the real binary runs, and both at
+// once, and comes back on the same files before or after the binary does. What
+// it had acknowledged is there in the end, and nothing twice.
+func TestDatabaseKilledAtAnyInstant(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long")
+	}
+	l := newKillLab(t, "kill-database-rounds", *killDatabaseRounds)
+	restart := func() {
+		t.Helper()
+		if err := l.server.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.start()
+	killed := 0
+	for range *killDatabaseRounds {
+		if l.random.IntN(3) > 0 { // else in what the last round left to be done
+			l.awaitReady()
+		}
+		l.awhile()
+		both := l.random.IntN(2) == 0
+		l.server.Kill()
+		if !both {
+			l.awhile()
+			restart()
+			continue
+		}
+		l.kill()
+		killed++
+		if l.random.IntN(2) == 0 {
+			restart()
+			l.start()
+		} else {
+			l.start() // on a database that is not there
+			l.awhile()
+			restart()
+		}
+	}
+	l.awaitReady()
+	l.concludes(killed)
+}
