@@ -163,11 +163,11 @@ func serve(ctx context.Context, o RunOptions, sink writer.Sink, database *questd
 
 // newDurableSystem assembles a system that is what the last process left, if
 // there is a folder for that.
-func newDurableSystem(o RunOptions, sink writer.Sink, database *questdb.Sink, dir *dataDir) (*system, error) {
+func newDurableSystem(o RunOptions, sink writer.Sink, rows rowStore, dir *dataDir) (*system, error) {
 	if dir == nil || o.Config.Journal.Enabled != On {
 		return newSystem(o.Config, o.Logger, sink), nil
 	}
-	durable, err := openDurable(dir, o.Config, o.Logger, database)
+	durable, err := openDurable(dir, o.Config, o.Logger, rows)
 	if err != nil {
 		return nil, err
 	}

@@ -40,6 +40,13 @@ func TestDataDirUsageErrors(t *testing.T) {
 	f("journal cat --kind trades -c "+idle, "--kind", `"trades"`, "trade")
 	f("journal cat --from yesterday -c "+idle, "--from", "2026-01-02T15:04:05Z")
 	f("journal cat --to 5 -c "+idle, "--to", "2026-01-02T15:04:05Z")
+	f("replay", "--from-journal")
+	f("replay --from-journal x.gz", "leave the files out")
+	f("replay --from-journal --venue okx -c "+idle, "--venue", "leave it out")
+	f("replay --from 2026-01-02T15:04:05Z x.gz", "--from", "--from-journal")
+	f("replay --from-journal --from 2026-01-02T15:04:05Z --to 2026-01-02T15:04:05Z -c "+idle, "--from", "--to", "nothing in between")
+	f("replay --from-journal -c "+without, "data_dir", "./data")
+	f("replay --from-journal --data-dir "+t.TempDir(), "has no log", "journal: enabled")
 	f("journal lst", "lst")
 	f("deadletter lst", "lst")
 }
