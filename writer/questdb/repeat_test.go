@@ -43,7 +43,7 @@ func TestRepeatOfTheSame(t *testing.T) {
 		gap(x, 1, start+6, 0, tick.BackfillPending)
 		gap(x, 2, 0, 0, tick.BackfillNone)
 	})
-	gaps("0 true true whole\n1 true false pending\n2 false false ")
+	gaps("0 true true whole\n1 true false pending\n2 false false null")
 	stood := "0 true true 1 11\n1 false true 1 20"
 	bars(stood)
 
@@ -57,7 +57,7 @@ func TestRepeatOfTheSame(t *testing.T) {
 		gap(x, 2, 0, 0, tick.BackfillNone)
 	})
 	bars(stood)
-	gaps("0 true true whole\n1 true false pending\n2 false false ")
+	gaps("0 true true whole\n1 true false pending\n2 false false null")
 	if n := s.Stats.Tables[tableGaps].Outranked.Load(); n != 3 {
 		t.Errorf("%d gaps were outranked, want 3", n)
 	}
@@ -72,7 +72,7 @@ func TestRepeatOfTheSame(t *testing.T) {
 		gap(x, 2, start+7, tick.RowRepaired, tick.BackfillNone)
 	})
 	bars(stood + "\n2 true true 0 30")
-	gaps("0 true true whole\n1 true false pending\n2 true true ")
+	gaps("0 true true whole\n1 true false pending\n2 true true null")
 
 	// Corrected rows win where they claim as much, whatever their number of trades
 	// and corrections, and nowhere else.
