@@ -237,11 +237,17 @@ func (c *Config) recordDir() string {
 	switch r := &c.Record; {
 	case r.Enabled == Off || r.Enabled != On && r.Dir == "":
 		return ""
-	case r.Dir == "":
-		return filepath.Join(c.DataDir, "captures")
 	default:
-		return r.Dir
+		return c.captureFolder()
 	}
+}
+
+// captureFolder is where raw frames are kept whenever they are.
+func (c *Config) captureFolder() string {
+	if c.Record.Dir == "" {
+		return filepath.Join(c.DataDir, "captures")
+	}
+	return c.Record.Dir
 }
 
 // Metrics says where /metrics, /livez and /readyz are served.
