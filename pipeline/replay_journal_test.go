@@ -13,6 +13,7 @@ import (
 	"time"
 	"unsafe"
 
+	"tickproc/feeds"
 	"tickproc/feeds/sim"
 	"tickproc/tick"
 	"tickproc/writer"
@@ -83,6 +84,7 @@ type logLab struct {
 	exchange *sim.Exchange
 	config   *Config
 	said     *logText // by the run that is, or was last
+	adapter  func(venue string) (feeds.Adapter, bool)
 }
 
 func newLogLab(t *testing.T, o sim.Options, edit func(*Config)) *logLab {
@@ -111,6 +113,9 @@ func (l *logLab) run(rows *rowCounts, work func(*lab)) {
 	s, err := newDurableSystem(RunOptions{Config: l.config, Logger: textLogger(l.said)}, rows, rows, dir)
 	if err != nil {
 		l.t.Fatalf("%v\n%s", err, l.said)
+	}
+	if l.adapter != nil {
+		s.adapter = l.adapter
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()

@@ -212,7 +212,7 @@ func (s *system) addFeeds(ctx context.Context) error {
 
 // newFeed makes a feed of its configuration, which stands at place.
 func (s *system) newFeed(c *Feed, place, number int) *venueFeed {
-	adapter, ok := adapterOf(c.Venue)
+	adapter, ok := s.adapter(c.Venue)
 	if !ok {
 		panic("BUG: a checked configuration names an unknown venue")
 	}

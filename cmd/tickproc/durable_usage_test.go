@@ -47,6 +47,11 @@ func TestDataDirUsageErrors(t *testing.T) {
 	f("replay --from-journal --from 2026-01-02T15:04:05Z --to 2026-01-02T15:04:05Z -c "+idle, "--from", "--to", "nothing in between")
 	f("replay --from-journal -c "+without, "data_dir", "./data")
 	f("replay --from-journal --data-dir "+t.TempDir(), "has no log", "journal: enabled")
+	f("reprocess", "-c FILE")
+	f("reprocess -c "+idle, "--from")
+	f("reprocess --from yesterday -c "+idle, "--from", "2026-01-02T15:04:05Z")
+	f("reprocess --from 2026-01-02T15:04:05Z --sink kafka -c "+idle, "--sink", "none or questdb")
+	f("reprocess --from 2026-01-02T15:04:05Z -c "+without, "data_dir", "./data")
 	f("journal lst", "lst")
 	f("deadletter lst", "lst")
 }
