@@ -43,7 +43,7 @@ const lineLimit = 256 << 20
 
 // CaptureReader reads a capture, gzip or plain:
 //
-//	# venue NAME · # line NAME · # first_ordinal N · # continues FILE
+//	# venue NAME · # line NAME · # first_ordinal N · # run N · # number N · # continues FILE
 //	<receive time, ns> open URL
 //	<receive time, ns> text FRAME
 //
@@ -58,6 +58,11 @@ type CaptureReader struct {
 	// Continues is the name of the file, of the same folder, that this one
 	// continues: a socket that was opened there may still be open. "" = none.
 	Continues string
+	// Run and Number say which packets of a log are of the capture: those of the
+	// process that began at Run, in ns, and of line Number in it. Run is 0 where
+	// they are not told.
+	Run    int64
+	Number uint16
 	// Malformed counts the lines that could not be read, FirstMalformed says
 	// what was wrong with the first.
 	Malformed      uint64
@@ -256,6 +261,14 @@ func (r *CaptureReader) comment(line []byte) {
 		r.Line = string(value)
 	case "continues":
 		r.Continues = string(value)
+	case "run":
+		if n, rest := leadingInt(value); len(rest) == 0 && n > 0 {
+			r.Run = n
+		}
+	case "number":
+		if n, rest := leadingInt(value); len(rest) == 0 && n >= 0 && n <= math.MaxUint16 {
+			r.Number = uint16(n)
+		}
 	case "first_ordinal":
 		if n, rest := leadingInt(value); len(rest) == 0 && n >= 0 {
 			r.ordinal = uint64(n)

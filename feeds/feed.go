@@ -250,6 +250,7 @@ func (f *Feed) newConnection(line LineInfo) *connection {
 	c.stats = &LineStats{Line: line.Line, Name: line.Name, Output: &c.out.Stats}
 	if f.options.Recorder != nil {
 		c.recorder = f.options.Recorder.Line(line.Name)
+		c.recorder.number.Store(int32(line.Line))
 		c.stats.Recorder = &c.recorder.Stats
 	}
 	return c
@@ -273,6 +274,7 @@ func (f *Feed) newRESTWorker(carried []*tick.Instrument) *restWorker {
 	w.stats = &LineStats{Line: line.Line, Name: restLineName, Output: &w.out.Stats}
 	if o.Recorder != nil {
 		w.recorder = o.Recorder.Line(restLineName)
+		w.recorder.number.Store(int32(line.Line))
 		w.stats.Recorder = &w.recorder.Stats
 	}
 	return w

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
@@ -26,6 +27,9 @@ import (
 type RecorderOptions struct {
 	Dir   string // made if it is not there
 	Venue string
+	// Run tells the capture of one process from that of another: all that it
+	// receives is of after Run, in ns. 0 = not told.
+	Run int64
 	// RotateBytes of compressed data end a file. Default 1 GiB.
 	RotateBytes int64
 	// RotateEvery ends a file by age. Default 24 h.
@@ -80,6 +84,7 @@ func (r *Recorder) Line(name string) *LineRecorder {
 		}
 	}
 	l := &LineRecorder{name: name, limit: r.options.QueueBytes, wake: r.wake, next: 1, chunkFirst: 1}
+	l.number.Store(-1)
 	r.lines = append(r.lines, l)
 	return l
 }
@@ -132,6 +137,9 @@ type LineRecorder struct {
 	name  string
 	limit int
 	wake  chan<- struct{}
+	// number is the line's as packets have it; -1 = not told. It is set before the
+	// recorder runs.
+	number atomic.Int32
 
 	// The mutex is held for a copy of the frame, or to swap two slices: lines of
 	// any length do not fit a ring, and recording is off unless asked for.
@@ -309,6 +317,9 @@ func (l *LineRecorder) create(o *RecorderOptions, first uint64) error {
 	l.openedAt = now
 	l.zip, _ = gzip.NewWriterLevel(&l.written, gzip.BestSpeed) // fails on unknown levels only
 	_, err := fmt.Fprintf(l.zip, "# venue %s\n# line %s\n# first_ordinal %d\n", o.Venue, l.name, first)
+	if number := l.number.Load(); o.Run != 0 && number >= 0 && err == nil {
+		_, err = fmt.Fprintf(l.zip, "# run %d\n# number %d\n", o.Run, number)
+	}
 	if l.before != "" && err == nil {
 		_, err = fmt.Fprintf(l.zip, "# continues %s\n", l.before)
 	}

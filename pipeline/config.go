@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
 )
 
@@ -218,11 +219,35 @@ type NBBO struct {
 	Stale Duration `yaml:"stale" default:"10s" min:"100ms" max:"1h"`
 }
 
-// Record keeps the raw frames; no Dir keeps none.
+// Record keeps the raw frames, from which a period can be decoded again.
 type Record struct {
+	// Enabled: the default is whether there is a Dir.
+	Enabled Switch `yaml:"enabled"`
+	// Dir: the default is the folder captures of DataDir.
 	Dir         string   `yaml:"dir"`
 	RotateSize  Size     `yaml:"rotate_size" default:"256MiB" min:"1MiB" max:"1TiB"`
 	RotateEvery Duration `yaml:"rotate_every" default:"1h" min:"1s" max:"31d"`
+	// Captures are kept up to Keep bytes and KeepFor, whichever is reached first.
+	Keep    Size     `yaml:"keep" default:"20GiB" min:"1MiB" max:"64TiB"`
+	KeepFor Duration `yaml:"keep_for" default:"7d" min:"1s" max:"366d"`
+}
+
+// recordDir is where raw frames are kept; "" = they are not.
+func (c *Config) recordDir() string {
+	switch r := &c.Record; {
+	case r.Enabled == Off || r.Enabled != On && r.Dir == "":
+		return ""
+	default:
+		return c.captureFolder()
+	}
+}
+
+// captureFolder is where raw frames are kept whenever they are.
+func (c *Config) captureFolder() string {
+	if c.Record.Dir == "" {
+		return filepath.Join(c.DataDir, "captures")
+	}
+	return c.Record.Dir
 }
 
 // Metrics says where /metrics, /livez and /readyz are served.

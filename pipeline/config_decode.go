@@ -153,6 +153,9 @@ func (d *decoder) value(node ast.Node, path string, into any) {
 
 func (d *decoder) mapping(node ast.Node, path string, v reflect.Value) {
 	m, ok := node.(*ast.MappingNode)
+	if !ok && d.switched(node, path, v) {
+		return
+	}
 	if !ok {
 		// A section whose every line is commented out is all defaults.
 		if node.Type() != ast.NullType {
@@ -186,6 +189,18 @@ func (d *decoder) mapping(node ast.Node, path string, v reflect.Value) {
 		}
 		d.value(entry.Value, keyPath, field.Addr().Interface())
 	}
+}
+
+// switched takes a section that says no more than on or off.
+func (d *decoder) switched(node ast.Node, path string, v reflect.Value) bool {
+	field, has := fieldByKey(v, "enabled")
+	if !has || node.Type() != ast.BoolType && node.Type() != ast.StringType {
+		return false
+	}
+	path = join(path, "enabled")
+	d.at[path] = placeOf(node)
+	d.scalar(node, path, field)
+	return true
 }
 
 func (d *decoder) sequence(node ast.Node, path string, v reflect.Value) {

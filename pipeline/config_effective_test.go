@@ -117,6 +117,8 @@ nbbo:
 record:
   rotate_size: 256MiB
   rotate_every: 1h
+  keep: 20GiB
+  keep_for: 7d
 metrics:
   listen: "127.0.0.1:9464"
   expose: false

@@ -61,7 +61,7 @@ func TestAMinimalFileGetsEveryDefault(t *testing.T) {
 		Snapshots: Snapshots{Every: Duration(10 * time.Minute)},
 		Spool:     Spool{Max: 50 << 30, Keep: 10 << 30, KeepFor: Duration(time.Hour)},
 		NBBO:      NBBO{Enabled: On, Every: Duration(100 * time.Millisecond), Stale: Duration(10 * time.Second)},
-		Record:    Record{RotateSize: 256 << 20, RotateEvery: Duration(time.Hour)},
+		Record:    Record{RotateSize: 256 << 20, RotateEvery: Duration(time.Hour), Keep: 20 << 30, KeepFor: Duration(7 * 24 * time.Hour)},
 		Metrics:   Metrics{Listen: "127.0.0.1:9464"},
 		Log:       Log{Level: "info", Format: "auto"},
 	}
@@ -107,6 +107,35 @@ log:
 		c.Windows.VWAP == nil || len(c.Windows.VWAP) != 0 || c.Windows.Session != "none" ||
 		c.Shards != 2 || !c.Pin || c.DataDir != "/var/$x/$y" || c.Log.Level != "info" {
 		t.Errorf("have\n%s", c.Effective())
+	}
+}
+
+// A section that can be on or off may say no more than that.
+func TestSwitchedSections(t *testing.T) {
+	t.Parallel()
+	f := func(line, want string) {
+		t.Helper()
+		c, err := Parse("t.yaml", []byte(minimal+"data_dir: d\n"+line), testHost())
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		again, err := Parse("effective", c.Effective(), testHost())
+		if err != nil || c.recordDir() != want || again.recordDir() != want {
+			t.Errorf("%s: records to %q, and by its own print to %q, %v, want %q", line, c.recordDir(), again.recordDir(), err, want)
+		}
+	}
+	f("", "")
+	f("record: on", "d/captures")
+	f("record: true", "d/captures")
+	f("record: {enabled: on}", "d/captures")
+	f("record: {enabled: true, dir: x}", "x")
+	f("record: {dir: x}", "x")
+	f("record: {dir: x, enabled: off}", "")
+	f("record: off", "")
+	f("record:", "")
+	c, err := Parse("t.yaml", []byte(minimal+"nbbo: off\njournal: off"), testHost())
+	if err != nil || c.NBBO.Enabled != Off || c.Journal.Enabled != Off || c.Journal.Sync == 0 {
+		t.Errorf("nbbo and journal: off give %v", err)
 	}
 }
 
@@ -260,6 +289,8 @@ func TestFaults(t *testing.T) {
 	f(lines("    ws_url: ws://a\n    ws_urls: [ws://a, http://b]\n"),
 		`t.yaml:5:14: feeds[0].ws_urls: there are ws_url and ws_urls; keep one: ws_urls has an address for each line`,
 		`t.yaml:5:23: feeds[0].ws_urls[1]: "http://b" has the scheme http; use ws or wss`)
+	f(with("record: maybe"), `t.yaml:2:9: record.enabled: "maybe" is neither true nor false; write true or false`)
+	f(with("record: [on]"), `t.yaml:2:9: record: must be a mapping of keys to values, not a list`)
 	f(with("nbbo: {enabled: no}"), `t.yaml:2:17: nbbo.enabled: "no" is neither true nor false; write true or false`)
 	f(with("nbbo: {enabled: false, every: 1s, stale: 1ms}"), `t.yaml:2:42: nbbo.stale: 1ms is less than 100ms; write 100ms or more`)
 	f(with("limits: {line_hold: 1m}"), `t.yaml:2:21: limits.line_hold: 1m is more than 10s; write 10s or less`)

@@ -190,9 +190,9 @@ func (s Switch) String() string {
 
 func (s *Switch) setText(text string) complaint {
 	switch strings.ToLower(text) {
-	case "true":
+	case "true", "on":
 		*s = On
-	case "false":
+	case "false", "off":
 		*s = Off
 	default:
 		return complaint{quote(text) + " is neither true nor false", "write true or false"}

@@ -188,6 +188,10 @@ func registerLine(r *ops.Registry, f *venueFeed, line *feeds.LineStats) {
 	r.CounterFunc("tickproc_ring_blocked_seconds_total", "Time that the line waited for room in a ring.", labels, nanos(&line.Output.BlockedNanos))
 	r.Counter("tickproc_ring_dropped_depth_total", "Depth messages dropped because a ring stayed full.", labels, &line.Output.DroppedDepth)
 	r.Counter("tickproc_ring_dropped_quotes_total", "Quotes dropped because a ring stayed full.", labels, &line.Output.DroppedQuotes)
+	if line.Recorder != nil {
+		r.Counter("tickproc_record_lines_total", "Lines of the capture that were taken.", labels, &line.Recorder.Lines)
+		r.Counter("tickproc_record_dropped_total", "Lines of the capture that are missing: the disk was too slow, or full.", labels, &line.Recorder.Dropped)
+	}
 	for i := range line.Streams {
 		st := &line.Streams[i]
 		r.GaugeFunc("tickproc_stream_age_seconds", "Time since the stream's last frame; -1 before the first.",

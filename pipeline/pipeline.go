@@ -19,6 +19,7 @@ import (
 
 	"tickproc/engine"
 	"tickproc/feeds"
+	"tickproc/internal/clock"
 	"tickproc/ringbuf"
 	"tickproc/tick"
 	"tickproc/writer"
@@ -40,6 +41,8 @@ const (
 type system struct {
 	config       *Config
 	logger       *slog.Logger
+	begunNanos   int64 // all that this process receives is of later
+	adapter      func(venue string) (feeds.Adapter, bool)
 	routes       feeds.Routes
 	drivers      []*engine.Driver
 	records      []*recordLine  // by shard
@@ -117,7 +120,7 @@ func (f *venueFeed) waits() string {
 
 // newSystem assembles shards and a writer; feeds are added by addFeeds before run.
 func newSystem(config *Config, logger *slog.Logger, sinks ...writer.Sink) *system {
-	s := &system{config: config, logger: logger, options: config.engineOptions(), health: ringbuf.New(1 << 12),
+	s := &system{config: config, logger: logger, begunNanos: clock.Nanos(), adapter: adapterOf, options: config.engineOptions(), health: ringbuf.New(1 << 12),
 		commanded: ringbuf.NewWaker(ringbuf.Park), canaries: map[string]*feeds.Canary{},
 		named: map[symbolOf]struct{}{}, claims: map[symbolOf]*venueFeed{}}
 	policy := config.waitPolicy()

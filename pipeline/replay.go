@@ -45,25 +45,16 @@ func Replay(ctx context.Context, o ReplayOptions) (*ReplayReport, error) {
 	sinks := []writer.Sink{r.totals}
 	var database *questdb.Sink
 	if o.ToQuestDB {
-		options := o.Config.questDBOptions()
-		options.Logger = o.Logger
-		options.DeadLetterDir = o.Config.DataDir
 		var err error
-		if database, err = questdb.New(options); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrInput, err)
+		if database, err = openDatabase(ctx, o.Config, o.Logger, questdb.RepeatNone); err != nil {
+			return nil, err
 		}
-		if err := database.CheckSchema(ctx); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrDependency, err)
-		}
-		database.Start()
 		sinks = append(sinks, database)
 	}
 	report, err := r.run(ctx, sinks)
 	if database != nil {
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-		defer cancel()
-		if e := database.Close(drain); e != nil && err == nil {
-			err = fmt.Errorf("%w: %w", ErrDependency, e)
+		if e := closeDatabase(ctx, database); err == nil {
+			err = e
 		}
 	}
 	return report, err

@@ -25,7 +25,17 @@ type ReplayReport struct {
 	StateHash       string             `json:"state_hash"`
 	DecodeErrors    uint64             `json:"decode_errors"`
 	CaptureErrors   uint64             `json:"capture_errors"`
+	Journal         *JournalReport     `json:"journal,omitempty"` // of a replay of logs
 	Instruments     []InstrumentReport `json:"instruments"`
+}
+
+// JournalReport says what of logs was replayed. Frames are then counted by
+// shard: one that concerns two shards counts twice.
+type JournalReport struct {
+	Packets  uint64 `json:"packets"`
+	Snapshot uint64 `json:"snapshot"` // it began with; 0 = with the logs' beginning
+	From     string `json:"from"`     // logical now at the ends, RFC 3339; "-" = nothing was there
+	To       string `json:"to"`
 }
 
 // InstrumentReport is the outcome of a replay for one instrument. Prices and
@@ -261,6 +271,13 @@ func levelTexts(r *engine.Report, levels []tick.Level) [][2]string {
 // Print writes the report for people.
 func (r *ReplayReport) Print(w io.Writer) {
 	fmt.Fprintf(w, "%d frames in %.3f s: %.0f frames/s; state %s\n", r.Frames, r.WallSeconds, r.FramesPerSecond, r.StateHash)
+	if j := r.Journal; j != nil {
+		begun := "the beginning of the logs"
+		if j.Snapshot > 0 {
+			begun = fmt.Sprintf("snapshot %d", j.Snapshot)
+		}
+		fmt.Fprintf(w, "%d packets of the logs, received %s to %s, beginning with %s\n", j.Packets, j.From, j.To, begun)
+	}
 	if r.DecodeErrors > 0 || r.CaptureErrors > 0 {
 		fmt.Fprintf(w, "%d frames not decoded, %d lines of captures not readable\n", r.DecodeErrors, r.CaptureErrors)
 	}

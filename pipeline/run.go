@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -88,11 +87,9 @@ func checkTables(ctx context.Context, database *questdb.Sink, logger *slog.Logge
 // RecordOnly records raw frames until ctx ends, without a database.
 func RecordOnly(ctx context.Context, o RunOptions) error {
 	config := *o.Config
-	if config.Record.Dir == "" {
-		config.Record.Dir = filepath.Join(config.DataDir, "captures")
-	}
+	config.Record.Enabled = On
 	o.Config = &config
-	o.Logger.Info("recording", "version", o.Version, "dir", config.Record.Dir)
+	o.Logger.Info("recording", "version", o.Version, "dir", config.recordDir())
 	return serve(ctx, o, writer.NewMemory(0), nil, nil)
 }
 
@@ -120,6 +117,10 @@ func serve(ctx context.Context, o RunOptions, sink writer.Sink, database *questd
 			return fmt.Errorf("data_dir: %w", err)
 		}
 		s.watch = questdb.NewWatch(options, questdb.Lease{ID: id, Instance: o.Config.Instance})
+		if captures := o.Config.recordDir(); captures != "" {
+			k := captureKeeper{dir: captures, bytes: int64(o.Config.Record.Keep), age: o.Config.Record.KeepFor.Std(), logger: o.Logger}
+			serving.Go(func() { k.run(serveCtx) })
+		}
 	}
 	if err := s.addFeeds(ctx); err != nil {
 		s.abandon()
@@ -168,11 +169,11 @@ func serve(ctx context.Context, o RunOptions, sink writer.Sink, database *questd
 
 // newDurableSystem assembles a system that is what the last process left, if
 // there is a folder for that.
-func newDurableSystem(o RunOptions, sink writer.Sink, database *questdb.Sink, dir *dataDir) (*system, error) {
+func newDurableSystem(o RunOptions, sink writer.Sink, rows rowStore, dir *dataDir) (*system, error) {
 	if dir == nil || o.Config.Journal.Enabled != On {
 		return newSystem(o.Config, o.Logger, sink), nil
 	}
-	durable, err := openDurable(dir, o.Config, o.Logger, database)
+	durable, err := openDurable(dir, o.Config, o.Logger, rows)
 	if err != nil {
 		return nil, err
 	}
@@ -216,13 +217,13 @@ func (s *system) addFeeds(ctx context.Context) error {
 
 // newFeed makes a feed of its configuration, which stands at place.
 func (s *system) newFeed(c *Feed, place, number int) *venueFeed {
-	adapter, ok := adapterOf(c.Venue)
+	adapter, ok := s.adapter(c.Venue)
 	if !ok {
 		panic("BUG: a checked configuration names an unknown venue")
 	}
 	var recorder *feeds.Recorder
-	if s.config.Record.Dir != "" {
-		recorder = feeds.NewRecorder(feeds.RecorderOptions{Dir: s.config.Record.Dir, Venue: c.Venue,
+	if dir := s.config.recordDir(); dir != "" {
+		recorder = feeds.NewRecorder(feeds.RecorderOptions{Dir: dir, Venue: c.Venue, Run: s.begunNanos,
 			RotateBytes: int64(s.config.Record.RotateSize), RotateEvery: s.config.Record.RotateEvery.Std(), Logger: s.logger})
 	}
 	f := &venueFeed{venue: c.Venue, number: number, config: c}

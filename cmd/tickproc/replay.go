@@ -2,11 +2,13 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -17,11 +19,17 @@ import (
 
 func replayCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "replay FILE…", Short: "Run captures through the same pipeline", Args: args(cobra.MinimumNArgs(1)),
+		Use: "replay [FILE…]", Short: "Run captures, or the logs of a data_dir, through the same pipeline",
 		Long: `Run capture files through the same pipeline as "run". Several files are one
-session, merged by receive time. The result depends on the captures alone.`,
+session, merged by receive time. The result depends on the captures alone.
+
+With --from-journal the logs of a data_dir are run instead, from their beginning
+or from the snapshot before --from, under the configurations that were live: the
+rows are those that the service wrote. It may run beside the service, and changes
+nothing in the data_dir. In QuestDB a later or better row stays.`,
 		Example: `  tickproc replay --json session.gz
-  tickproc replay --sink questdb --questdb http://127.0.0.1:9000 session.gz`,
+  tickproc replay --sink questdb --questdb http://127.0.0.1:9000 session.gz
+  tickproc replay --from-journal -c tickproc.yaml --from 2026-01-02T15:00:00Z --to 2026-01-02T16:00:00Z --sink questdb`,
 	}
 	flags := cmd.Flags()
 	venue := flags.String("venue", "", "venue of the files (default: what each file says)")
@@ -30,6 +38,10 @@ session, merged by receive time. The result depends on the captures alone.`,
 	url := flags.String("questdb", "http://127.0.0.1:9000", "address of QuestDB")
 	config := flags.StringP("config", "c", "", "take bars, windows, book, limits and questdb from this configuration")
 	asJSON := flags.Bool("json", false, "print one JSON object, and nothing else, on standard output")
+	fromJournal := flags.Bool("from-journal", false, "replay the logs of the data_dir")
+	dataDir := flags.String("data-dir", "", "with --from-journal: the folder (default: that of the configuration)")
+	from := flags.String("from", "", "with --from-journal: first receive time, RFC 3339 (default: as far back as the logs reach)")
+	to := flags.String("to", "", "with --from-journal: end, exclusive (default: all)")
 	choices := func(names ...string) func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return names, cobra.ShellCompDirectiveNoFileComp
@@ -39,6 +51,9 @@ session, merged by receive time. The result depends on the captures alone.`,
 	cmd.RegisterFlagCompletionFunc("sink", choices("none", "questdb"))
 	cmd.RegisterFlagCompletionFunc("speed", choices("max", "1x", "10x"))
 	cmd.RunE = func(c *cobra.Command, files []string) error {
+		if err := replayFlags(c, *fromJournal, len(files)); err != nil {
+			return err
+		}
 		factor, err := parseSpeed(*speed)
 		if err != nil {
 			return errUsage{err}
@@ -66,7 +81,19 @@ session, merged by receive time. The result depends on the captures alone.`,
 		if term.IsTerminal(int(os.Stderr.Fd())) {
 			options.Progress = func(done float64) { fmt.Fprintf(os.Stderr, "\r%s", bar(done)) }
 		}
-		report, err := pipeline.Replay(c.Context(), options)
+		var report *pipeline.ReplayReport
+		if *fromJournal {
+			j := pipeline.JournalReplayOptions{Config: options.Config, ToQuestDB: options.ToQuestDB, Logger: logger, Progress: options.Progress}
+			if *dataDir != "" {
+				j.Config.DataDir = *dataDir
+			}
+			if j.From, j.To, err = periodFlags(*from, *to); err != nil {
+				return err
+			}
+			report, err = pipeline.ReplayJournal(c.Context(), j)
+		} else {
+			report, err = pipeline.Replay(c.Context(), options)
+		}
 		if options.Progress != nil {
 			fmt.Fprint(os.Stderr, "\r\x1b[K")
 		}
@@ -82,6 +109,40 @@ session, merged by receive time. The result depends on the captures alone.`,
 		return err
 	}
 	return cmd
+}
+
+// replayFlags refuses flags that are of the other kind of replay.
+func replayFlags(c *cobra.Command, fromJournal bool, files int) error {
+	others, kind := []string{"data-dir", "from", "to"}, "add --from-journal, or leave it out"
+	if fromJournal {
+		others, kind = []string{"venue", "speed"}, "it is of captures: leave it out"
+	}
+	switch {
+	case fromJournal && files > 0:
+		return errUsage{errors.New("--from-journal replays the logs of a data_dir: leave the files out")}
+	case !fromJournal && files == 0:
+		return errUsage{errors.New("which captures? name files, or say --from-journal (see tickproc replay --help)")}
+	}
+	for _, name := range others {
+		if c.Flags().Changed(name) {
+			return errUsage{fmt.Errorf("--%s: %s", name, kind)}
+		}
+	}
+	return nil
+}
+
+// periodFlags reads --from and --to.
+func periodFlags(from, to string) (begin, end time.Time, err error) {
+	if begin, err = momentFlag("from", from); err != nil {
+		return begin, end, err
+	}
+	if end, err = momentFlag("to", to); err != nil {
+		return begin, end, err
+	}
+	if !begin.IsZero() && !end.IsZero() && !begin.Before(end) {
+		return begin, end, errUsage{fmt.Errorf("--from %s is not before --to %s: there is nothing in between", from, to)}
+	}
+	return begin, end, nil
 }
 
 // parseSpeed reads "max" as 0 and "Nx" as N.

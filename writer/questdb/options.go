@@ -57,6 +57,9 @@ type Options struct {
 	// measures it from the newest row of the table.
 	TTL map[string]string
 
+	// Repeat says that the rows were computed before; default that they were not.
+	Repeat Repeat
+
 	// Logger; default slog.Default().
 	Logger *slog.Logger
 	// Now is the wall clock in ns; default the process clock.

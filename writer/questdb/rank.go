@@ -121,6 +121,7 @@ type ranker struct {
 	table  *table
 	name   string // key column
 	client *Client
+	repeat Repeat
 	// settled: rows that were acknowledged before are visible to SQL.
 	settled bool
 	// outranked are keys whose row of this run was dropped. A correction of any
@@ -175,11 +176,11 @@ func (r *ranker) sift(ctx context.Context, lines []byte, again bool) (rest []byt
 	if again {
 		r.settled = false
 	}
-	all := guards(lines, r.name, again)
+	all := guards(lines, r.name, again || r.repeat != RepeatNone)
 	asked, inBatch := all[:0], map[rankKey]bool{}
 	for _, g := range all {
 		// An earlier one of the batch may be dropped, and then so may this.
-		if again || inBatch[g.key] || r.questions(g) {
+		if again || r.repeat != RepeatNone || inBatch[g.key] || r.questions(g) {
 			asked = append(asked, g)
 			inBatch[g.key] = true
 		}
@@ -203,7 +204,11 @@ func (r *ranker) sift(ctx context.Context, lines []byte, again bool) (rest []byt
 		stands, ok := stand[g.key]
 		_, outranked := r.outranked[g.key]
 		verdict, ours := sends, false
-		if ok {
+		switch {
+		case ok && r.repeat != RepeatNone:
+			verdict = r.repeat.rejudge(g.rank, stands, outranked)
+			ours = r.repeat == RepeatSame && stands.rev > g.rank.rev
+		case ok:
 			verdict = judge(g.rank, stands, again, outranked, r.early(g))
 		}
 		if verdict == depends {

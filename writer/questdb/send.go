@@ -33,8 +33,9 @@ type sender struct {
 	schema  *schema
 	http    *http.Client
 	url     string
-	ranker  *ranker // nil where rows have no rank
-	failing int64   // since when nothing gets through; 0 = all is well
+	ranker  *ranker    // nil where rows have no rank
+	gaps    *gapKeeper // nil but for gaps that are computed again
+	failing int64      // since when nothing gets through; 0 = all is well
 
 	verifiedAt int64 // 0 = before the next row
 	backoff    time.Duration
@@ -62,10 +63,13 @@ func (s *Sink) newSender(index int) *sender {
 	// (questdb#5803). It costs half a millisecond a batch.
 	x.http = newHTTP(false)
 	if name, ok := rankNames[index]; ok {
-		x.ranker = &ranker{table: l.table, name: name, client: x.schema.client, outranked: map[rankKey]struct{}{}, startedNanos: s.o.Now()}
+		x.ranker = &ranker{table: l.table, name: name, client: x.schema.client, repeat: s.o.Repeat, outranked: map[rankKey]struct{}{}, startedNanos: s.o.Now()}
 		if s.spool.Durable() {
 			x.ranker.versions = x.versions
 		}
+	}
+	if index == tableGaps && s.o.Repeat != RepeatNone {
+		x.gaps = &gapKeeper{client: x.schema.client}
 	}
 	x.resend.Store(noResend)
 	return x
@@ -144,7 +148,7 @@ func (x *sender) verify(ctx context.Context) error {
 // answer either shortens the batch, or makes the next request smaller, or is
 // followed by a wait.
 func (x *sender) deliver(ctx context.Context, b *spool.Batch) {
-	if x.ranker != nil && !x.outrank(ctx, b) {
+	if (x.ranker != nil || x.gaps != nil) && !x.outrank(ctx, b) {
 		return
 	}
 	limit := b.Rows // rows a request
@@ -204,7 +208,7 @@ func (x *sender) outrank(ctx context.Context, b *spool.Batch) bool {
 		if x.goesBack(b) {
 			return false
 		}
-		lines, dropped, err := x.ranker.sift(ctx, b.Lines, b.Again)
+		lines, dropped, err := x.sift(ctx, b)
 		if err != nil {
 			x.verifiedAt = 0
 			x.fail(ctx, slog.LevelWarn, "QuestDB cannot be asked about present rows, rows wait", err, 0)
@@ -218,6 +222,13 @@ func (x *sender) outrank(ctx context.Context, b *spool.Batch) bool {
 		return rows > 0
 	}
 	return false
+}
+
+func (x *sender) sift(ctx context.Context, b *spool.Batch) (rest []byte, dropped int, err error) {
+	if x.gaps != nil {
+		return x.gaps.sift(ctx, b.Lines)
+	}
+	return x.ranker.sift(ctx, b.Lines, b.Again)
 }
 
 // goesBack gives the batch back where a resend is to come first: what it would
