@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"tickproc/internal/clock"
 	"tickproc/tick"
 )
 
@@ -279,8 +278,9 @@ func (u *usage) period(b Budget, at int64) int64 {
 	return from
 }
 
-// admit says whether a handshake is taken, or the HTTP status of the refusal.
-func (v *Market) admit() (status int) {
+// admit says whether a handshake at a time of the client's is taken, or the
+// HTTP status of the refusal.
+func (v *Market) admit(now int64) (status int) {
 	if v.now < v.maintenanceUntil {
 		return 503
 	}
@@ -288,7 +288,6 @@ func (v *Market) admit() (status int) {
 		v.note(f, "", 0, nil)
 		return 429
 	}
-	now := clock.Nanos()
 	for i, b := range v.profile.Connects {
 		if !v.connects[i].take(b, 1, now) {
 			v.stats.RefusedClients++
