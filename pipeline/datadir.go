@@ -31,6 +31,7 @@ import (
 type dataDir struct {
 	path   string
 	unlock func()
+	*around
 }
 
 // openDataDir makes the folder and takes its lock.
@@ -45,7 +46,7 @@ func openDataDir(path string) (*dataDir, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%w: data_dir: %w", ErrInput, err)
 	}
-	return &dataDir{path: path, unlock: unlock}, nil
+	return &dataDir{path: path, unlock: unlock, around: machine}, nil
 }
 
 func (d *dataDir) close() { d.unlock() }
@@ -69,7 +70,7 @@ const lastRunFormat = 1
 // readLastRun returns what the last process left; the zero lastRun if there
 // was none.
 func (d *dataDir) readLastRun() (r lastRun, err error) {
-	text, err := vfs.ReadFile(vfs.OS, d.join("run.json"), 1<<16)
+	text, err := vfs.ReadFile(d.fs, d.join("run.json"), 1<<16)
 	if errors.Is(err, fs.ErrNotExist) {
 		return lastRun{}, nil
 	}
@@ -92,7 +93,7 @@ func (d *dataDir) writeLastRun(r lastRun) error {
 	if err != nil {
 		return err
 	}
-	return vfs.Replace(vfs.OS, d.join("run.json"), append(text, '\n'))
+	return vfs.Replace(d.fs, d.join("run.json"), append(text, '\n'))
 }
 
 // optionsHash names options of the shards.
@@ -113,20 +114,20 @@ func hashOptions(o engine.Options) optionsHash { return sha256.Sum256(optionsTex
 
 // keepOptions writes options down, so that a log that names them can be read.
 func (d *dataDir) keepOptions(o engine.Options) error {
-	if err := os.MkdirAll(d.join("options"), 0o755); err != nil {
+	if err := d.fs.MkdirAll(d.join("options")); err != nil {
 		return err
 	}
 	name := filepath.Join("options", hashOptions(o).String()+".json")
-	if _, err := os.Stat(d.join(name)); err == nil {
-		return nil
+	if f, err := d.fs.Open(d.join(name)); err == nil {
+		return f.Close()
 	}
-	return vfs.Replace(vfs.OS, d.join(name), optionsText(o))
+	return vfs.Replace(d.fs, d.join(name), optionsText(o))
 }
 
 // options returns those of a hash.
 func (d *dataDir) options(h optionsHash) (o engine.Options, err error) {
 	path := d.join("options", h.String()+".json")
-	text, err := vfs.ReadFile(vfs.OS, path, 1<<20)
+	text, err := vfs.ReadFile(d.fs, path, 1<<20)
 	if err != nil {
 		return o, err
 	}
@@ -141,16 +142,20 @@ func (d *dataDir) options(h optionsHash) (o engine.Options, err error) {
 
 // allOptions returns every configuration that was kept, by hash.
 func (d *dataDir) allOptions() (map[optionsHash]engine.Options, error) {
-	names, err := filepath.Glob(d.join("options", "*.json"))
-	if err != nil {
+	entries, err := d.fs.List(d.join("options"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	all := map[optionsHash]engine.Options{}
-	for _, name := range names {
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name, ".json")
+		if !ok {
+			continue
+		}
 		var h optionsHash
-		text, err := hex.DecodeString(strings.TrimSuffix(filepath.Base(name), ".json"))
+		text, err := hex.DecodeString(name)
 		if err != nil || copy(h[:], text) != len(h) {
-			return nil, fmt.Errorf("%s is no configuration of ours", name)
+			return nil, fmt.Errorf("%s is no configuration of ours", d.join("options", e.Name))
 		}
 		if all[h], err = d.options(h); err != nil {
 			return nil, err
@@ -186,3 +191,11 @@ var buildID = sync.OnceValues(func() (string, error) {
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 })
+
+// buildID names the program that this process runs.
+func (a *around) buildID() (string, error) {
+	if a.hand != nil {
+		return a.hand.build, nil
+	}
+	return buildID()
+}

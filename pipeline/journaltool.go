@@ -29,7 +29,7 @@ func NewJournalTool(config *Config) (*JournalTool, error) {
 	if _, err := os.Stat(config.DataDir); err != nil {
 		return nil, fmt.Errorf("%w: data_dir: %w", ErrInput, err)
 	}
-	t := &JournalTool{config: config, d: &durable{dir: &dataDir{path: config.DataDir}, config: config}}
+	t := &JournalTool{config: config, d: &durable{dir: &dataDir{path: config.DataDir, around: machine}, config: config}}
 	var err error
 	if t.d.run, err = t.d.dir.readLastRun(); err != nil {
 		return nil, err

@@ -156,7 +156,7 @@ func TestKilledAtAnyInstant(t *testing.T) {
 	config.Snapshots.Every, config.Journal.Memory = Duration(2*time.Second), 2<<20
 	config.Feeds = simFeeds(exchange)
 	t.Cleanup(func() { // where the test failed
-		os.RemoveAll(filepath.Join(config.Journal.MemoryDir, "tickproc-"+(&dataDir{path: config.DataDir}).name()))
+		os.RemoveAll(filepath.Join(config.Journal.MemoryDir, "tickproc-"+(&dataDir{path: config.DataDir, around: machine}).name()))
 	})
 	for i := range config.Feeds {
 		f := &config.Feeds[i]
