@@ -181,6 +181,24 @@ func (b *ByHand) OnAppend(tell func(shard int, generation uint64, batch []tick.U
 	b.durable.logged = tell
 }
 
+// OnRecovered has the end of each shard's log told, when the shard is what it
+// was there.
+func (b *ByHand) OnRecovered(tell func(shard int, generation, end uint64)) { b.durable.recovered = tell }
+
+// Fresh returns a shard as it is before its first packet, which knows all
+// configurations that a log may name.
+func (b *ByHand) Fresh(int) *engine.Shard {
+	shard := engine.NewShard(b.system.engineOptions())
+	configs, err := b.durable.dir.allOptions()
+	if err != nil {
+		panic("BUG: they were read a moment ago: " + err.Error())
+	}
+	for hash, o := range configs {
+		shard.Learn(hash, o)
+	}
+	return shard
+}
+
 // Carry takes rows to the sink.
 func (b *ByHand) Carry() { b.system.writer.Carry(b.world.Now()) }
 

@@ -42,6 +42,7 @@ type durable struct {
 	drain     context.CancelFunc
 	draining  sync.WaitGroup
 	snapshots *snapshots
+	recovered func(shard int, generation, end uint64) // likewise
 	logged    func(shard int, generation uint64, batch []tick.Unit, end uint64) // nil: nobody listens
 }
 
@@ -127,6 +128,11 @@ func (d *durable) recover(s *system) error {
 		return errors.Join(err, d.closeLogs())
 	}
 	d.tell(shards)
+	if d.recovered != nil {
+		for i := range shards {
+			d.recovered(i, d.run.Generation, shards[i].found.End)
+		}
+	}
 	d.snapshots = newSnapshots(d)
 	if d.beyond(shards, marks) {
 		if err := d.newGeneration(); err != nil {

@@ -118,6 +118,16 @@ func (v *Market) hand(c *Conn, m frame) {
 	}
 }
 
+// Calm ends all faults: those that wait strike nothing any more, and what lasts
+// is over with the next step.
+func (e *Exchange) Calm() {
+	for _, v := range e.markets {
+		v.mu.Lock()
+		v.calm()
+		v.mu.Unlock()
+	}
+}
+
 // Finish ends all faults, sends what they hold back and a last trade, quote and
 // depth message of each symbol.
 func (e *Exchange) Finish() {

@@ -220,12 +220,7 @@ func (v *Market) release(c *Conn) {
 func (v *Market) finish() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.faults.rates, v.faults.armed = [faultKindEnd]float64{}, nil
-	v.constantUntil, v.maintenanceUntil = 0, 0
-	for _, in := range v.instruments {
-		in.quietUntil, in.staleUntil, in.haltedUntil = 0, 0, min(in.haltedUntil, v.now)
-	}
-	v.resume()
+	v.calm()
 	for _, c := range append([]*Conn(nil), v.conns...) {
 		c.dropNext = 0
 		v.release(c)
@@ -245,6 +240,16 @@ func (v *Market) finish() {
 			in.last(v.now)
 		}
 	}
+}
+
+// calm ends all faults but those of sockets.
+func (v *Market) calm() {
+	v.faults.rates, v.faults.armed = [faultKindEnd]float64{}, nil
+	v.constantUntil, v.maintenanceUntil = 0, 0
+	for _, in := range v.instruments {
+		in.quietUntil, in.staleUntil, in.haltedUntil = 0, 0, min(in.haltedUntil, v.now)
+	}
+	v.resume()
 }
 
 // wake tells waiters that a client answered or went.
