@@ -71,7 +71,7 @@ type FeedByHand struct {
 func OpenByHand(config *Config, w World) (*ByHand, error) {
 	b := &ByHand{config: config, world: w}
 	b.around = &around{fs: w.FS, now: w.Now, pace: w.Pace, hand: &hand{memory: w.Memory, forget: w.Forget, identity: w.Identity, build: w.Build, carry: b.Carry}}
-	if err := w.FS.MkdirAll(config.DataDir); err != nil {
+	if err := vfs.MakeDir(w.FS, config.DataDir); err != nil {
 		return nil, err
 	}
 	dir := &dataDir{path: config.DataDir, unlock: func() {}, around: b.around}

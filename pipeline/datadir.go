@@ -36,7 +36,7 @@ type dataDir struct {
 
 // openDataDir makes the folder and takes its lock.
 func openDataDir(path string) (*dataDir, error) {
-	if err := os.MkdirAll(path, 0o755); err != nil {
+	if err := vfs.MakeDir(vfs.OS, path); err != nil {
 		return nil, fmt.Errorf("%w: data_dir: %w", ErrInput, err)
 	}
 	unlock, err := vfs.Lock(filepath.Join(path, "lock"))
@@ -114,7 +114,7 @@ func hashOptions(o engine.Options) optionsHash { return sha256.Sum256(optionsTex
 
 // keepOptions writes options down, so that a log that names them can be read.
 func (d *dataDir) keepOptions(o engine.Options) error {
-	if err := d.fs.MkdirAll(d.join("options")); err != nil {
+	if err := vfs.MakeDir(d.fs, d.join("options")); err != nil {
 		return err
 	}
 	name := filepath.Join("options", hashOptions(o).String()+".json")

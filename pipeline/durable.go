@@ -66,6 +66,9 @@ func openDurable(dir *dataDir, config *Config, logger *slog.Logger, rows rowStor
 	if d.build, err = dir.buildID(); err != nil {
 		return nil, fmt.Errorf("the program cannot be named: %w", err)
 	}
+	if err := vfs.MakeDir(dir.fs, dir.join("journal")); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInput, err)
+	}
 	if err := d.findSnapshot(); err != nil {
 		return nil, err
 	}

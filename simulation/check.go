@@ -140,7 +140,7 @@ func (c *comparison) trades() {
 			}
 			continue
 		}
-		if since == 0 || x.TimeNanos < since {
+		if since == 0 || x.TimeNanos < max(since, c.w.since) {
 			continue
 		}
 		g := within(gaps, x.TimeNanos)

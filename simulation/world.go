@@ -82,6 +82,7 @@ type world struct {
 	began    int64
 	exchange *sim.Exchange
 	venues   []string
+	catalogs map[string][]tick.Instrument // as of the start
 	config   *pipeline.Config
 	disk     *simdisk.Disk
 	memory   *memory
@@ -91,7 +92,8 @@ type world struct {
 
 	schedule, network, kills, chance *rand.Rand
 	ids                              uint64
-	skew                             int64 // our clock minus the true time
+	offset                           time.Duration // the venues' clocks minus the true time
+	skew                             int64         // our clock minus the true time
 
 	slowTill, noDialTill, noRESTTill, stormTill int64
 	stalled                                     [stallable]int64
@@ -99,6 +101,8 @@ type world struct {
 	nextDeath                                   *fault            // of the next process, within its disk
 	marketStops                                 bool
 
+	cutAt    int64    // when the power last failed
+	since    int64    // venue time of the first start of which anything was kept
 	forget   bool     // of a mutation: a batch is not remembered
 	history  []logged // what shards logged, in the order in which it happened
 	downs    []down
@@ -116,6 +120,7 @@ type logged struct {
 	generation uint64
 	end        uint64
 	batch      []tick.Unit
+	at         int64
 }
 
 // down is a time, in the venues' clock, in which no process listened.
@@ -214,8 +219,9 @@ func (w *world) makeVenues(r *rand.Rand) error {
 	if r.IntN(2) == 0 {
 		c.Spool.Max = 64 << 20
 	}
+	w.offset = time.Duration(r.Int64N(int64(2*clockOffsetMax))) - clockOffsetMax
 	o := sim.Options{Seed: w.o.Seed, Rate: 4 + 10*r.Float64(), Levels: 20 + r.IntN(20), History: 1 << 14,
-		ClockOffset: time.Duration(r.Int64N(int64(2*clockOffsetMax))) - clockOffsetMax}
+		ClockOffset: w.offset}
 	for _, name := range names[:1+r.IntN(2)] {
 		dialect := venues.Dialect(name)
 		symbols := dialect.DefaultSymbols()
@@ -238,7 +244,16 @@ func (w *world) makeVenues(r *rand.Rand) error {
 	w.config = c
 	var err error
 	w.exchange, err = sim.New(o)
-	return err
+	if err != nil {
+		return err
+	}
+	w.catalogs = map[string][]tick.Instrument{}
+	for _, name := range w.venues {
+		if w.catalogs[name], err = w.catalog(name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // catalog is what a venue lists.
@@ -326,7 +341,7 @@ func (w *world) begin() {
 		}
 	})
 	w.start(func() {
-		if err := b.Start(w.catalog); err != nil {
+		if err := b.Start(func(venue string) ([]tick.Instrument, error) { return w.catalogs[venue], nil }); err != nil {
 			w.after(0, func() {
 				if w.process == p {
 					w.startFailed(p, err)
@@ -411,7 +426,7 @@ func (w *world) logs(shard int, generation uint64, batch []tick.Unit, end uint64
 			batch[0].Header().ExchangeNanos++
 		}
 	}
-	w.history = append(w.history, logged{shard, generation, end, slices.Clone(batch)})
+	w.history = append(w.history, logged{shard, generation, end, slices.Clone(batch), w.now})
 }
 
 // recovered is told where a shard's log ends, and compares the shard with one
@@ -421,6 +436,9 @@ func (w *world) recovered(shard int, generation, end uint64) {
 	last := uint64(0)
 	for _, x := range w.history {
 		if x.shard == shard && (x.generation > generation || x.generation == generation && x.end > end) {
+			if x.at < w.cutAt-int64(syncWindow) && !w.hindered(x.at) {
+				w.violate("window", "shard %d: what was logged %v before the power failed is lost", shard, time.Duration(w.cutAt-x.at))
+			}
 			continue
 		}
 		if x.shard == shard && x.generation == generation {
@@ -429,6 +447,10 @@ func (w *world) recovered(shard int, generation, end uint64) {
 		kept = append(kept, x)
 	}
 	w.history = kept
+	if end == 0 {
+		// Nothing of an instrument is known, so that nobody can know that it was missed.
+		w.since = w.now + int64(w.offset)
+	}
 	if last != end {
 		w.violate("log", "shard %d of generation %d ends at %d, and what was logged up to there ends at %d", shard, generation, end, last)
 	}
@@ -444,6 +466,21 @@ func (w *world) recovered(shard int, generation, end uint64) {
 	if have, want := w.process.b.Shard(shard).StateHash(), shadow.StateHash(); have != want {
 		w.violate("state", "shard %d at %d of generation %d: recovered %016x, uninterrupted %016x", shard, end, generation, have, want)
 	}
+}
+
+// syncWindow is what a power cut may take of a log: 20 ms, and how late its
+// drainer may be here.
+const syncWindow = 60 * time.Millisecond
+
+// hindered reports that the disk, or who writes to it, did not do its work at
+// some time since.
+func (w *world) hindered(since int64) bool {
+	for _, until := range w.diskFaults {
+		if until != 0 && until > since-int64(2*time.Second) {
+			return true
+		}
+	}
+	return w.stalled[stallDrain] > since
 }
 
 // end is the end of a process that does not see it coming.
@@ -468,6 +505,7 @@ func (w *world) end(cut bool, away time.Duration) {
 	w.setDisk()
 	if cut {
 		w.memory = newMemory(w.memory.boot + 1)
+		w.cutAt = w.now
 		w.tally.PowerCuts++
 	} else {
 		w.tally.Kills++

@@ -257,7 +257,7 @@ func Open(o Options) (*Spool, error) {
 	if o.Dir == "" {
 		return s, nil
 	}
-	if err := o.FS.MkdirAll(o.Dir); err != nil {
+	if err := vfs.MakeDir(o.FS, o.Dir); err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
 	}
 	if err := s.identify(); err != nil {
