@@ -111,6 +111,16 @@ func (c *comparison) struck(channel tick.Channels, at int64) bool {
 	return false
 }
 
+// liedTo reports that the venue's past trades were once incomplete.
+func (c *comparison) liedTo() bool {
+	for _, f := range c.faults {
+		if f.Venue == c.t.Venue && (f.Kind == sim.FaultPastEmpty || f.Kind == sim.FaultPastMissing) {
+			return true
+		}
+	}
+	return false
+}
+
 // trades: each that happened is stored once, as it was, or lies inside a gap.
 func (c *comparison) trades() {
 	t := c.t
@@ -144,6 +154,9 @@ func (c *comparison) trades() {
 			continue
 		}
 		g := within(gaps, x.TimeNanos)
+		if !counted && c.liedTo() {
+			c.unheard[x.ID] = true // a venue that leaves out trades of its past is believed where ids do not count
+		}
 		switch {
 		case g != nil && g.backfill == tick.BackfillWhole.String() && counted && !c.otherGap(gaps, x.TimeNanos):
 			c.differ("trade", "id %s at %d is missing in a gap that is called whole", id, x.TimeNanos)

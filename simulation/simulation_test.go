@@ -45,6 +45,7 @@ func report(t *testing.T, o Options, r Result) {
 	if o.Unbounded {
 		mode = " -unbounded"
 	}
+	fmt.Fprintf(os.Stderr, "seed %d unbounded %v: %s\n", r.Seed, o.Unbounded, strings.Join(r.Violations, "\n  "))
 	t.Errorf("%s\nagain: go test ./simulation -run 'TestSeed$' -v -seed %d%s", strings.Join(r.Violations, "\n"), r.Seed, mode)
 }
 

@@ -717,6 +717,11 @@ func (w *world) good() (why string) {
 			}
 		}
 	}
+	for _, k := range p.links {
+		if k.client != nil && k.client.HalfOpen() {
+			return k.venue + " " + k.l.Name() + " is dead, and does not know it"
+		}
+	}
 	for _, f := range w.config.Feeds {
 		for _, symbol := range f.Symbols {
 			if x, ok := p.b.Image(f.Venue, symbol); !ok || !x.Valid {

@@ -89,6 +89,15 @@ func (c *Client) Pong(payload []byte) {
 	v.pong(c.conn, payload)
 }
 
+// HalfOpen reports that a fault has made the connection dead on the venue's
+// side, of which the client cannot know.
+func (c *Client) HalfOpen() bool {
+	v := c.conn.market
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return c.conn.halfOpen || c.conn.ended
+}
+
 // Leave ends the connection from the client's side.
 func (c *Client) Leave() {
 	v := c.conn.market
