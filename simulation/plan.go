@@ -80,7 +80,7 @@ type often struct {
 	span        time.Duration // the longest
 }
 
-var table0 = []often{
+var frequencies = []often{
 	{kind: faultReset, seeds: 40, most: 4},
 	{kind: faultStorm, seeds: 10, most: 1, span: 3 * time.Second},
 	{kind: faultDial, seeds: 15, most: 2, span: 4 * time.Second},
@@ -142,9 +142,9 @@ var table0 = []often{
 // newPlan draws what goes wrong in a seed between two times since its start.
 // Each kind has a random stream of its own, and calm is how much of it there is
 // none of: of a hundred.
-func newPlan(seed uint64, from, to time.Duration, calm int) []fault {
+func newPlan(kinds []often, seed uint64, from, to time.Duration, calm int) []fault {
 	var all []fault
-	for _, o := range table0 {
+	for _, o := range kinds {
 		f := fault{kind: o.kind, venue: o.venue}
 		name := faultNames[o.kind]
 		if o.kind == faultVenue {

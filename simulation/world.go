@@ -73,6 +73,13 @@ const (
 	settleMax = 150 * time.Second
 )
 
+// Add counts another run in.
+func (t *Tally) Add(o Tally) {
+	t.Trades, t.InGaps, t.Fetched, t.Bars, t.Books, t.Quotes, t.Gaps = t.Trades+o.Trades, t.InGaps+o.InGaps, t.Fetched+o.Fetched, t.Bars+o.Bars, t.Books+o.Books, t.Quotes+o.Quotes, t.Gaps+o.Gaps
+	t.Lives, t.Kills, t.PowerCuts, t.Snapshots, t.Recoveries = t.Lives+o.Lives, t.Kills+o.Kills, t.PowerCuts+o.PowerCuts, t.Snapshots+o.Snapshots, t.Recoveries+o.Recoveries
+	t.Frames, t.Posts = t.Frames+o.Frames, t.Posts+o.Posts
+}
+
 type pipelineFeed = pipeline.FeedByHand
 
 // world is everything.
@@ -746,7 +753,7 @@ func Run(o Options) (r Result, err error) {
 	}
 	length := between(stream(o.Seed, "length"), 8*time.Second, 24*time.Second)
 	calm := stream(o.Seed, "calm").IntN(90)
-	w.faults = newPlan(o.Seed, 1500*time.Millisecond, length, calm)
+	w.faults = newPlan(frequencies, o.Seed, 1500*time.Millisecond, length, calm)
 	w.market()
 	w.at(w.now, w.begin)
 	for _, f := range w.faults {
