@@ -2,6 +2,7 @@ package feeds
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"tickproc/tick"
@@ -101,6 +102,11 @@ type Action struct {
 // Name is the connection's, URL where it is dialled.
 func (l *Link) Name() string { return l.c.plan.Name }
 func (l *Link) URL() string  { return l.c.url }
+
+// Carries are the streams that it is for.
+func (l *Link) Carries() []Subscription {
+	return append(slices.Clone(l.c.plan.Streams), l.c.plan.Subscriptions...)
+}
 
 // Undialled notes that no socket could be opened; response is that of a refused
 // handshake, or nil. It returns how long to wait before the next attempt.

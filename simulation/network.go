@@ -71,6 +71,7 @@ func (k *link) dial(wait time.Duration) {
 		}
 		k.client = client
 		k.l.Opened()
+		w.heard(k)
 		w.note("open", k.venue+" "+k.l.Name())
 		k.talk()
 	})
@@ -152,6 +153,7 @@ func (k *link) end(reason tick.Reason) {
 	client := k.client
 	k.client = nil
 	client.Leave()
+	k.w.unheard(k)
 	k.w.note("end", k.venue+" "+k.l.Name()+" "+reason.String())
 	k.dial(k.l.Ended(reason))
 }

@@ -19,7 +19,6 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"math"
 	"math/rand/v2"
 	"net/url"
 	"slices"
@@ -60,9 +59,8 @@ type Result struct {
 
 // Tally counts what was looked at.
 type Tally struct {
-	Trades, InGaps, Fetched, Bars, Books, Quotes, Gaps int
-	Lives, Kills, PowerCuts, Snapshots, Recoveries     int
-	Frames, Posts                                      int
+	Trades, InGaps, Bars, Books, Quotes, Gaps, Downs int
+	Lives, Kills, PowerCuts, Snapshots, Recoveries   int
 }
 
 const (
@@ -75,9 +73,8 @@ const (
 
 // Add counts another run in.
 func (t *Tally) Add(o Tally) {
-	t.Trades, t.InGaps, t.Fetched, t.Bars, t.Books, t.Quotes, t.Gaps = t.Trades+o.Trades, t.InGaps+o.InGaps, t.Fetched+o.Fetched, t.Bars+o.Bars, t.Books+o.Books, t.Quotes+o.Quotes, t.Gaps+o.Gaps
+	t.Trades, t.InGaps, t.Bars, t.Books, t.Quotes, t.Gaps, t.Downs = t.Trades+o.Trades, t.InGaps+o.InGaps, t.Bars+o.Bars, t.Books+o.Books, t.Quotes+o.Quotes, t.Gaps+o.Gaps, t.Downs+o.Downs
 	t.Lives, t.Kills, t.PowerCuts, t.Snapshots, t.Recoveries = t.Lives+o.Lives, t.Kills+o.Kills, t.PowerCuts+o.PowerCuts, t.Snapshots+o.Snapshots, t.Recoveries+o.Recoveries
-	t.Frames, t.Posts = t.Frames+o.Frames, t.Posts+o.Posts
 }
 
 type pipelineFeed = pipeline.FeedByHand
@@ -108,10 +105,12 @@ type world struct {
 	nextDeath                                   *fault            // of the next process, within its disk
 	marketStops                                 bool
 
+	batch    int      // of shards, in units
 	cutAt    int64    // when the power last failed
 	since    int64    // venue time of the first start of which anything was kept
 	forget   bool     // of a mutation: a batch is not remembered
 	history  []logged // what shards logged, in the order in which it happened
+	listens  map[channelOf]*listening
 	downs    []down
 	rejected bool
 	tally    Tally
@@ -130,8 +129,23 @@ type logged struct {
 	at         int64
 }
 
-// down is a time, in the venues' clock, in which no process listened.
-type down struct{ from, to int64 }
+// down is a time, in the venues' clock, in which nobody listened to a channel.
+type down struct {
+	stream   channelOf
+	from, to int64
+}
+
+// channelOf is a channel of an instrument.
+type channelOf struct {
+	venue, symbol string
+	channel       tick.Channels
+}
+
+// listening says how many sockets listen to a stream, and since when none does.
+type listening struct {
+	sockets int
+	since   int64 // 0 = nobody ever did
+}
 
 // process is one life of the service.
 type process struct {
@@ -156,7 +170,7 @@ const clockOffsetMax = 200 * time.Millisecond
 
 // newWorld builds it.
 func newWorld(o Options) (*world, error) {
-	w := &world{o: o, said: map[string]int{}, quiet: slog.New(slog.DiscardHandler)}
+	w := &world{o: o, said: map[string]int{}, listens: map[channelOf]*listening{}, quiet: slog.New(slog.DiscardHandler)}
 	if o.Trace != nil {
 		w.quiet = slog.New(slog.NewTextHandler(traceWriter{w}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
@@ -218,8 +232,10 @@ func (w *world) makeVenues(r *rand.Rand) error {
 	c.Bars.Intervals = []pipeline.Duration{pipeline.Duration(time.Second), pipeline.Duration(5 * time.Second)}
 	c.Windows.VWAP = []pipeline.VWAP{{Span: pipeline.Duration(10 * time.Second), Step: pipeline.Duration(time.Second)}}
 	c.Shards = pipeline.AutoCount(1 + r.IntN(shardsMax))
-	c.Journal.Memory, c.Journal.Segment, c.Journal.Reserve = 256<<10, 256<<10, 128<<10
-	c.Journal.Keep, c.Journal.KeepFor = 1<<20, pipeline.Duration(time.Hour)
+	c.Journal.Memory = 64 << 10 << (2 * r.IntN(2))
+	c.Journal.Segment, c.Journal.Reserve = c.Journal.Memory, c.Journal.Memory/2
+	c.Journal.Keep, c.Journal.KeepFor = 2*c.Journal.Memory, pipeline.Duration(time.Hour)
+	w.batch = int(c.Journal.Memory) / tick.UnitSize / 8
 	c.Rings.Units = 1 << 12
 	c.QuestDB.FlushRows = 100 + r.IntN(400)
 	c.QuestDB.RequestTimeout = pipeline.Duration(2 * time.Second)
@@ -239,6 +255,12 @@ func (w *world) makeVenues(r *rand.Rand) error {
 		}
 		if r.IntN(8) == 0 {
 			f.Channels = []string{pipeline.AllChannels}
+		}
+		if r.IntN(5) == 0 {
+			f.Lines = 2
+		}
+		if r.IntN(6) == 0 {
+			f.SocketLife = pipeline.Duration(between(r, 4*time.Second, 12*time.Second))
 		}
 		for _, s := range symbols {
 			f.Symbols = append(f.Symbols, s.Name)
@@ -320,7 +342,7 @@ func (w *world) begin() {
 	config := *w.config
 	config.Feeds = slices.Clone(w.config.Feeds)
 	b, err := pipeline.OpenByHand(&config, pipeline.World{FS: p.fs, Memory: w.memory.of, Forget: w.memory.forget, Now: w.clock, Pace: &w.loop,
-		Random: w.chance.Int64N, Identity: func() uint64 { w.ids++; return w.ids<<32 | 7 }, Database: w.database, Build: "simulated", Logger: w.quiet, Batch: 512})
+		Random: w.chance.Int64N, Identity: func() uint64 { w.ids++; return w.ids<<32 | 7 }, Database: w.database, Build: "simulated", Logger: w.quiet, Batch: w.batch})
 	if err != nil {
 		w.startFailed(p, err)
 		return
@@ -506,6 +528,7 @@ func (w *world) end(cut bool, away time.Duration) {
 		if k.client != nil {
 			k.client.Leave()
 			k.client = nil
+			w.unheard(k)
 		}
 	}
 	w.disk = w.disk.Crash(cut)
@@ -520,9 +543,42 @@ func (w *world) end(cut bool, away time.Duration) {
 	if n := stream(w.o.Seed, fmt.Sprint("clock ", w.tally.Lives)); n.IntN(6) == 0 {
 		w.skew = n.Int64N(int64(4*time.Second)) - int64(2*time.Second)
 	}
-	w.downs = append(w.downs, down{w.now, math.MaxInt64})
 	w.note("end", fmt.Sprintf("cut %v", cut))
 	w.after(away, w.begin)
+}
+
+// each does something for all that a link carries.
+func (w *world) each(k *link, do func(channelOf, *listening)) {
+	for _, s := range k.l.Carries() {
+		for _, channel := range []tick.Channels{tick.ChannelTrades, tick.ChannelQuotes, tick.ChannelDepth} {
+			if s.Channels.Has(channel) {
+				key := channelOf{k.venue, s.Instrument.Symbol, channel}
+				x := w.listens[key]
+				if x == nil {
+					x = &listening{}
+					w.listens[key] = x
+				}
+				do(key, x)
+			}
+		}
+	}
+}
+
+// heard notes that a socket is open, unheard that it is no more.
+func (w *world) heard(k *link) {
+	w.each(k, func(key channelOf, x *listening) {
+		if x.sockets++; x.sockets == 1 && x.since != 0 {
+			w.downs = append(w.downs, down{key, x.since, w.now + int64(w.offset)})
+		}
+	})
+}
+
+func (w *world) unheard(k *link) {
+	w.each(k, func(_ channelOf, x *listening) {
+		if x.sockets--; x.sockets == 0 {
+			x.since = w.now + int64(w.offset)
+		}
+	})
 }
 
 // setDisk gives the disk the faults of now.
@@ -667,6 +723,7 @@ func (w *world) stopCleanly(away time.Duration) {
 		if k.client != nil {
 			k.client.Leave()
 			k.client = nil
+			w.unheard(k)
 			k.l.Ended(tick.ReasonStopped)
 		}
 	}
