@@ -183,7 +183,9 @@ func (b *ByHand) OnAppend(tell func(shard int, generation uint64, batch []tick.U
 
 // OnRecovered has the end of each shard's log told, when the shard is what it
 // was there.
-func (b *ByHand) OnRecovered(tell func(shard int, generation, end uint64)) { b.durable.recovered = tell }
+func (b *ByHand) OnRecovered(tell func(shard int, generation, end uint64)) {
+	b.durable.recovered = tell
+}
 
 // Fresh returns a shard as it is before its first packet, which knows all
 // configurations that a log may name.

@@ -42,7 +42,7 @@ type durable struct {
 	drain     context.CancelFunc
 	draining  sync.WaitGroup
 	snapshots *snapshots
-	recovered func(shard int, generation, end uint64) // likewise
+	recovered func(shard int, generation, end uint64)                           // likewise
 	logged    func(shard int, generation uint64, batch []tick.Unit, end uint64) // nil: nobody listens
 }
 
@@ -133,7 +133,7 @@ func (d *durable) recover(s *system) error {
 	d.tell(shards)
 	if d.recovered != nil {
 		for i := range shards {
-			d.recovered(i, d.run.Generation, shards[i].found.End)
+			d.recovered(i, d.run.Generation, shards[i].end)
 		}
 	}
 	d.snapshots = newSnapshots(d)
@@ -198,10 +198,17 @@ type recoveredShard struct {
 	log     *journal.Log
 	found   journal.Found
 	from    uint64 // the snapshot's position; 0 without one
+	end     uint64 // up to where the log was applied
+	holed   bool   // it goes on behind a hole
 	packets int
 	took    time.Duration
 	err     error
 }
+
+// errHole ends the reading of a log at a hole. What lies behind was of another
+// state than the one before the hole leads to: even the scale of its prices may
+// have been told in between. It counts as not seen.
+var errHole = errors.New("the log has a hole")
 
 // recoverShard loads a shard, and applies the log behind under the configurations
 // that it names.
@@ -249,11 +256,21 @@ func (d *durable) recoverShard(i int, configs map[optionsHash]engine.Options, ma
 	if d.run.Build == d.build && mark.Epoch == d.run.Generation {
 		kept = mark.Position
 	}
-	r.err = r.log.Read(r.from, func(position uint64, batch []tick.Unit) error {
-		end := position + 1 + uint64(len(batch))
-		r.packets += driver.Recover(batch, end, end > kept)
+	r.end = r.from
+	if newest == nil {
+		r.end = r.found.First
+	}
+	r.err = r.log.Read(r.end, func(position uint64, batch []tick.Unit) error {
+		if position != r.end {
+			return errHole
+		}
+		r.end = position + 1 + uint64(len(batch))
+		r.packets += driver.Recover(batch, r.end, r.end > kept)
 		return nil
 	})
+	if r.holed = errors.Is(r.err, errHole) || r.err == nil && r.end != r.found.End; r.holed {
+		r.err = nil
+	}
 	r.took = time.Since(started)
 	return r
 }
@@ -284,12 +301,17 @@ func (d *durable) tell(shards []recoveredShard) {
 	}
 }
 
-// beyond reports that the spool has rows of places that a log does not reach.
+// beyond reports that the spool has rows of places that a log does not reach, or
+// that the shards do not.
 func (d *durable) beyond(shards []recoveredShard, marks map[uint16]spool.Mark) (some bool) {
 	for i, r := range shards {
-		if mark := marks[uint16(i)]; mark.Epoch == d.run.Generation && mark.Position > r.found.End {
+		if r.holed {
+			d.logger.Error("the log is read up to where it is damaged, and goes on as another: what was behind is taken for not seen", "shard", i, "read_to", r.end, "log_ends", r.found.End)
+			some = true
+		}
+		if mark := marks[uint16(i)]; mark.Epoch == d.run.Generation && mark.Position > r.end {
 			d.logger.Error("the log ends before the rows that were made of it: the power failed, and what is missing lies in gaps",
-				"shard", i, "log_ends", r.found.End, "rows_end", mark.Position)
+				"shard", i, "log_ends", r.end, "rows_end", mark.Position)
 			some = true
 		}
 	}

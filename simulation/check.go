@@ -1,8 +1,10 @@
 package simulation
 
 import (
+	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"tickproc/feeds/sim"
@@ -161,7 +163,7 @@ func (c *comparison) trades() {
 		case g != nil && g.backfill == tick.BackfillWhole.String() && counted && !c.otherGap(gaps, x.TimeNanos):
 			c.differ("trade", "id %s at %d is missing in a gap that is called whole", id, x.TimeNanos)
 		case g != nil && counted && c.w.fetchable(t.Venue) && !c.rejected(gaps, x.TimeNanos):
-			c.differ("trade", "id %s at %d is missing, in %+v, and the venue has it", id, x.TimeNanos, *g)
+			c.differ("trade", "id %s at %s is missing, in %s, and the venue has it", id, c.w.when(x.TimeNanos), c.text([]gap{*g}))
 		case g != nil:
 			c.w.tally.InGaps++
 		case c.w.o.Unbounded && x.TimeNanos >= c.last:
@@ -169,7 +171,7 @@ func (c *comparison) trades() {
 		case !counted && c.struck(tick.ChannelTrades, x.TimeNanos):
 			c.unheard[x.ID] = true
 		default:
-			c.differ("trade", "id %s at %d is neither stored nor inside a gap", id, x.TimeNanos)
+			c.differ("trade", "id %s at %s is neither stored nor inside a gap: %s", id, c.w.when(x.TimeNanos), c.text(gaps))
 		}
 	}
 	for id, r := range stored {
@@ -202,6 +204,23 @@ func (w *world) fetchable(venue string) bool {
 		}
 	}
 	return !w.o.Unbounded
+}
+
+// when is a time of the venue's clock since the start.
+func (w *world) when(at int64) string {
+	return fmt.Sprintf("%d (%.6f)", at, float64(at-w.began-int64(w.offset))/1e9)
+}
+
+func (c *comparison) text(gaps []gap) string {
+	var text strings.Builder
+	for _, g := range gaps {
+		end := "open"
+		if g.to != math.MaxInt64 {
+			end = c.w.when(g.to)
+		}
+		fmt.Fprintf(&text, "[%s, %s] %s %s; ", c.w.when(g.from), end, g.reason, g.backfill)
+	}
+	return text.String()
 }
 
 // otherGap reports a gap about a time that is not whole.
@@ -356,7 +375,9 @@ func (c *comparison) downs() {
 	since := max(c.w.since, c.t.SubscribedNanos[tick.ChannelQuotes.Index()])
 	stored := map[int64]bool{}
 	for _, r := range c.rows("quotes") {
-		stored[r.ts] = true
+		if stored[r.ts] = true; told(r) == 0 {
+			return // of quotes without a time nobody can say when they were
+		}
 	}
 	for _, d := range c.w.downs {
 		if s := d.stream; s.venue != c.t.Venue || s.symbol != c.t.Symbol || s.channel != tick.ChannelQuotes || d.from < since {

@@ -36,6 +36,7 @@ const (
 	faultDiskFull
 	faultDiskCreate
 	faultDiskSyncDir
+	faultFlip // a bit of a file turns
 	// The database, for a time or at once.
 	faultDBBusy
 	faultDBError
@@ -51,7 +52,7 @@ const (
 )
 
 var faultNames = [faultKinds]string{"", "reset", "storm", "dial", "delay", "rest", "venue", "kill", "kill-in-disk", "power-cut", "power-cut-in-disk", "stop", "stall", "snapshot",
-	"disk-write", "disk-short-write", "disk-sync", "disk-full", "disk-create", "disk-syncdir",
+	"disk-write", "disk-short-write", "disk-sync", "disk-full", "disk-create", "disk-syncdir", "flip",
 	"db-429", "db-500", "db-timeout", "db-lost-reply", "db-away", "db-restart", "db-restart-lost", "db-wiped", "db-dropped", "db-rejects"}
 
 // fault is one of the plan.
@@ -99,6 +100,7 @@ var frequencies = []often{
 	{kind: faultDiskFull, seeds: 12, most: 2, span: 4 * time.Second},
 	{kind: faultDiskCreate, seeds: 8, most: 2, span: 2 * time.Second},
 	{kind: faultDiskSyncDir, seeds: 8, most: 2, span: 2 * time.Second},
+	{kind: faultFlip, seeds: 8, most: 2},
 	{kind: faultDBBusy, seeds: 15, most: 2, span: 3 * time.Second},
 	{kind: faultDBError, seeds: 15, most: 2, span: 3 * time.Second},
 	{kind: faultDBTimeout, seeds: 15, most: 2, span: 4 * time.Second},

@@ -27,6 +27,7 @@ import (
 
 	"tickproc/feeds/sim"
 	"tickproc/feeds/venues"
+	"tickproc/internal/vfs"
 	"tickproc/internal/vfs/simdisk"
 	"tickproc/pipeline"
 	"tickproc/tick"
@@ -108,6 +109,8 @@ type world struct {
 	batch    int      // of shards, in units
 	cutAt    int64    // when the power last failed
 	since    int64    // venue time of the first start of which anything was kept
+	dbLostAt int64    // when the database last lost rows
+	flipped  bool     // a bit of the disk
 	forget   bool     // of a mutation: a batch is not remembered
 	history  []logged // what shards logged, in the order in which it happened
 	listens  map[channelOf]*listening
@@ -504,6 +507,9 @@ const syncWindow = 60 * time.Millisecond
 // hindered reports that the disk, or who writes to it, did not do its work at
 // some time since.
 func (w *world) hindered(since int64) bool {
+	if w.flipped {
+		return true
+	}
 	for _, until := range w.diskFaults {
 		if until != 0 && until > since-int64(2*time.Second) {
 			return true
@@ -674,6 +680,8 @@ func (w *world) strike(f fault) {
 		w.diskFaults[f.kind] = max(w.diskFaults[f.kind], until)
 		w.setDisk()
 		w.at(until, w.setDisk)
+	case faultFlip:
+		w.flip(f.pick)
 	case faultDBBusy, faultDBError, faultDBTimeout, faultDBLostReply:
 		w.database.troubles = append(w.database.troubles, trouble{f.kind, w.now, until})
 	case faultDBAway:
@@ -681,18 +689,57 @@ func (w *world) strike(f fault) {
 	case faultDBRestart:
 		w.database.restart(0, f.span)
 	case faultDBRestartLost:
+		w.dbLostAt = w.now
 		w.database.restart(time.Duration(f.pick%uint64(2*time.Second)), f.span)
 	case faultDBWiped:
+		w.dbLostAt = w.now
 		w.database.wipe()
 	case faultDBDropped:
 		names := slices.Sorted(maps.Keys(w.database.tables))
 		if len(names) > 0 {
+			w.dbLostAt = w.now
 			delete(w.database.tables, names[f.pick%uint64(len(names))])
 		}
 	case faultDBRejects:
 		w.database.doomed, w.database.doomed0, w.database.till1 = uint32(f.pick), w.now, until
 	}
 	w.note("fault", f.String())
+}
+
+// flip turns a bit of a log, a snapshot or the spool.
+func (w *world) flip(pick uint64) {
+	var all []string
+	var walk func(dir string)
+	walk = func(dir string) {
+		entries, _ := w.disk.List(dir)
+		for _, e := range entries {
+			name := dir + "/" + e.Name
+			switch {
+			case e.Dir:
+				walk(name)
+			case e.Size > 0 && (strings.HasSuffix(name, ".log") || strings.HasSuffix(name, ".seg") || strings.Contains(name, "/snapshots/")):
+				all = append(all, name)
+			}
+		}
+	}
+	walk(dataDir)
+	if len(all) == 0 {
+		return
+	}
+	name := all[pick%uint64(len(all))]
+	content, _ := vfs.ReadFile(w.disk, name, 1<<30)
+	for len(content) > 0 && content[len(content)-1] == 0 {
+		content = content[:len(content)-1] // what was never written
+	}
+	if len(content) == 0 {
+		return
+	}
+	bit := int64(pick >> 20 % uint64(8*len(content)))
+	w.flipped = true
+	w.note("flip", fmt.Sprintf("%s bit %d of %d", name, bit, 8*len(content)))
+	if err := w.disk.Flip(name, bit); err != nil {
+		panic("BUG: " + err.Error())
+	}
 }
 
 // snapshot takes one, if none is being taken.
@@ -811,6 +858,9 @@ func Run(o Options) (r Result, err error) {
 	length := between(stream(o.Seed, "length"), 8*time.Second, 24*time.Second)
 	calm := stream(o.Seed, "calm").IntN(90)
 	w.faults = newPlan(frequencies, o.Seed, 1500*time.Millisecond, length, calm)
+	if slices.ContainsFunc(w.faults, func(f fault) bool { return f.kind == faultFlip }) {
+		w.config.Journal.Damage = "skip"
+	}
 	w.market()
 	w.at(w.now, w.begin)
 	for _, f := range w.faults {
@@ -865,6 +915,10 @@ func (w *world) calmDown() {
 	}
 }
 
+// noticedWithin is how long a database may have lost rows before a sender that
+// is not refused looks.
+const noticedWithin = 33 * time.Second
+
 // settle waits until all is good, and all rows are where they belong.
 func (w *world) settle(over int64) time.Duration {
 	at := int64(0)
@@ -888,6 +942,7 @@ func (w *world) settle(over int64) time.Duration {
 		w.marketStops = true
 	}
 	w.run(w.now+int64(time.Second), nil)
+	w.run(w.dbLostAt+int64(noticedWithin), nil)
 	if !w.run(w.now+int64(2*time.Minute), when(100*time.Millisecond, func() bool {
 		return w.process != nil && w.process.started && w.process.b.Spool.State().Empty
 	})) {
