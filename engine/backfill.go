@@ -329,3 +329,13 @@ func (b *backfills) code(c *state.Coder) {
 	c.Uint64(&b.epochs)
 	c.Int64(&b.nextAt)
 }
+
+// Backfilling is how many gaps have trades that are still to be fetched.
+func (s *Shard) Backfilling() (n int) {
+	for _, in := range s.instruments {
+		if in != nil {
+			n += len(in.backfill.cases)
+		}
+	}
+	return n
+}

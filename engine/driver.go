@@ -49,6 +49,12 @@ type Driver struct {
 	// platform can.
 	Pin  bool
 	Core int
+	// Now is the clock, ns since the epoch; default the process clock.
+	Now func() int64
+	// Batch bounds what is logged and applied at once, in units; default 4096.
+	Batch int
+	// Pause waits a moment for the reader of a full ring; default a back-off.
+	Pause func()
 
 	Stats DriverStats
 
@@ -64,6 +70,7 @@ type Driver struct {
 	imagesAt    int64
 	imageUnits  []tick.Unit
 	tickPackets []tick.Unit
+	pause       time.Duration // after a Step that did nothing; 0 = until there is something
 }
 
 // DriverStats are read by metrics.
@@ -104,27 +111,54 @@ func (d *Driver) Run() {
 		defer runtime.UnlockOSThread()
 		pinThread(d.Core)
 	}
+	d.Begin()
+	for {
+		switch worked, ended := d.Step(); {
+		case ended:
+			return
+		case !worked:
+			d.Waker.Wait(d.ready, d.pause)
+		}
+	}
+}
+
+// Begin is what comes before the first Step. Run does both; whoever does not
+// use Run drives the shard by them, from one goroutine.
+func (d *Driver) Begin() {
+	d.ensureDefaults()
 	d.ready = d.readable
 	d.attach()
 	d.imageUnits = make([]tick.Unit, ImageUnits)
 	d.tickPackets = make([]tick.Unit, 1)
-	for {
-		if d.attaching.some.Load() {
-			d.attach()
-		}
-		i, batch := d.next()
-		switch {
-		case i >= 0:
-			d.apply(batch)
-			d.heads[i] = d.heads[i][len(batch):]
-			d.Inputs[i].Release(len(batch))
-		case d.done() && !d.attaching.some.Load():
-			d.publishImages(true)
-			return
-		default:
-			d.idle()
-		}
+}
+
+func (d *Driver) ensureDefaults() {
+	if d.Now == nil {
+		d.Now = clock.Nanos
 	}
+	if d.Batch == 0 {
+		d.Batch = batchUnits
+	}
+}
+
+// Step does one thing that there is to do now, and reports whether there was
+// one; ended: every input is closed and empty.
+func (d *Driver) Step() (worked, ended bool) {
+	if d.attaching.some.Load() {
+		d.attach()
+	}
+	i, batch := d.next()
+	switch {
+	case i >= 0:
+		d.apply(batch)
+		d.heads[i] = d.heads[i][len(batch):]
+		d.Inputs[i].Release(len(batch))
+		return true, false
+	case d.done() && !d.attaching.some.Load():
+		d.publishImages(true)
+		return false, true
+	}
+	return d.idle(), false
 }
 
 // next returns the longest run of packets of one ring that come before the
@@ -155,7 +189,7 @@ func (d *Driver) next() (int, []tick.Unit) {
 	head, n := d.heads[best], 0
 	for n < len(head) {
 		h, units := head[n].Header(), tick.PacketUnits(&head[n])
-		if n > 0 && (h.ReceiveNanos >= limit || n+units > batchUnits) {
+		if n > 0 && (h.ReceiveNanos >= limit || n+units > d.Batch) {
 			break
 		}
 		n += units
@@ -169,7 +203,7 @@ func (d *Driver) next() (int, []tick.Unit) {
 func (d *Driver) apply(batch []tick.Unit) {
 	before := int64(0)
 	if !d.Merge {
-		before = clock.Nanos()
+		before = d.Now()
 		d.Stats.Wait.Observe(before-batch[0].Header().ReceiveNanos, 1)
 	}
 	if !d.log(batch) {
@@ -179,7 +213,7 @@ func (d *Driver) apply(batch []tick.Unit) {
 	d.Stats.Packets.Add(packets)
 	d.Stats.Batches.Add(1)
 	if !d.Merge {
-		d.Stats.Apply.Observe((clock.Nanos()-before)/int64(packets), packets)
+		d.Stats.Apply.Observe((d.Now()-before)/int64(packets), packets)
 	}
 	d.Flush()
 }
@@ -232,9 +266,10 @@ func (d *Driver) introduce(catalog []tick.Unit) {
 // takes no more. No feed is there to hear commands. The caller owns the driver;
 // it is not running.
 func (d *Driver) Record(packets []tick.Unit) bool {
+	d.ensureDefaults()
 	for len(packets) > 0 {
 		n := tick.PacketUnits(&packets[0])
-		for n < len(packets) && n+tick.PacketUnits(&packets[n]) <= batchUnits {
+		for n < len(packets) && n+tick.PacketUnits(&packets[n]) <= d.Batch {
 			n += tick.PacketUnits(&packets[n])
 		}
 		if !d.log(packets[:n]) {
@@ -313,12 +348,17 @@ func (d *Driver) write(to *ringbuf.Ring, rows []tick.Unit) {
 }
 
 func (d *Driver) waitForRoom(to *ringbuf.Ring, row []tick.Unit) {
-	from := clock.Nanos()
+	d.ensureDefaults()
+	from := d.Now()
 	var backoff ringbuf.Backoff
 	for !to.Write(row) {
-		backoff.Pause()
+		if d.Pause != nil {
+			d.Pause()
+		} else {
+			backoff.Pause()
+		}
 	}
-	d.Stats.RowsBlockedNanos.Add(uint64(clock.Nanos() - from))
+	d.Stats.RowsBlockedNanos.Add(uint64(d.Now() - from))
 }
 
 func (d *Driver) done() bool {
@@ -330,39 +370,39 @@ func (d *Driver) done() bool {
 	return true
 }
 
-// idle waits for packets, or for the next deadline and then tells the shard
-// the time: only after the clock was read and every ring was then found empty,
-// so that no packet that came earlier is overtaken.
-func (d *Driver) idle() {
+// idle does what there is to do without packets: a part of a snapshot, or
+// telling the shard the time where a deadline is due, and that only after the
+// clock was read and every ring was then found empty, so that no packet that
+// came earlier is overtaken. False: wait for d.pause.
+func (d *Driver) idle() bool {
+	d.pause = 0
 	if d.Shard.SaveSome() {
-		return // the market is quiet, a snapshot ends all the same
+		return true // the market is quiet, a snapshot ends all the same
 	}
 	if d.Merge {
-		d.Waker.Wait(d.ready, 0)
-		return
+		return false
 	}
-	now, deadline := clock.Nanos()-tickSlack, d.Shard.NextDeadline()
+	now, deadline := d.Now()-tickSlack, d.Shard.NextDeadline()
 	if deadline <= now {
 		if d.readable() {
-			return
+			return true
 		}
 		t := d.tickPackets[0].Header()
 		*t = tick.Header{Kind: tick.KindTick, ReceiveNanos: now}
 		if !d.log(d.tickPackets) {
-			d.Waker.Wait(d.ready, time.Second) // for the end
-			return
+			d.pause = time.Second // for the end
+			return false
 		}
 		d.Shard.Apply(d.tickPackets)
 		d.Stats.Ticks.Add(1)
 		d.Flush()
-		return
+		return true
 	}
 	d.publishImages(true)
-	timeout := time.Duration(0)
 	if deadline != never {
-		timeout = time.Duration(deadline - now)
+		d.pause = time.Duration(deadline - now)
 	}
-	d.Waker.Wait(d.ready, timeout)
+	return false
 }
 
 // readable reports whether there is anything to do but wait.

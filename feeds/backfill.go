@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"tickproc/internal/clock"
 	"tickproc/tick"
 )
 
@@ -169,13 +168,13 @@ func (w *restWorker) want(c *tick.BackfillCommand) {
 	if q.inFlight != nil && q.inFlight.Instrument.ID == in.ID {
 		q.inFlight.replaced = true
 	}
-	f := &gapFetch{epoch: c.Epoch, backoff: backoff{min: w.queue.min, max: w.queue.max}, Backfill: Backfill{Instrument: in, FromID: c.FromID, ToID: c.ToID,
+	f := &gapFetch{epoch: c.Epoch, backoff: backoff{min: w.queue.min, max: w.queue.max, chance: w.chance}, Backfill: Backfill{Instrument: in, FromID: c.FromID, ToID: c.ToID,
 		FromNanos: c.TsNanos, ToNanos: c.EndNanos, Keyed: q.options.Key != ""}}
 	w.stats.Backfills.Add(1)
 	switch {
 	case q.options.Off:
 		w.endBackfill(f, tick.BackfillNone)
-	case clock.Nanos()-f.FromNanos > int64(q.options.MaxAge), f.ToID-f.FromID >= uint64(q.options.MaxTrades):
+	case w.now()-f.FromNanos > int64(q.options.MaxAge), f.ToID-f.FromID >= uint64(q.options.MaxTrades):
 		w.endBackfill(f, tick.BackfillGivenUp)
 	default:
 		q.waiting = append(q.waiting, f)
@@ -220,7 +219,7 @@ func (w *restWorker) endBackfill(f *gapFetch, outcome tick.Backfill) {
 
 // takeTrades takes an answer to a backfill's request, of which it owns f.
 func (w *restWorker) takeTrades(a answer) {
-	f, now := a.fetch, clock.Nanos()
+	f, now := a.fetch, w.now()
 	w.fetches.inFlight = nil
 	w.takeAsked()
 	fail := func(err error) {
@@ -269,7 +268,7 @@ func (w *restWorker) takeTrades(a answer) {
 func (w *restWorker) page(a *answer) (page Page, err error) {
 	f := a.fetch
 	w.ordinal++
-	w.stampedAt = max(w.stampedAt, clock.Nanos())
+	w.stampedAt = max(w.stampedAt, w.now())
 	at := Stamp{Line: w.number, Ordinal: w.ordinal, ReceiveNanos: w.stampedAt}
 	w.stats.Frames.Add(1)
 	w.stats.Bytes.Add(uint64(len(a.body)))

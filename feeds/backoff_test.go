@@ -21,7 +21,7 @@ func TestBackoffDoublesWithinItsBounds(t *testing.T) {
 
 func TestJitterStaysWithinHalf(t *testing.T) {
 	for range 1000 {
-		if d := jitter(100); d < 50 || d > 150 {
+		if d := chance(nil).jitter(100); d < 50 || d > 150 {
 			t.Fatal(d)
 		}
 	}

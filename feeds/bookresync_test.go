@@ -132,7 +132,7 @@ func TestRefusedSetIsHalved(t *testing.T) {
 	a := &batching{}
 	subs := subscriptions("0", "1", "2", "3")
 	const start = 1000 * second
-	d := newDialogue(a, &Connection{Subscriptions: subs}, &Profile{}, &requestLog{}, 10*time.Second, start)
+	d := newDialogue(a, &Connection{Subscriptions: subs}, &Profile{}, &requestLog{}, 10*time.Second, nil, start)
 	k := &talk{t, d, start, start, start}
 	bad := "2"
 	for n, want := range []string{"send 0123", "send 01", "send 23", "send 2", "send 3"} {

@@ -13,7 +13,6 @@ import (
 	"github.com/gorilla/websocket"
 	"golang.org/x/time/rate"
 
-	"tickproc/internal/clock"
 	"tickproc/internal/invariants"
 	"tickproc/internal/stat"
 	"tickproc/tick"
@@ -82,7 +81,7 @@ const healthyAfter = 2 * time.Second
 // introduce writes the definitions of the line's instruments, before anything
 // about them.
 func (c *connection) introduce() {
-	now := clock.Nanos()
+	now := c.options.Now()
 	for i := 0; i < len(c.catalog); i += tick.CatalogUnits {
 		h := c.catalog[i].Header()
 		h.Line, h.ReceiveNanos = c.number, now
@@ -120,23 +119,37 @@ func (c *connection) runOnce(ctx context.Context) (wait time.Duration) {
 		if ctx.Err() != nil {
 			return 0
 		}
-		c.stats.DialFailures.Add(1)
-		wait = c.backoff.next()
-		if response != nil {
-			err = fmt.Errorf("%w: %s", err, response.Status)
-			wait = max(wait, retryAfter(response.Header, time.Now()))
-			c.suspectAddress(response.StatusCode)
-		}
-		c.trouble.warn(troubleDial, clock.Nanos(), "cannot connect", "retry_in", wait, "error", err)
-		return wait
+		return c.undialled(response, err)
 	}
-	spanBefore := c.backoff.span
 	reason, err := c.serve(ctx, ws)
 	if ctx.Err() != nil && reason == endedBy(ctx) {
 		return 0
 	}
+	return c.lost(reason, err)
+}
+
+// undialled notes that no socket could be opened. It returns how long to wait
+// before the next attempt. response is that of a refused handshake, if there
+// was one.
+func (c *connection) undialled(response *http.Response, err error) (wait time.Duration) {
+	now := c.options.Now()
+	c.stats.DialFailures.Add(1)
+	wait = c.backoff.next()
+	if response != nil {
+		err = fmt.Errorf("%w: %s", err, response.Status)
+		wait = max(wait, retryAfter(response.Header, time.Unix(0, now)))
+		c.suspectAddress(response.StatusCode)
+	}
+	c.trouble.warn(troubleDial, now, "cannot connect", "retry_in", wait, "error", err)
+	return wait
+}
+
+// lost notes that a socket ended against our will, and returns how long to wait
+// before the next.
+func (c *connection) lost(reason tick.Reason, err error) (wait time.Duration) {
+	now, spanBefore := c.options.Now(), c.backoff.span
 	c.stats.Lost.Add(1)
-	quiet := reason == tick.ReasonSilence && clock.Nanos()-c.dataAt.Load() >= c.pulse.limit()
+	quiet := reason == tick.ReasonSilence && now-c.dataAt.Load() >= c.pulse.limit()
 	c.pulse.ended(quiet)
 	c.dataPause.Set(c.pulse.limit())
 	delivered := time.Duration(0)
@@ -150,7 +163,7 @@ func (c *connection) runOnce(ctx context.Context) (wait time.Duration) {
 	if !healthy || reason != tick.ReasonReconnect {
 		wait = c.backoff.next()
 	}
-	c.trouble.warn(troubleLost, clock.Nanos(), "connection ended", "reason", reason.String(), "retry_in", wait, "error", err)
+	c.trouble.warn(troubleLost, now, "connection ended", "reason", reason.String(), "retry_in", wait, "error", err)
 	return wait
 }
 
@@ -179,7 +192,38 @@ func (c *connection) pause(ctx context.Context, d time.Duration) {
 // the last read.
 func (c *connection) serve(ctx context.Context, ws *websocket.Conn) (tick.Reason, error) {
 	defer ws.Close()
-	now := clock.Nanos()
+	d := c.opened()
+	ws.SetReadLimit(c.profile.FrameLimit)
+	pong := ws.PingHandler() // the library's own handler answers
+	ws.SetPingHandler(func(data string) error {
+		c.heard.Set(c.options.Now())
+		return pong(data)
+	})
+	ws.SetPongHandler(func(string) error {
+		c.heard.Set(c.options.Now())
+		return nil
+	})
+
+	// The talker ends when the reader has ended, or by closing the socket,
+	// which ends the reader.
+	ended, talked := make(chan struct{}), make(chan tick.Reason, 1)
+	go func() {
+		t := talker{ws: ws, dialogue: d, c: c}
+		talked <- t.run(ctx, ended)
+	}()
+	err := c.read(ws)
+	close(ended)
+	reason := <-talked
+	if reason == tick.ReasonNone {
+		reason = tick.ReasonDisconnect
+	}
+	c.closed(reason)
+	return reason, err
+}
+
+// opened begins a socket, and returns what is to be said on it.
+func (c *connection) opened() *dialogue {
+	now := c.options.Now()
 	c.firstDataAt = 0
 	c.heard.Set(now)
 	c.dataAt.Set(now)
@@ -202,39 +246,19 @@ func (c *connection) serve(ctx context.Context, ws *websocket.Conn) (tick.Reason
 	c.changes = c.session.opened(c.changes[:0], c.stamp(now))
 	c.out.Write(c.changes)
 
-	ws.SetReadLimit(c.profile.FrameLimit)
-	pong := ws.PingHandler() // the library's own handler answers
-	ws.SetPingHandler(func(data string) error {
-		c.heard.Set(clock.Nanos())
-		return pong(data)
-	})
-	ws.SetPongHandler(func(string) error {
-		c.heard.Set(clock.Nanos())
-		return nil
-	})
-
-	// The talker ends when the reader has ended, or by closing the socket,
-	// which ends the reader.
-	ended, talked := make(chan struct{}), make(chan tick.Reason, 1)
-	go func() {
-		d := newDialogue(c.adapter, c.plan, &c.profile, c.requests, c.options.AckTimeout, now)
-		switch {
-		case c.bridge == nil:
-			d.life = 0 // a bridge ends when it is relieved
-		case c.bridge() != nil:
-			d.coverWait = int64(c.options.CoverWait)
-		}
-		t := talker{ws: ws, dialogue: d, c: c}
-		talked <- t.run(ctx, ended)
-	}()
-	err := c.read(ws)
-	close(ended)
-	reason := <-talked
-	if reason == tick.ReasonNone {
-		reason = tick.ReasonDisconnect
+	d := newDialogue(c.adapter, c.plan, &c.profile, c.requests, c.options.AckTimeout, c.options.Random, now)
+	switch {
+	case c.bridge == nil:
+		d.life = 0 // a bridge ends when it is relieved
+	case c.bridge() != nil:
+		d.coverWait = int64(c.options.CoverWait)
 	}
+	return d
+}
 
-	now = clock.Nanos()
+// closed notes that the socket is gone.
+func (c *connection) closed(reason tick.Reason) {
+	now := c.options.Now()
 	if c.recorder != nil {
 		c.recorder.close(now, reason)
 	}
@@ -242,7 +266,6 @@ func (c *connection) serve(ctx context.Context, ws *websocket.Conn) (tick.Reason
 	c.changes = c.session.ended(c.changes[:0], reason, c.stamp(now))
 	c.out.Write(c.changes)
 	c.out.Flush()
-	return reason, err
 }
 
 func (c *connection) stamp(now int64) Stamp {
@@ -256,11 +279,11 @@ func (c *connection) read(ws *websocket.Conn) error {
 		kind, err := c.readFrame(ws)
 		if err != nil {
 			if errors.Is(err, errOversized) {
-				c.fault(err, clock.Nanos())
+				c.fault(err, c.options.Now())
 			}
 			return err
 		}
-		now := clock.Nanos()
+		now := c.options.Now()
 		c.ordinal++
 		if c.recorder != nil {
 			c.recorder.frame(now, c.ordinal, kind == websocket.BinaryMessage, c.frame)
@@ -422,12 +445,8 @@ func (t *talker) run(ctx context.Context, ended <-chan struct{}) tick.Reason {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		now := clock.Nanos()
-		t.dialogue.dataPause = t.c.dataPause.Load()
-		for _, instrument := range t.c.wishes.take() {
-			t.dialogue.wish(instrument, now)
-		}
-		s := t.dialogue.step(now, t.c.heard.Load(), t.c.dataAt.Load())
+		now := t.c.options.Now()
+		s := t.c.next(t.dialogue, now)
 		var event <-chan time.Time
 		switch s.do {
 		case doSend:
@@ -480,13 +499,22 @@ func (t *talker) run(ctx context.Context, ended <-chan struct{}) tick.Reason {
 			}
 			return why
 		case n := <-t.c.notices:
-			t.dialogue.notice(n, clock.Nanos())
+			t.dialogue.notice(n, t.c.options.Now())
 		case <-t.c.wishes.arrived:
 		case <-t.c.covered:
 			t.dialogue.covered = true
 		case <-event:
 		}
 	}
+}
+
+// next is the talker's next step.
+func (c *connection) next(d *dialogue, now int64) step {
+	d.dataPause = c.dataPause.Load()
+	for _, instrument := range c.wishes.take() {
+		d.wish(instrument, now)
+	}
+	return d.step(now, c.heard.Load(), c.dataAt.Load())
 }
 
 func (t *talker) send(text []byte) error {

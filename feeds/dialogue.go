@@ -1,7 +1,6 @@
 package feeds
 
 import (
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -84,14 +83,14 @@ const (
 )
 
 // newDialogue begins when the socket is open.
-func newDialogue(adapter Adapter, plan *Connection, p *Profile, requests *requestLog, ackWithin time.Duration, now int64) *dialogue {
+func newDialogue(adapter Adapter, plan *Connection, p *Profile, requests *requestLog, ackWithin time.Duration, random chance, now int64) *dialogue {
 	d := &dialogue{adapter: adapter, plan: plan, profile: p, requests: requests, ackWithin: int64(ackWithin), movedAt: now, pingedAt: now,
 		hour: hourly{limit: p.RequestsPerHour, from: now}}
 	d.write(plan.Greetings, 0)
 	d.write(adapter.Subscribe(plan, plan.Subscriptions, d.next()), 0)
 	if p.Life > 0 {
 		// A margin of 2 to 6 % keeps the sockets of a feed from ending together.
-		d.life = now + int64(p.Life) - int64(p.Life)/50 - rand.N(int64(p.Life)/25+1)
+		d.life = now + int64(p.Life) - int64(p.Life)/50 - random.below(int64(p.Life)/25+1)
 	}
 	return d
 }

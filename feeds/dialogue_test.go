@@ -24,7 +24,7 @@ func newTalk(t *testing.T, p Profile, requests int) *talk {
 	}
 	const start = 1000 * second
 	plan := &Connection{Subscriptions: subscriptions(names...)}
-	return &talk{t, newDialogue(&toy{}, plan, &p, &requestLog{}, 10*time.Second, start), start, start, start}
+	return &talk{t, newDialogue(&toy{}, plan, &p, &requestLog{}, 10*time.Second, nil, start), start, start, start}
 }
 
 // expect asks for the next step; a wait moves the clock to its end.

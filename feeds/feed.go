@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"tickproc/internal/clock"
 	"tickproc/tick"
 )
 
@@ -68,6 +69,11 @@ type Options struct {
 
 	Dial DialFunc          // nil = the network; for sockets and, without HTTP, requests
 	HTTP http.RoundTripper // nil = one over Dial
+
+	// Now is the clock, ns since the epoch; default the process clock.
+	Now func() int64
+	// Random returns a number below n; default the process's.
+	Random func(n int64) int64
 }
 
 // LineInfo describes a line before it starts.
@@ -109,6 +115,9 @@ func (o *Options) ensureDefaults() {
 	}
 	if o.Dial == nil {
 		o.Dial = networkDial
+	}
+	if o.Now == nil {
+		o.Now = clock.Nanos
 	}
 }
 
@@ -245,7 +254,7 @@ func (f *Feed) newConnection(line LineInfo) *connection {
 	c := &connection{
 		number: line.Line, profile: f.profile, adapter: f.options.Adapter, options: &f.options, connects: f.connects, hold: f.hold,
 		table: table, out: f.options.NewOutput(line), trouble: trouble{log: lineLogger(&f.options, line.Line, line.Name)},
-		backoff: backoff{min: f.options.BackoffMin, max: f.options.BackoffMax}, wishes: newWishes(), covered: make(chan struct{}, 1),
+		backoff: backoff{min: f.options.BackoffMin, max: f.options.BackoffMax, chance: f.options.Random}, wishes: newWishes(), covered: make(chan struct{}, 1),
 	}
 	c.stats = &LineStats{Line: line.Line, Name: line.Name, Output: &c.out.Stats}
 	if f.options.Recorder != nil {
@@ -266,8 +275,9 @@ func (f *Feed) newRESTWorker(carried []*tick.Instrument) *restWorker {
 		client: f.client, hold: f.hold, out: o.NewOutput(line), table: table, trouble: trouble{log: lineLogger(o, line.Line, restLineName)},
 		queue: newResyncs(o.BackoffMin, o.BackoffMax), budget: budgetOf(f.profile.WeightPerMinute),
 		fetches: fetches{options: o.Backfill}, keyHeader: f.profile.KeyHeader,
-		throttle: backoff{min: throttledMin, max: throttledMax}, arrived: make(chan struct{}, 1),
+		throttle: backoff{min: throttledMin, max: throttledMax, chance: o.Random}, chance: o.Random, now: o.Now, arrived: make(chan struct{}, 1),
 	}
+	w.queue.chance = o.Random
 	for _, s := range o.Subscriptions {
 		w.carry(s)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"tickproc/internal/clock"
 	"tickproc/tick"
 )
 
@@ -82,13 +81,13 @@ func (b *bridge) cover(ctx context.Context, c *connection) {
 	ws, _, err := dialSocket(ctx, b.line.options.Dial, b.line.url, b.line.options.Compression, b.line.out)
 	if err != nil {
 		b.line.stats.DialFailures.Add(1)
-		b.line.trouble.warn(troubleDial, clock.Nanos(), "cannot connect to stand in for another connection", "for", c.plan.Name, "error", err)
+		b.line.trouble.warn(troubleDial, b.line.options.Now(), "cannot connect to stand in for another connection", "for", c.plan.Name, "error", err)
 		return
 	}
 	reason, err := b.line.serve(ctx, ws)
 	if reason != tick.ReasonReconnect && !(ctx.Err() != nil && reason == endedBy(ctx)) {
 		b.line.stats.Lost.Add(1)
-		b.line.trouble.warn(troubleLost, clock.Nanos(), "connection ended while it stood in for another", "for", c.plan.Name, "reason", reason.String(), "error", err)
+		b.line.trouble.warn(troubleLost, b.line.options.Now(), "connection ended while it stood in for another", "for", c.plan.Name, "reason", reason.String(), "error", err)
 	}
 }
 

@@ -60,6 +60,8 @@ type restWorker struct {
 	budget      *rate.Limiter // nil = no limit
 	pauseUntil  int64         // nothing is sent before: pacing, or the venue is throttling us
 	throttle    backoff
+	chance      chance
+	now         func() int64
 	ordinal     uint64
 	stampedAt   int64 // receive time of the last answer
 	units       []tick.Unit
@@ -165,7 +167,7 @@ func (w *restWorker) stamp(packets []tick.Unit) {
 	if len(packets) == 0 {
 		return
 	}
-	w.stampedAt = max(w.stampedAt, clock.Nanos())
+	w.stampedAt = max(w.stampedAt, w.now())
 	for rest := packets; len(rest) > 0; rest = rest[tick.PacketUnits(&rest[0]):] {
 		h := rest[0].Header()
 		h.Line, h.ReceiveNanos = w.number, w.stampedAt
@@ -188,7 +190,7 @@ func (w *restWorker) run(ctx context.Context) {
 		wakeAt := int64(math.MaxInt64)
 		for inFlight < restParallel && ctx.Err() == nil && !w.hold.held() {
 			var j job
-			if j, wakeAt = w.due(clock.Nanos()); j.request.URL == "" {
+			if j, wakeAt = w.due(w.now()); j.request.URL == "" {
 				break
 			}
 			w.send(ctx, j, answers)
@@ -196,7 +198,7 @@ func (w *restWorker) run(ctx context.Context) {
 		}
 		var event <-chan time.Time
 		if wakeAt != math.MaxInt64 {
-			timer.Reset(time.Duration(max(wakeAt-clock.Nanos(), 0)))
+			timer.Reset(time.Duration(max(wakeAt-w.now(), 0)))
 			event = timer.C
 		}
 		if inFlight == 0 && ctx.Err() != nil {
@@ -236,7 +238,7 @@ func (w *restWorker) due(now int64) (job, int64) {
 		p, pollAt := w.polls.next(now)
 		f, fetchAt := w.fetches.next(now)
 		if f != nil {
-			if wait := w.reserve(f.request.Weight); wait > 0 {
+			if wait := w.reserve(f.request.Weight, now); wait > 0 {
 				f, fetchAt = nil, now+wait
 			}
 		}
@@ -255,9 +257,9 @@ func (w *restWorker) due(now int64) (job, int64) {
 	case w.budget == nil:
 		return j, now
 	}
-	reservation := w.budget.ReserveN(time.Now(), min(max(j.request.Weight, 1), w.budget.Burst()))
-	if wait := reservation.Delay(); wait > 0 {
-		reservation.Cancel()
+	reservation := w.budget.ReserveN(time.Unix(0, now), min(max(j.request.Weight, 1), w.budget.Burst()))
+	if wait := reservation.DelayFrom(time.Unix(0, now)); wait > 0 {
+		reservation.CancelAt(time.Unix(0, now))
 		return job{}, now + int64(wait)
 	}
 	return j, now
@@ -265,11 +267,11 @@ func (w *restWorker) due(now int64) (job, int64) {
 
 // reserve is how long a request of that weight must wait until half of what may
 // go at once is left for books.
-func (w *restWorker) reserve(weight int) int64 {
+func (w *restWorker) reserve(weight int, now int64) int64 {
 	if w.budget == nil {
 		return 0
 	}
-	missing := float64(min(max(weight, 1)+w.budget.Burst()/2, w.budget.Burst())) - w.budget.Tokens()
+	missing := float64(min(max(weight, 1)+w.budget.Burst()/2, w.budget.Burst())) - w.budget.TokensAt(time.Unix(0, now))
 	return int64(max(missing, 0) / float64(w.budget.Limit()) * 1e9)
 }
 
@@ -287,13 +289,26 @@ func (w *restWorker) request(r *resync) Request {
 
 // send starts a request.
 func (w *restWorker) send(ctx context.Context, j job, answers chan<- answer) {
-	now := clock.Nanos()
+	url, key := w.begin(j)
+	var body []byte
+	if n := len(w.spare); n > 0 {
+		body, w.spare = w.spare[n-1], w.spare[:n-1]
+	}
+	go func() {
+		a := getKeyed(ctx, w.client, url, body, w.bodyLimit, w.keyHeader, key)
+		a.resync, a.poll, a.fetch, a.url = j.resync, j.poll, j.fetch, j.request.URL
+		answers <- a
+	}()
+}
+
+// begin notes that a request is on its way, and says where to and with what key.
+func (w *restWorker) begin(j job) (url, key string) {
+	now := w.now()
 	url, err := OverrideURL(j.request.URL, w.base)
 	if err != nil {
 		panic("BUG: " + err.Error()) // New has tried it
 	}
 	w.stats.Requests.Add(1)
-	key := ""
 	switch {
 	case j.poll != nil:
 		w.polls.sent(j.poll, now)
@@ -312,22 +327,14 @@ func (w *restWorker) send(ctx context.Context, j job, answers chan<- answer) {
 			w.stats.Retries.Add(1)
 		}
 	}
-	w.pauseUntil = now + int64(jitter(restInterval))
-	var body []byte
-	if n := len(w.spare); n > 0 {
-		body, w.spare = w.spare[n-1], w.spare[:n-1]
-	}
-	go func() {
-		a := getKeyed(ctx, w.client, url, body, w.bodyLimit, w.keyHeader, key)
-		a.resync, a.poll, a.fetch, a.url = j.resync, j.poll, j.fetch, j.request.URL
-		answers <- a
-	}()
+	w.pauseUntil = now + int64(w.chance.jitter(restInterval))
+	return url, key
 }
 
 // take decodes an answer, passes its packets on, or sees to it that the
 // question is asked again.
 func (w *restWorker) take(a answer) {
-	now := clock.Nanos()
+	now := w.now()
 	r := a.resync
 	// Decoders copy what they keep, and so does the recorder.
 	defer func() { w.spare = append(w.spare, a.body[:0]) }()
@@ -360,7 +367,7 @@ func (w *restWorker) take(a answer) {
 		// Stamped not when it was complete but when it is handed on. Deltas that
 		// came in between were handed on before it, and a replay, which goes by
 		// stamps, must see the same order.
-		w.stampedAt = max(w.stampedAt, clock.Nanos())
+		w.stampedAt = max(w.stampedAt, w.now())
 		for rest := units; len(rest) > 0; rest = rest[tick.PacketUnits(&rest[0]):] {
 			rest[0].Header().ReceiveNanos = w.stampedAt
 		}
@@ -411,12 +418,12 @@ func (w *restWorker) take(a answer) {
 
 // throttled pauses everything that is asked of the venue, as it wishes.
 func (w *restWorker) throttled(a *answer, now int64, symbol string) {
-	wait := retryAfter(a.header, time.Now())
+	wait := retryAfter(a.header, time.Unix(0, now))
 	if wait == 0 {
 		wait = w.throttle.next()
 	}
 	// Waking exactly when the ban ends is what everybody else does.
-	wait += jitter(restInterval)
+	wait += w.chance.jitter(restInterval)
 	w.pauseUntil = max(w.pauseUntil, now+int64(wait))
 	w.stats.Throttled.Add(1)
 	w.trouble.warn(troubleThrottled, now, "the venue throttles our requests", "symbol", symbol, "status", a.status, "pause", wait)

@@ -12,6 +12,7 @@ import (
 type resyncs struct {
 	min, max     time.Duration // backoff of an instrument
 	byInstrument map[uint32]*resync
+	chance       chance
 	waiting      []*resync // in the order in which they were asked for
 }
 
@@ -36,7 +37,7 @@ func newResyncs(min, max time.Duration) *resyncs {
 func (q *resyncs) ask(instrument uint32, epoch uint64) {
 	r := q.byInstrument[instrument]
 	if r == nil {
-		r = &resync{instrument: instrument, backoff: backoff{min: q.min, max: q.max}}
+		r = &resync{instrument: instrument, backoff: backoff{min: q.min, max: q.max, chance: q.chance}}
 		q.byInstrument[instrument] = r
 	}
 	if r.inFlight && epoch <= r.sentEpoch {

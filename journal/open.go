@@ -27,7 +27,7 @@ func Open(o Options) (*Log, Found, error) {
 	fail := func(err error) (*Log, Found, error) {
 		return nil, Found{}, fmt.Errorf("journal: open shard %d in %s: %w", o.Shard, o.Dir, err)
 	}
-	if err := makeDir(o.FS, o.Dir); err != nil {
+	if err := vfs.MakeDir(o.FS, o.Dir); err != nil {
 		return fail(err)
 	}
 	memory, err := o.memory() // now that the directory's real path is known
@@ -76,14 +76,6 @@ func (o *Options) memory() (Memory, error) {
 		}
 	}
 	return FileMemory(o.FS, o.Dir), nil
-}
-
-// makeDir makes the directory durable in its parent, which is its caller's.
-func makeDir(fsys vfs.FS, dir string) error {
-	if err := fsys.MkdirAll(dir); err != nil {
-		return err
-	}
-	return fsys.SyncDir(filepath.Dir(filepath.Clean(dir)))
 }
 
 // inspectTwice reads again what looks damaged: the fault may be of the reading.

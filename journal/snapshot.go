@@ -85,7 +85,7 @@ const (
 // and removes what a killed run left unfinished.
 func OpenSnapshots(fsys vfs.FS, dir string) (*Snapshots, error) {
 	s := &Snapshots{fs: fsys, dir: filepath.Join(dir, snapshotsDir), bad: map[uint64]bool{}}
-	if err := makeDir(fsys, s.dir); err != nil {
+	if err := vfs.MakeDir(fsys, s.dir); err != nil {
 		return nil, fmt.Errorf("snapshots: %w", err)
 	}
 	if err := s.sweep(); err != nil {

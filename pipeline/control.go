@@ -41,7 +41,7 @@ func (s *system) commands(database *questdb.Sink) ops.Commands {
 // Tell gives a command to the service that runs on a configuration's data_dir,
 // and returns its answer.
 func Tell(ctx context.Context, c *Config, command string, args url.Values) (string, error) {
-	dir := dataDir{path: c.DataDir}
+	dir := dataDir{path: c.DataDir, around: machine}
 	answer, err := ops.Tell(ctx, dir.join(socketName), command, args)
 	switch {
 	case errors.Is(err, ops.ErrNoProcess):

@@ -34,7 +34,7 @@ import (
 type dataDir struct {
 	path   string
 	unlock func()
-	logs   vfs.FS // where logs are written; nil = the machine's
+	*around
 }
 
 // openDataDir makes the folder and takes its lock.
@@ -42,6 +42,7 @@ func openDataDir(path string) (*dataDir, error) {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return nil, fmt.Errorf("%w: data_dir: %w", ErrInput, err)
 	}
+	_ = vfs.OS.SyncDir(filepath.Dir(filepath.Clean(path))) // where we may not read, it is its owner's care
 	unlock, err := vfs.Lock(filepath.Join(path, "lock"))
 	switch {
 	case errors.Is(err, vfs.ErrLocked):
@@ -49,24 +50,7 @@ func openDataDir(path string) (*dataDir, error) {
 	case err != nil:
 		return nil, fmt.Errorf("%w: data_dir: %w", ErrInput, err)
 	}
-	d := &dataDir{path: path, unlock: unlock}
-	if err := d.makeFolders(); err != nil {
-		unlock()
-		return nil, fmt.Errorf("%w: data_dir: %w", ErrInput, err)
-	}
-	return d, nil
-}
-
-// makeFolders makes the folders' names durable: those who write in a folder
-// sync what is in it.
-func (d *dataDir) makeFolders() error {
-	for _, name := range []string{"options", "journal", "snapshots", "spool"} {
-		if err := os.MkdirAll(d.join(name), 0o755); err != nil {
-			return err
-		}
-	}
-	_ = vfs.OS.SyncDir(filepath.Dir(filepath.Clean(d.path))) // where we may not read, it is its owner's care
-	return vfs.OS.SyncDir(d.path)
+	return &dataDir{path: path, unlock: unlock, around: machine}, nil
 }
 
 func (d *dataDir) close() { d.unlock() }
@@ -124,7 +108,7 @@ const lastRunFormat = 1
 // readLastRun returns what the last process left; the zero lastRun if there
 // was none.
 func (d *dataDir) readLastRun() (r lastRun, err error) {
-	text, err := vfs.ReadFile(vfs.OS, d.join("run.json"), 1<<16)
+	text, err := vfs.ReadFile(d.fs, d.join("run.json"), 1<<16)
 	if errors.Is(err, fs.ErrNotExist) {
 		return lastRun{}, nil
 	}
@@ -147,7 +131,7 @@ func (d *dataDir) writeLastRun(r lastRun) error {
 	if err != nil {
 		return err
 	}
-	return vfs.Replace(vfs.OS, d.join("run.json"), append(text, '\n'))
+	return vfs.Replace(d.fs, d.join("run.json"), append(text, '\n'))
 }
 
 // optionsHash names options of the shards.
@@ -168,17 +152,20 @@ func hashOptions(o engine.Options) optionsHash { return sha256.Sum256(optionsTex
 
 // keepOptions writes options down, so that a log that names them can be read.
 func (d *dataDir) keepOptions(o engine.Options) error {
-	name := filepath.Join("options", hashOptions(o).String()+".json")
-	if _, err := os.Stat(d.join(name)); err == nil {
-		return nil
+	if err := vfs.MakeDir(d.fs, d.join("options")); err != nil {
+		return err
 	}
-	return vfs.Replace(vfs.OS, d.join(name), optionsText(o))
+	name := filepath.Join("options", hashOptions(o).String()+".json")
+	if f, err := d.fs.Open(d.join(name)); err == nil {
+		return f.Close()
+	}
+	return vfs.Replace(d.fs, d.join(name), optionsText(o))
 }
 
 // options returns those of a hash.
 func (d *dataDir) options(h optionsHash) (o engine.Options, err error) {
 	path := d.join("options", h.String()+".json")
-	text, err := vfs.ReadFile(vfs.OS, path, 1<<20)
+	text, err := vfs.ReadFile(d.fs, path, 1<<20)
 	if err != nil {
 		return o, err
 	}
@@ -193,16 +180,20 @@ func (d *dataDir) options(h optionsHash) (o engine.Options, err error) {
 
 // allOptions returns every configuration that was kept, by hash.
 func (d *dataDir) allOptions() (map[optionsHash]engine.Options, error) {
-	names, err := filepath.Glob(d.join("options", "*.json"))
-	if err != nil {
+	entries, err := d.fs.List(d.join("options"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	all := map[optionsHash]engine.Options{}
-	for _, name := range names {
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name, ".json")
+		if !ok {
+			continue
+		}
 		var h optionsHash
-		text, err := hex.DecodeString(strings.TrimSuffix(filepath.Base(name), ".json"))
+		text, err := hex.DecodeString(name)
 		if err != nil || copy(h[:], text) != len(h) {
-			return nil, fmt.Errorf("%s is no configuration of ours", name)
+			return nil, fmt.Errorf("%s is no configuration of ours", d.join("options", e.Name))
 		}
 		if all[h], err = d.options(h); err != nil {
 			return nil, err
@@ -238,3 +229,11 @@ var buildID = sync.OnceValues(func() (string, error) {
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 })
+
+// buildID names the program that this process runs.
+func (a *around) buildID() (string, error) {
+	if a.hand != nil {
+		return a.hand.build, nil
+	}
+	return buildID()
+}

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"tickproc/engine"
-	"tickproc/internal/clock"
 	"tickproc/internal/vfs"
 	"tickproc/journal"
 	"tickproc/tick"
@@ -44,7 +43,9 @@ type durable struct {
 	drain     context.CancelFunc
 	draining  sync.WaitGroup
 	snapshots *snapshots
-	holding   sync.Mutex // of holdFeeds
+	holding   sync.Mutex                                                        // of holdFeeds
+	recovered func(shard int, generation, end uint64)                           // likewise
+	logged    func(shard int, generation uint64, batch []tick.Unit, end uint64) // nil: nobody listens
 }
 
 // rowStore is a sink that keeps rows beyond the process.
@@ -64,8 +65,11 @@ func openDurable(dir *dataDir, config *Config, logger *slog.Logger, rows rowStor
 	if d.run, err = dir.readLastRun(); err != nil {
 		return nil, err
 	}
-	if d.build, err = buildID(); err != nil {
+	if d.build, err = dir.buildID(); err != nil {
 		return nil, fmt.Errorf("the program cannot be named: %w", err)
+	}
+	if err := vfs.MakeDir(dir.fs, dir.join("journal")); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInput, err)
 	}
 	if err := d.findSnapshot(); err != nil {
 		return nil, err
@@ -86,7 +90,7 @@ func openDurable(dir *dataDir, config *Config, logger *slog.Logger, rows rowStor
 // findSnapshot looks for the newest snapshot. It says which logs are live: a
 // process may have been killed between beginning new ones and noting that.
 func (d *durable) findSnapshot() (err error) {
-	if d.kept, err = journal.OpenSnapshots(vfs.OS, d.dir.path); err != nil {
+	if d.kept, err = journal.OpenSnapshots(d.dir.fs, d.dir.path); err != nil {
 		return fmt.Errorf("%w: %w", ErrInput, err)
 	}
 	var passed []journal.PassedOver
@@ -128,15 +132,8 @@ func (d *durable) recover(s *system) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrInput, err)
 	}
-	var (
-		recovering sync.WaitGroup
-		shards     = make([]recoveredShard, len(s.drivers))
-		marks      = d.rows.Marks()
-	)
-	for i := range s.drivers {
-		recovering.Go(func() { shards[i] = d.recoverShard(i, configs, marks[uint16(i)]) })
-	}
-	recovering.Wait()
+	shards, marks := make([]recoveredShard, len(s.drivers)), d.rows.Marks()
+	d.each(func(i int) { shards[i] = d.recoverShard(i, configs, marks[uint16(i)]) })
 	var faults []error
 	for i := range shards {
 		faults = append(faults, shards[i].err)
@@ -146,6 +143,11 @@ func (d *durable) recover(s *system) error {
 		return errors.Join(err, d.closeLogs())
 	}
 	d.tell(shards)
+	if d.recovered != nil {
+		for i := range shards {
+			d.recovered(i, d.run.Generation, shards[i].end)
+		}
+	}
 	d.snapshots = newSnapshots(d)
 	holes := slices.ContainsFunc(shards, func(r recoveredShard) bool { return r.hole })
 	if d.beyond(shards, marks) || holes {
@@ -154,7 +156,7 @@ func (d *durable) recover(s *system) error {
 		}
 	}
 	for i, driver := range s.drivers {
-		driver.Log, driver.Epoch = d.logs[i].Append, d.run.Generation
+		driver.Log, driver.Epoch = d.appendTo(i), d.run.Generation
 	}
 	d.startDraining()
 	for i, driver := range s.drivers {
@@ -165,7 +167,38 @@ func (d *durable) recover(s *system) error {
 	return nil
 }
 
+// appendTo is how a shard's driver logs.
+func (d *durable) appendTo(i int) func(batch []tick.Unit) uint64 {
+	log, tell, generation := d.logs[i], d.logged, d.run.Generation
+	if tell == nil {
+		return log.Append
+	}
+	return func(batch []tick.Unit) uint64 {
+		end := log.Append(batch)
+		if end != 0 {
+			tell(i, generation, batch, end)
+		}
+		return end
+	}
+}
+
+// each does something for every shard, for all at once where it may.
+func (d *durable) each(do func(shard int)) {
+	var all sync.WaitGroup
+	for i := range d.system.drivers {
+		if d.dir.hand != nil {
+			do(i)
+		} else {
+			all.Go(func() { do(i) })
+		}
+	}
+	all.Wait()
+}
+
 func (d *durable) startDraining() {
+	if d.dir.hand != nil {
+		return
+	}
 	var drain context.Context
 	drain, d.drain = context.WithCancel(context.Background())
 	for _, log := range d.logs {
@@ -244,7 +277,10 @@ func (d *durable) recoverShard(i int, configs map[optionsHash]engine.Options, ma
 	}
 	loaded := time.Now()
 	r.loading, r.end = loaded.Sub(started), r.from
-	r.err = r.log.Read(r.from, func(position uint64, batch []tick.Unit) error {
+	if newest == nil {
+		r.end = r.found.First
+	}
+	r.err = r.log.Read(r.end, func(position uint64, batch []tick.Unit) error {
 		if position != r.end {
 			return errHole
 		}
@@ -316,9 +352,15 @@ func (d *durable) newGeneration() error {
 	d.run.Generation++
 	// What a killed process left of an attempt.
 	for _, left := range []string{d.dir.join("journal", fmt.Sprint(d.run.Generation)), d.logOptions(0, 0).RingDir} {
-		if err := os.RemoveAll(left); err != nil {
+		if left == "" {
+			continue // the rings are not in a folder of their own
+		}
+		if err := vfs.RemoveAll(d.dir.fs, left); err != nil {
 			return err
 		}
+	}
+	if h := d.dir.hand; h != nil {
+		h.forget(d.run.Generation)
 	}
 	for i, driver := range d.system.drivers {
 		log, _, err := journal.Open(d.logOptions(i, 0))
@@ -326,7 +368,7 @@ func (d *durable) newGeneration() error {
 			return fmt.Errorf("%w: %w", ErrInput, err)
 		}
 		d.logs = append(d.logs, log)
-		driver.Log, driver.Epoch = log.Append, d.run.Generation
+		driver.Log, driver.Epoch = d.appendTo(i), d.run.Generation
 	}
 	d.startDraining()
 	defer d.stopDraining()
@@ -336,7 +378,7 @@ func (d *durable) newGeneration() error {
 	if err := d.dir.writeLastRun(d.run); err != nil {
 		return err
 	}
-	return os.RemoveAll(old)
+	return vfs.RemoveAll(d.dir.fs, old)
 }
 
 // start takes snapshots while the drivers run, until end is called.
@@ -374,7 +416,7 @@ func (d *durable) finish() {
 // begin logs and applies what a restart means to a shard, and what it is
 // configured to do from here on.
 func (d *durable) begin(i int, driver *engine.Driver) error {
-	now := clock.Nanos()
+	now := d.dir.now()
 	packets := driver.Shard.AppendRestart(nil, now)
 	packets, u := tick.AppendUnits(packets, 1)
 	*u[0].Config() = tick.Config{Header: tick.Header{Kind: tick.KindConfig, ReceiveNanos: now}, Hash: hashOptions(d.system.engineOptions())}
@@ -409,12 +451,14 @@ func (d *durable) logOptions(shard int, from uint64) journal.Options {
 	if c.Damage == "skip" {
 		o.OnDamage = journal.Skip
 	}
-	if _, err := os.Stat(c.MemoryDir); err == nil {
+	o.FS, o.Now = d.dir.fs, d.dir.now
+	if h := d.dir.hand; h != nil {
+		o.Memory, o.NewIdentity = h.memory(d.run.Generation), func() journal.Identity { return journal.Identity(h.identity()) }
+	} else if _, err := os.Stat(c.MemoryDir); err == nil {
 		o.RingDir = filepath.Join(c.MemoryDir, "tickproc-"+d.dir.name(), fmt.Sprint(d.run.Generation))
 	} else {
 		o.RingOnDisk = true
 	}
-	o.FS = d.dir.logs
 	o.OnState = func(s journal.Status) {
 		d.holdFeeds()
 		switch s.State {
@@ -470,7 +514,7 @@ func (d *durable) closeLogs() error {
 		}
 	}
 	// Rings are gone after a clean end; folders that hold others stay.
-	if ring := d.logOptions(0, 0).RingDir; ring != "" {
+	if ring := d.logOptions(0, 0).RingDir; ring != "" && d.dir.hand == nil {
 		_ = os.Remove(ring)
 		_ = os.Remove(filepath.Dir(ring))
 	}

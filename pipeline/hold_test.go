@@ -165,7 +165,9 @@ func newHeldLab(t *testing.T, exchange *sim.Exchange) (*lab, *simdisk.Disk) {
 		t.Fatal(err)
 	}
 	disk := simdisk.New(rand.New(rand.NewPCG(1, 1)), simdisk.Faults{})
-	dir.logs = disk
+	around := *machine
+	around.fs = disk
+	dir.around = &around
 	if err := disk.MkdirAll(dir.join("journal")); err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func NewJournalTool(config *Config) (*JournalTool, error) {
 	if err := dataDirThere(config); err != nil {
 		return nil, err
 	}
-	t := &JournalTool{config: config, d: &durable{dir: &dataDir{path: config.DataDir}, config: config}}
+	t := &JournalTool{config: config, d: &durable{dir: &dataDir{path: config.DataDir, around: machine}, config: config}}
 	var err error
 	if t.d.run, err = t.d.dir.readLastRun(); err != nil {
 		return nil, err

@@ -164,7 +164,7 @@ func newKillLab(t *testing.T, rounds string, n int) *killLab {
 			_ = l.cmd.Process.Kill()
 			<-l.ended
 		}
-		os.RemoveAll(filepath.Join(l.settings.Journal.MemoryDir, "tickproc-"+(&dataDir{path: l.settings.DataDir}).name()))
+		os.RemoveAll(filepath.Join(l.settings.Journal.MemoryDir, "tickproc-"+(&dataDir{path: l.settings.DataDir, around: machine}).name()))
 	})
 	c := l.settings
 	c.DataDir, c.QuestDB.URL, c.Metrics.Listen = filepath.Join(dir, "data"), l.server.URL(), "127.0.0.1:0"

@@ -19,7 +19,6 @@ import (
 
 	"tickproc/engine"
 	"tickproc/feeds"
-	"tickproc/internal/clock"
 	"tickproc/ringbuf"
 	"tickproc/tick"
 	"tickproc/writer"
@@ -39,6 +38,7 @@ const (
 
 // system is an assembled pipeline.
 type system struct {
+	*around
 	config       *Config
 	logger       *slog.Logger
 	begunNanos   int64 // all that this process receives is of later
@@ -120,18 +120,29 @@ func (f *venueFeed) waits() string {
 
 // newSystem assembles shards and a writer; feeds are added by addFeeds before run.
 func newSystem(config *Config, logger *slog.Logger, sinks ...writer.Sink) *system {
-	s := &system{config: config, logger: logger, begunNanos: clock.Nanos(), adapter: adapterOf, options: config.engineOptions(), health: ringbuf.New(1 << 12),
+	return newSystemIn(machine, config, logger, sinks...)
+}
+
+func newSystemIn(a *around, config *Config, logger *slog.Logger, sinks ...writer.Sink) *system {
+	rowUnits, images := rowRingUnits, imageMessages
+	if a.hand != nil { // who drives it carries rows away at once, and nobody looks at the images for long
+		rowUnits, images = 1<<12, 1<<6
+	}
+	s := &system{around: a, config: config, logger: logger, begunNanos: a.now(), adapter: adapterOf, options: config.engineOptions(), health: ringbuf.New(1 << 12),
 		commanded: ringbuf.NewWaker(ringbuf.Park), canaries: map[string]*feeds.Canary{},
 		named: map[symbolOf]struct{}{}, claims: map[symbolOf]*venueFeed{}}
 	policy := config.waitPolicy()
 	rows := []*ringbuf.Ring{s.health}
 	for i := range config.ShardCount(cores()) {
 		d := &engine.Driver{Shard: engine.NewShard(s.options), Waker: ringbuf.NewWaker(policy),
-			Rows: ringbuf.New(rowRingUnits), Commands: ringbuf.New(commandRingUnits),
-			Images: ringbuf.NewBroadcast(imageMessages, engine.ImageUnits), Pin: config.Pin, Core: i}
-		d.Number = uint16(i)
+			Rows: ringbuf.New(rowUnits), Commands: ringbuf.New(commandRingUnits),
+			Images: ringbuf.NewBroadcast(images, engine.ImageUnits), Pin: config.Pin, Core: i}
+		d.Number, d.Now = uint16(i), a.now
+		if a.hand != nil {
+			d.Pause = a.hand.carry
+		}
 		d.Commands.SetWaker(s.commanded)
-		records := newRecordLine(d.Waker)
+		records := newRecordLine(d.Waker, a.now)
 		s.records = append(s.records, records)
 		d.Attach(records.ring)
 		rows = append(rows, d.Rows)
@@ -315,7 +326,7 @@ func (s *system) claimed(symbol string, f *venueFeed) bool {
 // for as long as there is a feed.
 func (s *system) newOutput(f *venueFeed, line feeds.LineInfo) *feeds.Output {
 	rings, units := make([]*ringbuf.Ring, len(s.drivers)), s.config.Rings.Units
-	if line.REST {
+	if line.REST && s.hand == nil {
 		units = restRingUnits
 	}
 	for shard := range rings {
@@ -472,33 +483,39 @@ func (s *system) remove(f *venueFeed) {
 // dispatch carries the shards' commands to the feeds.
 func (s *system) dispatch() {
 	for {
-		done, idle := true, true
-		for _, d := range s.drivers {
-			for batch := d.Commands.Poll(); len(batch) > 0; batch = d.Commands.Poll() {
-				idle = false
-				for rest := batch; len(rest) > 0; rest = rest[tick.PacketUnits(&rest[0]):] {
-					f := s.carrier(rest[0].RowHeader().Instrument)
-					if f == nil {
-						continue // an instrument of an earlier process
-					}
-					if rest[0].KindOf() == tick.CmdBackfill {
-						f.feed.Backfill(rest[0].BackfillCommand())
-						continue
-					}
-					r := rest[0].Resync()
-					f.feed.Resync(r.Instrument, r.Epoch, r.Line)
-				}
-				d.Commands.Release(len(batch))
-			}
-			done = done && d.Commands.Done()
-		}
-		if done {
+		switch some, done := s.dispatchSome(); {
+		case done:
 			return
-		}
-		if idle {
+		case !some:
 			s.commanded.Wait(s.someCommand, 0)
 		}
 	}
+}
+
+// dispatchSome carries those that there are, and reports whether there were
+// some, and whether none will come any more.
+func (s *system) dispatchSome() (some, done bool) {
+	done = true
+	for _, d := range s.drivers {
+		for batch := d.Commands.Poll(); len(batch) > 0; batch = d.Commands.Poll() {
+			some = true
+			for rest := batch; len(rest) > 0; rest = rest[tick.PacketUnits(&rest[0]):] {
+				f := s.carrier(rest[0].RowHeader().Instrument)
+				if f == nil {
+					continue // an instrument of an earlier process
+				}
+				if rest[0].KindOf() == tick.CmdBackfill {
+					f.feed.Backfill(rest[0].BackfillCommand())
+					continue
+				}
+				r := rest[0].Resync()
+				f.feed.Resync(r.Instrument, r.Epoch, r.Line)
+			}
+			d.Commands.Release(len(batch))
+		}
+		done = done && d.Commands.Done()
+	}
+	return some, done
 }
 
 // someCommand does not count a ring that ended beside ones that go on: nothing

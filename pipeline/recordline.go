@@ -3,7 +3,6 @@ package pipeline
 import (
 	"sync"
 
-	"tickproc/internal/clock"
 	"tickproc/ringbuf"
 	"tickproc/tick"
 )
@@ -13,14 +12,15 @@ import (
 type recordLine struct {
 	mu     sync.Mutex // several goroutines may have something to say, rarely
 	ring   *ringbuf.Ring
+	now    func() int64
 	closed bool
 }
 
 // recordUnits is room for more records than are ever on their way.
 const recordUnits = 1 << 8
 
-func newRecordLine(waker *ringbuf.Waker) *recordLine {
-	r := &recordLine{ring: ringbuf.New(recordUnits)}
+func newRecordLine(waker *ringbuf.Waker, now func() int64) *recordLine {
+	r := &recordLine{now: now, ring: ringbuf.New(recordUnits)}
 	r.ring.SetWaker(waker)
 	return r
 }
@@ -33,7 +33,7 @@ func (r *recordLine) write(u tick.Unit) bool {
 	if r.closed {
 		return false
 	}
-	u.Header().ReceiveNanos = clock.Nanos()
+	u.Header().ReceiveNanos = r.now()
 	var backoff ringbuf.Backoff
 	for !r.ring.Write([]tick.Unit{u}) {
 		backoff.Pause()

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"tickproc/internal/clock"
 	"tickproc/journal"
 	"tickproc/tick"
 	"tickproc/writer/spool"
@@ -59,15 +58,11 @@ func (x *snapshots) run() {
 	if x.d.run.Build != x.d.build {
 		x.tryTake()
 	}
-	ticker := time.NewTicker(x.d.config.Snapshots.Every.Std())
-	defer ticker.Stop()
-	for {
-		select {
-		case <-x.running.Done():
-			return
-		case <-ticker.C:
+	for x.running.Err() == nil {
+		x.d.dir.pace.Wait(x.running, x.d.config.Snapshots.Every.Std())
+		if x.running.Err() == nil {
+			x.tryTake()
 		}
-		x.tryTake()
 	}
 }
 
@@ -90,7 +85,7 @@ func (s *system) barrier(shard int, u tick.Unit) bool { return s.records[shard].
 
 // barrierNow asks a shard whose driver does not run.
 func (s *system) barrierNow(shard int, u tick.Unit) bool {
-	u.Header().ReceiveNanos = clock.Nanos()
+	u.Header().ReceiveNanos = s.around.now()
 	d := s.drivers[shard]
 	if !d.Record([]tick.Unit{u}) {
 		return false
@@ -109,7 +104,7 @@ func (x *snapshots) take(ctx context.Context, ask func(shard int, barrier tick.U
 		return 0, err
 	}
 	defer w.Abort()
-	ctx, cancel := context.WithTimeout(ctx, snapshotPatience)
+	ctx, cancel := x.d.dir.pace.Timeout(ctx, snapshotPatience)
 	defer cancel()
 	var u tick.Unit
 	u.Header().Kind = tick.KindBarrier
@@ -120,7 +115,7 @@ func (x *snapshots) take(ctx context.Context, ask func(shard int, barrier tick.U
 		}
 	}
 	extra := manifestExtra{Generation: x.d.run.Generation, Shards: len(x.streams)}
-	m := journal.Manifest{CreatedNanos: clock.Nanos(), Build: x.d.build, Config: hashOptions(x.d.system.engineOptions()).String()}
+	m := journal.Manifest{CreatedNanos: x.d.dir.now(), Build: x.d.build, Config: hashOptions(x.d.system.engineOptions()).String()}
 	if m.Extra, err = json.Marshal(extra); err != nil {
 		return 0, err
 	}
@@ -169,12 +164,10 @@ func (x *snapshots) collect(ctx context.Context, i int, w *journal.SnapshotWrite
 	for {
 		c, some := x.streams[i].next()
 		if !some {
-			select {
-			case <-x.streams[i].more:
-				continue
-			case <-ctx.Done():
+			if x.d.dir.pace.Wait(ctx, 0, x.streams[i].more); ctx.Err() != nil {
 				return 0, 0, fmt.Errorf("the state does not come: %w", ctx.Err())
 			}
+			continue
 		}
 		last := false
 		if c.number == w.Number() { // else it is of one that was given up
@@ -195,15 +188,14 @@ func (x *snapshots) collect(ctx context.Context, i int, w *journal.SnapshotWrite
 	}
 }
 
+// durableEvery is how often it is looked whether all is durable.
+const durableEvery = 2 * time.Millisecond
+
 // awaitDurable waits until logs and rows are on disk up to the snapshot.
 func (x *snapshots) awaitDurable(ctx context.Context, logs []journal.LogPosition) error {
-	poll := time.NewTicker(2 * time.Millisecond)
-	defer poll.Stop()
 	for _, p := range logs {
 		for x.d.logs[p.Shard].Synced() < p.Position {
-			select {
-			case <-poll.C:
-			case <-ctx.Done():
+			if x.d.dir.pace.Wait(ctx, durableEvery); ctx.Err() != nil {
 				return fmt.Errorf("the log of shard %d does not reach the disk: %w", p.Shard, ctx.Err())
 			}
 		}
@@ -216,9 +208,8 @@ func (x *snapshots) awaitDurable(ctx context.Context, logs []journal.LogPosition
 		if x.covers(covered, logs) {
 			return nil
 		}
-		select {
-		case <-poll.C: // rows are still on their way to the sink
-		case <-ctx.Done():
+		// Rows are still on their way to the sink.
+		if x.d.dir.pace.Wait(ctx, durableEvery); ctx.Err() != nil {
 			return fmt.Errorf("the rows do not reach the spool: %w", ctx.Err())
 		}
 	}
@@ -229,14 +220,16 @@ func (x *snapshots) checkpoint(ctx context.Context) (covered []spool.ShardMark, 
 		covered []spool.ShardMark
 		err     error
 	}
-	done := make(chan answer, 1)
-	x.d.rows.Checkpoint(func(covered []spool.ShardMark, err error) { done <- answer{covered, err} })
-	select {
-	case a := <-done:
-		return a.covered, a.err
-	case <-ctx.Done():
+	answers, done := make(chan answer, 1), make(chan struct{}, 1)
+	x.d.rows.Checkpoint(func(covered []spool.ShardMark, err error) {
+		answers <- answer{covered, err}
+		done <- struct{}{}
+	})
+	if x.d.dir.pace.Wait(ctx, 0, done) < 0 {
 		return nil, fmt.Errorf("the rows do not reach the disk: %w", ctx.Err())
 	}
+	a := <-answers
+	return a.covered, a.err
 }
 
 func (x *snapshots) covers(covered []spool.ShardMark, logs []journal.LogPosition) bool {

@@ -101,15 +101,7 @@ func (w *Writer) Run(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		moved, open := false, false
-		for _, r := range w.rings {
-			moved = w.drain(r) || moved
-			open = open || !r.Done()
-		}
-		now := clock.Nanos()
-		for _, s := range w.sinks {
-			s.Idle(now)
-		}
+		moved, open := w.Carry(clock.Nanos())
 		switch {
 		case !open:
 			return nil
@@ -117,6 +109,20 @@ func (w *Writer) Run(ctx context.Context) error {
 			w.waker.Wait(w.ready, IdleInterval)
 		}
 	}
+}
+
+// Carry gives the sinks what the rings hold now and lets them be idle, for who
+// does not use Run. It reports whether there was something, and whether more
+// may come.
+func (w *Writer) Carry(now int64) (moved, open bool) {
+	for _, r := range w.rings {
+		moved = w.drain(r) || moved
+		open = open || !r.Done()
+	}
+	for _, s := range w.sinks {
+		s.Idle(now)
+	}
+	return moved, open
 }
 
 // drain gives the sinks what a ring holds now.

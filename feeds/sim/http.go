@@ -1,12 +1,16 @@
 package sim
 
 import (
+	"maps"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"tickproc/internal/clock"
 )
 
 // Handler serves a venue's websockets and REST without Listen, nil for a
@@ -31,7 +35,7 @@ func (e *Exchange) handler(v *Market) http.Handler {
 			return
 		}
 		v.mu.Lock()
-		status := v.admit()
+		status := v.admit(clock.Nanos())
 		o, ok := v.dialect.Open(path, r.URL.Query())
 		body := v.dialect.RESTError(status)
 		v.mu.Unlock()
@@ -51,8 +55,25 @@ func (e *Exchange) handler(v *Market) http.Handler {
 // serveREST answers a request, within the budget of weights and through what
 // may befall it.
 func (v *Market) serveREST(w http.ResponseWriter, r *http.Request, path string) {
-	query := r.URL.Query()
+	status, h, body, slow := v.answer(path, r.URL.Query())
+	if slow > 0 {
+		wait := time.NewTimer(slow)
+		defer wait.Stop()
+		select {
+		case <-wait.C:
+		case <-r.Context().Done():
+			return
+		}
+	}
+	maps.Copy(w.Header(), h)
+	w.WriteHeader(status)
+	w.Write(body)
+}
+
+// answer makes the answer to a request; slow is how long it is held back.
+func (v *Market) answer(path string, query url.Values) (status int, h http.Header, body []byte, slow time.Duration) {
 	v.mu.Lock()
+	defer v.mu.Unlock()
 	v.stats.Requests++
 	a := v.dialect.REST(v, path, query)
 	f, struck := v.faults.pickREST(a.Symbol)
@@ -91,18 +112,10 @@ func (v *Market) serveREST(w http.ResponseWriter, r *http.Request, path string) 
 			}
 		}
 	}
-	v.mu.Unlock()
-
 	if f.Kind == FaultRESTSlow {
-		wait := time.NewTimer(f.For)
-		defer wait.Stop()
-		select {
-		case <-wait.C:
-		case <-r.Context().Done():
-			return
-		}
+		slow = f.For
 	}
-	h := w.Header()
+	h = http.Header{}
 	h.Set("Content-Type", "application/json;charset=UTF-8")
 	if name := v.profile.WeightHeader; name != "" {
 		h.Set(name, strconv.Itoa(used))
@@ -110,6 +123,5 @@ func (v *Market) serveREST(w http.ResponseWriter, r *http.Request, path string) 
 	if retryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(int((retryAfter+time.Second-1)/time.Second)))
 	}
-	w.WriteHeader(a.Status)
-	w.Write(a.Body)
+	return a.Status, h, a.Body, slow
 }

@@ -5,7 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"tickproc/internal/clock"
 	"tickproc/tick"
 )
 
@@ -221,12 +220,7 @@ func (v *Market) release(c *Conn) {
 func (v *Market) finish() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.faults.rates, v.faults.armed = [faultKindEnd]float64{}, nil
-	v.constantUntil, v.maintenanceUntil = 0, 0
-	for _, in := range v.instruments {
-		in.quietUntil, in.staleUntil, in.haltedUntil = 0, 0, min(in.haltedUntil, v.now)
-	}
-	v.resume()
+	v.calm()
 	for _, c := range append([]*Conn(nil), v.conns...) {
 		c.dropNext = 0
 		v.release(c)
@@ -246,6 +240,16 @@ func (v *Market) finish() {
 			in.last(v.now)
 		}
 	}
+}
+
+// calm ends all faults but those of sockets.
+func (v *Market) calm() {
+	v.faults.rates, v.faults.armed = [faultKindEnd]float64{}, nil
+	v.constantUntil, v.maintenanceUntil = 0, 0
+	for _, in := range v.instruments {
+		in.quietUntil, in.staleUntil, in.haltedUntil = 0, 0, min(in.haltedUntil, v.now)
+	}
+	v.resume()
 }
 
 // wake tells waiters that a client answered or went.
@@ -279,8 +283,9 @@ func (u *usage) period(b Budget, at int64) int64 {
 	return from
 }
 
-// admit says whether a handshake is taken, or the HTTP status of the refusal.
-func (v *Market) admit() (status int) {
+// admit says whether a handshake at a time of the client's is taken, or the
+// HTTP status of the refusal.
+func (v *Market) admit(now int64) (status int) {
 	if v.now < v.maintenanceUntil {
 		return 503
 	}
@@ -288,7 +293,6 @@ func (v *Market) admit() (status int) {
 		v.note(f, "", 0, nil)
 		return 429
 	}
-	now := clock.Nanos()
 	for i, b := range v.profile.Connects {
 		if !v.connects[i].take(b, 1, now) {
 			v.stats.RefusedClients++

@@ -112,7 +112,7 @@ func (v *Market) read(c *Conn) {
 	ws.SetPingHandler(func(payload string) error {
 		v.mu.Lock()
 		defer v.mu.Unlock()
-		if !c.halfOpen && !v.cutOff(c) {
+		if !c.halfOpen && !v.cutOff(c, clock.Nanos()) {
 			v.send(c, frame{kind: framePong, text: []byte(payload)})
 		}
 		return nil
@@ -143,17 +143,22 @@ func (v *Market) read(c *Conn) {
 			v.mu.Unlock()
 			return
 		}
-		if !c.halfOpen && !c.ended && !v.cutOff(c) {
-			c.heardNanos = v.now
-			v.dialect.Request(c, text)
-		}
+		v.serve(c, text, clock.Nanos())
 		v.mu.Unlock()
 	}
 }
 
+// serve takes a client's text at a time of its own.
+func (v *Market) serve(c *Conn, text []byte, at int64) {
+	if !c.halfOpen && !c.ended && !v.cutOff(c, at) {
+		c.heardNanos = v.now
+		v.dialect.Request(c, text)
+	}
+}
+
 // cutOff counts a message, and tells the dialect of one too many.
-func (v *Market) cutOff(c *Conn) bool {
-	if !v.tooFast(c, clock.Nanos()) {
+func (v *Market) cutOff(c *Conn, at int64) bool {
+	if !v.tooFast(c, at) {
 		return false
 	}
 	v.stats.FastClients++

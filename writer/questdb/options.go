@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"tickproc/internal/clock"
+	"tickproc/internal/pace"
 	"tickproc/internal/vfs"
 )
 
@@ -64,6 +67,12 @@ type Options struct {
 	Logger *slog.Logger
 	// Now is the wall clock in ns; default the process clock.
 	Now func() int64
+	// Pace is how senders wait; default by the clock.
+	Pace pace.Pace
+	// Transport carries requests; default the network.
+	Transport http.RoundTripper
+	// Random returns a number below n; default the process's.
+	Random func(n int64) int64
 }
 
 // SpoolOptions limit the spool.
@@ -82,8 +91,11 @@ type SpoolOptions struct {
 	SyncInterval time.Duration
 	// SegmentBytes is the size of a file; default 64 MiB, less where MaxBytes is small.
 	SegmentBytes int64
-	// FS is the disk; default the machine's.
+	// FS is the disk; default the machine's. With another one, who has it sees to
+	// it that one process uses it.
 	FS vfs.FS
+	// Identity names a new spool; default random.
+	Identity func() uint64
 }
 
 // Credentials of a QuestDB endpoint; empty fields are not sent.
@@ -122,6 +134,12 @@ func (o *Options) EnsureDefaults() {
 	}
 	if o.Now == nil {
 		o.Now = clock.Nanos
+	}
+	if o.Pace == nil {
+		o.Pace = pace.Real
+	}
+	if o.Random == nil {
+		o.Random = rand.Int64N
 	}
 	o.URL = strings.TrimRight(o.URL, "/")
 }

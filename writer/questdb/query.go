@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"tickproc/internal/pace"
 )
 
 // Client asks QuestDB by SQL over its REST endpoint. Any goroutine may use it.
@@ -21,6 +23,7 @@ type Client struct {
 	credentials Credentials
 	http        *http.Client
 	timeout     time.Duration
+	pace        pace.Pace
 }
 
 // Result is a query's answer.
@@ -43,7 +46,7 @@ func NewClient(url string, c Credentials, timeout time.Duration) *Client {
 	if timeout == 0 {
 		timeout = 30 * time.Second
 	}
-	return &Client{url: strings.TrimRight(url, "/"), credentials: c, http: newHTTP(true), timeout: timeout}
+	return &Client{url: strings.TrimRight(url, "/"), credentials: c, http: newHTTP(true), timeout: timeout, pace: pace.Real}
 }
 
 // newHTTP returns an HTTP client of our own: the default one shares its
@@ -72,7 +75,7 @@ func (c Credentials) apply(r *http.Request) {
 // Query runs one statement. The whole answer is asked for: QuestDB repeats
 // rows at the borders of pages, so large results are paged by LIMIT in SQL.
 func (c *Client) Query(ctx context.Context, sql string) (*Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	ctx, cancel := c.pace.Timeout(ctx, c.timeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+"/exec?query="+url.QueryEscape(sql), nil)
 	if err != nil {
@@ -204,9 +207,6 @@ func (c *Client) Settle(ctx context.Context, table string) error {
 		if r.Int(0, 1) >= want {
 			return nil
 		}
-		select {
-		case <-time.After(5 * time.Millisecond):
-		case <-ctx.Done():
-		}
+		c.pace.Wait(ctx, 5*time.Millisecond)
 	}
 }

@@ -303,7 +303,7 @@ func (r *ranker) settle(ctx context.Context) error {
 	if r.settled {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, settleMax)
+	ctx, cancel := r.client.pace.Timeout(ctx, settleMax)
 	defer cancel()
 	err := r.client.Settle(ctx, r.table.name)
 	if err == nil || errors.Is(err, ErrBehind) {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
@@ -62,6 +61,9 @@ func (s *Sink) newSender(index int) *sender {
 	// beyond a DROP TABLE, and acknowledges the next rows without storing them
 	// (questdb#5803). It costs half a millisecond a batch.
 	x.http = newHTTP(false)
+	if s.o.Transport != nil {
+		x.http.Transport = s.o.Transport
+	}
 	if name, ok := rankNames[index]; ok {
 		x.ranker = &ranker{table: l.table, name: name, client: x.schema.client, repeat: s.o.Repeat, outranked: map[rankKey]struct{}{}, startedNanos: s.o.Now()}
 		if s.spool.Durable() {
@@ -100,19 +102,12 @@ func (x *sender) run(ctx context.Context) {
 
 // await returns when there may be something to do.
 func (x *sender) await(ctx context.Context) {
-	var look <-chan time.Time
+	look := time.Duration(0)
 	if x.spool.Durable() {
-		// A table may be lost while no row comes.
-		timer := time.NewTimer(time.Duration(verifyEvery))
-		defer timer.Stop()
-		look = timer.C
+		look = time.Duration(verifyEvery) // a table may be lost while no row comes
 	}
-	select {
-	case <-x.spool.Wake(x.index):
-	case <-x.nudge:
-	case <-look:
+	if x.sink.o.Pace.Wait(ctx, look, x.spool.Wake(x.index), x.nudge) < 0 && ctx.Err() == nil {
 		_ = x.verify(ctx)
-	case <-ctx.Done():
 	}
 }
 
@@ -287,13 +282,8 @@ func (x *sender) fail(ctx context.Context, level slog.Level, message string, err
 	signal(x.sink.failed)
 	x.complain(level, message, "error", err)
 	x.backoff = min(max(2*x.backoff, backoffMin), backoffMax)
-	wait := x.backoff/2 + rand.N(x.backoff/2)
-	timer := time.NewTimer(max(wait, min(atLeast, retryAfterMax)))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+	wait := x.backoff/2 + time.Duration(x.sink.o.Random(int64(x.backoff/2)))
+	x.sink.o.Pace.Wait(ctx, max(wait, min(atLeast, retryAfterMax)))
 }
 
 func (x *sender) complain(level slog.Level, message string, args ...any) {
@@ -317,7 +307,7 @@ type answer struct {
 
 // post sends lines once.
 func (x *sender) post(ctx context.Context, lines []byte, rows int) answer {
-	ctx, cancel := context.WithTimeout(ctx, x.sink.o.RequestTimeout)
+	ctx, cancel := x.sink.o.Pace.Timeout(ctx, x.sink.o.RequestTimeout)
 	defer cancel()
 	body := &lentBody{lines: bytes.NewReader(lines)}
 	defer body.Close()

@@ -121,7 +121,7 @@ func (s *Sink) openSpool() (err error) {
 	}
 	s.spool, err = spool.Open(spool.Options{Dir: s.o.SpoolDir, FS: o.FS, Tables: TableNames(), DropOrder: dropOrder, MemoryBytes: s.o.MaxBytes,
 		MaxBytes: o.MaxBytes, FreeBytes: o.FreeBytes, SegmentBytes: o.SegmentBytes, Horizon: o.Horizon, HorizonBytes: o.HorizonBytes,
-		SyncInterval: o.SyncInterval, Logger: s.o.Logger, Now: s.o.Now})
+		SyncInterval: o.SyncInterval, Logger: s.o.Logger, Now: s.o.Now, Identity: o.Identity})
 	if err != nil {
 		s.unlock()
 		return err
@@ -209,6 +209,16 @@ func (s *Sink) Start() {
 	}
 }
 
+// Senders are what Start starts, for who runs them by himself, each until ctx
+// ends; the spool's rounds are then his as well.
+func (s *Sink) Senders() (all []func(ctx context.Context), kept *spool.Spool) {
+	s.started = true
+	for _, x := range s.senders {
+		all = append(all, x.run)
+	}
+	return all, s.spool
+}
+
 // CheckSchema creates what is missing and verifies every table now, rather
 // than at the first row. Tables that do not fit come back as *SchemaError, all
 // of them, joined.
@@ -228,7 +238,12 @@ func (s *Sink) CheckSchema(ctx context.Context) error {
 }
 
 func (s *Sink) newSchema() *schema {
-	return &schema{client: NewClient(s.o.URL, s.o.Credentials, s.o.RequestTimeout), options: &s.o, warn: func(message string, args ...any) {
+	client := NewClient(s.o.URL, s.o.Credentials, s.o.RequestTimeout)
+	client.pace = s.o.Pace
+	if s.o.Transport != nil {
+		client.http.Transport = s.o.Transport
+	}
+	return &schema{client: client, options: &s.o, warn: func(message string, args ...any) {
 		s.complaints.log(s.o.Logger, slog.LevelWarn, s.o.Now(), message, message, args...)
 	}}
 }

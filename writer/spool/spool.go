@@ -76,6 +76,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Now is the wall clock in ns; default the process clock.
 	Now func() int64
+	// Identity names a new spool; default random.
+	Identity func() uint64
 }
 
 func (o *Options) ensureDefaults() {
@@ -107,6 +109,13 @@ func (o *Options) ensureDefaults() {
 	}
 	if o.Now == nil {
 		o.Now = clock.Nanos
+	}
+	if o.Identity == nil {
+		o.Identity = func() uint64 {
+			var text [8]byte
+			_, _ = rand.Read(text[:]) // never fails
+			return binary.LittleEndian.Uint64(text[:])
+		}
 	}
 }
 
@@ -248,7 +257,7 @@ func Open(o Options) (*Spool, error) {
 	if o.Dir == "" {
 		return s, nil
 	}
-	if err := o.FS.MkdirAll(o.Dir); err != nil {
+	if err := vfs.MakeDir(o.FS, o.Dir); err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
 	}
 	if err := s.identify(); err != nil {
@@ -276,9 +285,8 @@ func (s *Spool) identify() error {
 			return fmt.Errorf("%s is missing beside segments: put it back, or move the directory away to begin a new spool", name)
 		}
 	}
-	text := make([]byte, 8, 12)
-	_, _ = rand.Read(text) // never fails
-	s.identity = binary.LittleEndian.Uint64(text)
+	s.identity = s.o.Identity()
+	text := binary.LittleEndian.AppendUint64(make([]byte, 0, 12), s.identity)
 	text = binary.LittleEndian.AppendUint32(text, crc32.Checksum(text, castagnoli))
 	return replaceFile(s.o.FS, name, text)
 }
@@ -330,6 +338,20 @@ func (s *Spool) Start() {
 	s.cancel = cancel
 	s.running.Go(func() { s.writeLoop(ctx) })
 	s.running.Go(func() { s.syncLoop(ctx) })
+}
+
+// WriteNow and SyncNow do what the two goroutines do when they wake, for who
+// does not use Start; SyncWanted reports, once, that the second should.
+func (s *Spool) WriteNow() { s.writeRound() }
+func (s *Spool) SyncNow()  { _ = s.syncRound() } // an error is reported, and answered by new files
+
+func (s *Spool) SyncWanted() bool {
+	select {
+	case <-s.syncs:
+		return true
+	default:
+		return false
+	}
 }
 
 // Close writes and syncs what is left, with the acked positions. The senders

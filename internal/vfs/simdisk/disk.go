@@ -565,6 +565,21 @@ func (f *file) Close() error {
 	return nil
 }
 
+// Digest writes all that files hold, as reads see it, to w.
+func (d *Disk) Digest(w io.Writer) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var walk func(path string, n *node)
+	walk = func(path string, n *node) {
+		fmt.Fprintln(w, path, n.isDir, len(n.data))
+		w.Write(n.data)
+		for _, name := range slices.Sorted(maps.Keys(n.entries)) {
+			walk(path+"/"+name, n.entries[name])
+		}
+	}
+	walk("", d.root)
+}
+
 // String lists the files, for messages of tests.
 func (d *Disk) String() string {
 	d.mu.Lock()
