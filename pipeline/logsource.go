@@ -28,7 +28,7 @@ func openLogSource(config *Config, logger *slog.Logger) (*logSource, error) {
 	if _, err := os.Stat(config.DataDir); err != nil {
 		return nil, fmt.Errorf("%w: data_dir: %w", ErrInput, err)
 	}
-	x := &logSource{d: &durable{dir: &dataDir{path: config.DataDir}, config: config}, logger: logger}
+	x := &logSource{d: &durable{dir: &dataDir{path: config.DataDir, around: machine}, config: config}, logger: logger}
 	var err error
 	if x.d.run, err = x.d.dir.readLastRun(); err != nil {
 		return nil, err

@@ -226,12 +226,12 @@ func TestMarkedRowsAreNotMadeAgain(t *testing.T) {
 	after(func(*durableLab) {}, 0)
 	after(func(next *durableLab) { next.rows.marks = marks }, 20)
 	after(func(next *durableLab) {
-		r, err := (&dataDir{path: next.config.DataDir}).readLastRun()
+		r, err := (&dataDir{path: next.config.DataDir, around: machine}).readLastRun()
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.Build = "another"
-		if err := (&dataDir{path: next.config.DataDir}).writeLastRun(r); err != nil {
+		if err := (&dataDir{path: next.config.DataDir, around: machine}).writeLastRun(r); err != nil {
 			t.Fatal(err)
 		}
 	}, 120)

@@ -54,7 +54,7 @@ func TestSoak(t *testing.T) {
 	config.Limits.BackfillReach = Duration(hour)
 	config.Feeds = simFeeds(exchange)
 	t.Cleanup(func() {
-		os.RemoveAll(filepath.Join(config.Journal.MemoryDir, "tickproc-"+(&dataDir{path: config.DataDir}).name()))
+		os.RemoveAll(filepath.Join(config.Journal.MemoryDir, "tickproc-"+(&dataDir{path: config.DataDir, around: machine}).name()))
 	})
 	for i := range config.Feeds {
 		config.Feeds[i].CatalogRefresh = Duration(time.Minute)

@@ -63,7 +63,7 @@ func verifyBars(ctx context.Context, w io.Writer, o VerifyOptions) error {
 
 // verifySpool compares what the spool keeps with what QuestDB has.
 func verifySpool(ctx context.Context, w io.Writer, o VerifyOptions) error {
-	dir := dataDir{path: o.DataDir}
+	dir := dataDir{path: o.DataDir, around: machine}
 	r, err := questdb.Reconcile(ctx, questdb.ReconcileOptions{URL: o.Config.QuestDB.URL, Credentials: o.Config.credentials(), From: o.From, To: o.To,
 		SpoolDir: dir.join("spool"), DeadLetterDir: o.DataDir})
 	switch {
