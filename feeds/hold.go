@@ -46,6 +46,7 @@ func (f *Feed) Hold(reason tick.Reason) {
 		for _, cancel := range h.lines {
 			cancel(heldError{reason})
 		}
+		f.rest.look()
 	}
 }
 
@@ -58,7 +59,7 @@ func (f *Feed) Release() {
 		close(h.ended)
 	}
 	h.mu.Unlock()
-	f.rest.hand(func() {}) // it looks again at what is due
+	f.rest.look()
 }
 
 func (h *hold) state() (reason tick.Reason, ended <-chan struct{}) {

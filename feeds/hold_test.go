@@ -3,6 +3,7 @@ package feeds
 import (
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -78,6 +79,48 @@ func TestHeldBridge(t *testing.T) {
 		r.after(time.Minute)
 		if state, _ := r.feed.Stats()[0].State(); state != LineUp {
 			t.Errorf("the connection is %v", state)
+		}
+	})
+}
+
+// What is polled has no socket that could say that it ended: the line that asks
+// says it, when the answers that were on their way are there, and once a hold.
+func TestHeldPolls(t *testing.T) {
+	o := quick(&toy{inURL: true, polled: tick.ChannelOpenInterest}, "A")
+	o.Subscriptions[0].Channels |= tick.ChannelOpenInterest
+	var slow atomic.Bool
+	s := &server{socket: quiet, rest: func(_ int, w http.ResponseWriter, _ *http.Request) {
+		if slow.Load() {
+			time.Sleep(5 * time.Second) // by synctest's clock
+		}
+		fmt.Fprint(w, "interest 100")
+	}}
+	const down = "11.0 down 0 open_interest log"
+	withClock(t, o, s, func(r *rig) {
+		r.after(10 * time.Second)
+		slow.Store(true)
+		r.after(2 * time.Second) // one has been asked
+		r.feed.Hold(tick.ReasonLog)
+		r.after(time.Second)
+		if r.count(down) != 0 {
+			t.Errorf("told with an answer on its way: %q", r.seen)
+		}
+		r.after(time.Hour)
+		same(t, r.seen[len(r.seen)-1:], down)
+		answers := r.count("11.") - 1
+		if r.count(down) != 1 {
+			t.Errorf("told %d times", r.count(down))
+		}
+		slow.Store(false)
+		r.feed.Release()
+		r.after(10 * time.Second)
+		if more := r.count("11.") - 1 - answers; more < 5 {
+			t.Errorf("%d answers after the hold", more)
+		}
+		r.feed.Hold(tick.ReasonLog)
+		r.after(time.Minute)
+		if r.count(down) != 2 {
+			t.Errorf("told %d times after two holds", r.count(down))
 		}
 	})
 }

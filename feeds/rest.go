@@ -55,6 +55,7 @@ type restWorker struct {
 	recorder    *LineRecorder // nil = off
 	queue       *resyncs
 	polls       polls
+	toldHeld    bool // that what is polled is not asked for
 	fetches     fetches
 	keyHeader   string
 	budget      *rate.Limiter // nil = no limit
@@ -124,6 +125,11 @@ func (w *restWorker) hand(over func()) {
 	w.mu.Lock()
 	over()
 	w.mu.Unlock()
+	w.look()
+}
+
+// look makes the worker look again at what there is to do, likewise.
+func (w *restWorker) look() {
 	select {
 	case w.arrived <- struct{}{}:
 	default:
@@ -187,6 +193,9 @@ func (w *restWorker) run(ctx context.Context) {
 	inFlight := 0
 	for {
 		w.takeAsked()
+		if inFlight == 0 { // an answer would say that the channel is back
+			w.tellHeld()
+		}
 		wakeAt := int64(math.MaxInt64)
 		for inFlight < restParallel && ctx.Err() == nil && !w.hold.held() {
 			var j job
@@ -217,6 +226,24 @@ func (w *restWorker) run(ctx context.Context) {
 			w.take(a)
 		}
 	}
+}
+
+// tellHeld says, once a hold, that what is polled is not seen. The next answer
+// says that it is.
+func (w *restWorker) tellHeld() {
+	reason, _ := w.hold.state()
+	if held := reason != tick.ReasonNone; held == w.toldHeld {
+		return
+	}
+	w.toldHeld = !w.toldHeld
+	if !w.toldHeld {
+		return
+	}
+	var down []tick.Unit
+	for _, p := range w.polls.turns {
+		down = tick.AppendEvent(down, tick.Header{Kind: tick.KindDown, Instrument: p.instrument.ID}, p.Channel, reason)
+	}
+	w.stamp(down)
 }
 
 // job is a request to be made, for a resync, a poll or a backfill.

@@ -52,9 +52,12 @@ func (s *system) register(r *ops.Registry, database *questdb.Sink) {
 	}
 	if database != nil {
 		registerQuestDB(r, database)
-	}
-	if s.watch != nil {
-		r.GaugeFunc("tickproc_questdb_other_writers", "Other processes that write our tables now.", nil, func() float64 { return float64(s.watch.Others()) })
+		r.GaugeFunc("tickproc_questdb_other_writers", "Other processes that write our tables now.", nil, func() float64 {
+			if s.watch == nil {
+				return 0 // nobody looks
+			}
+			return float64(s.watch.Others())
+		})
 	}
 }
 

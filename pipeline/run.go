@@ -330,6 +330,10 @@ func (w *watchdog) stuck() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	drivers := w.system.drivers
+	if d := w.system.durable; d != nil && len(d.troubles()) > 0 {
+		w.seen = nil // it may wait for its log: a restart would make no room on the disk
+		return ""
+	}
 	if w.seen == nil {
 		w.seen, w.since = make([]uint64, len(drivers)), make([]int64, len(drivers))
 	}

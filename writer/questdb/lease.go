@@ -39,6 +39,7 @@ type lease struct {
 	started time.Time
 	beat    int64                   // last written; 0 = none was
 	written bool                    // QuestDB took it
+	foreign bool                    // the table is somebody else's
 	others  map[string]*otherWriter // by id, and those with ours by run as well
 }
 
@@ -110,8 +111,9 @@ func (l *lease) look(ctx context.Context) ([]Trouble, error) {
 		}
 	}
 	var misfit *SchemaError
+	l.foreign = errors.As(err, &misfit)
 	switch {
-	case errors.As(err, &misfit):
+	case l.foreign:
 		return []Trouble{{leaseTable.name, "does not fit, so that a second instance is not noticed: " + misfit.Problem, strings.Join(misfit.Repair, "; ")}}, nil
 	case errors.Is(err, ErrSQL):
 		return []Trouble{{leaseTable.name, "takes no row, so that a second instance is not noticed", err.Error()}}, nil

@@ -135,6 +135,9 @@ func (w *Watch) look(ctx context.Context, now time.Time) (found []Trouble, err e
 		return nil, err
 	}
 	for _, t := range w.tables {
+		if t == leaseTable && w.lease.foreign {
+			continue // what is to be done with it is said
+		}
 		add := func(problem, remedy string) { found = append(found, Trouble{t.name, problem, remedy}) }
 		i := slices.IndexFunc(about.Rows, func(row []any) bool { return row[0] == any(t.name) })
 		switch {
