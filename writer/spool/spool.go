@@ -78,6 +78,9 @@ type Options struct {
 	Now func() int64
 }
 
+// DefaultSyncInterval is how often acked positions are written down, at least.
+const DefaultSyncInterval = time.Second
+
 func (o *Options) ensureDefaults() {
 	fill := func(x *int64, value int64) {
 		if *x == 0 {
@@ -100,7 +103,7 @@ func (o *Options) ensureDefaults() {
 		o.Horizon = time.Hour
 	}
 	if o.SyncInterval == 0 {
-		o.SyncInterval = time.Second
+		o.SyncInterval = DefaultSyncInterval
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
