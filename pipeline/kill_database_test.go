@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-var killDatabaseRounds = flag.Int("kill-database-rounds", 3, "how often QuestDB is killed, alone or with the real binary")
+var killDatabaseRounds = flag.Int("kill-database-rounds", 2, "how often QuestDB is killed, alone or with the real binary")
 
 // QuestDB is killed at random instants while the real binary runs, and both at
 // once, and comes back on the same files before or after the binary does. What

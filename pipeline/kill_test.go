@@ -18,6 +18,8 @@ import (
 
 	"tickproc/feeds/sim"
 	"tickproc/internal/questdbserver"
+	"tickproc/journal"
+	"tickproc/tick"
 	"tickproc/writer/questdb"
 )
 
@@ -201,6 +203,43 @@ func (l *killLab) awhile() {
 	}
 }
 
+// longestWait is by how much, in ns, a quote or a book came behind what its shard
+// had been given already: on a busy machine a reader may be stopped between a
+// frame's stamp and its ring. The log has all that the shards were given.
+func (l *killLab) longestWait() (wait int64) {
+	l.t.Helper()
+	tool, err := NewJournalTool(l.settings)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for _, shard := range tool.shards {
+		v, err := journal.Inspect(tool.d.logOptions(shard, 0))
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		now := int64(0)
+		err = v.Read(v.First, func(_ uint64, batch []tick.Unit) error {
+			for ; len(batch) > 0; batch = batch[tick.PacketUnits(&batch[0]):] {
+				switch h := batch[0].Header(); h.Kind {
+				case tick.KindClockStep:
+					now = h.ReceiveNanos
+				case tick.KindQuote, tick.KindDepth, tick.KindSnapshot:
+					wait = max(wait, now-h.ReceiveNanos)
+					fallthrough
+				default:
+					now = max(now, h.ReceiveNanos)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			l.t.Fatal(err)
+		}
+	}
+	l.t.Logf("the longest wait was %v", time.Duration(wait))
+	return wait
+}
+
 // concludes ends the service as its user would, and compares what QuestDB has
 // with the truth, with itself and with the spool.
 func (l *killLab) concludes(recoveries int) {
@@ -215,7 +254,7 @@ func (l *killLab) concludes(recoveries int) {
 
 	var out strings.Builder
 	c := &comparison{client: l.client, out: &out, from: l.started.Add(-tradeLag).UnixNano(),
-		truth: l.exchange.Truth(), faults: l.exchange.FaultLog(), killed: true, wait: int64(time.Second)}
+		truth: l.exchange.Truth(), faults: l.exchange.FaultLog(), killed: true, wait: max(int64(time.Second), l.longestWait())}
 	err := c.all(t.Context(), l.settings.engineOptions())
 	switch {
 	case errors.Is(err, ErrDifference):

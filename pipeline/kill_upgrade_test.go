@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-var killUpgradeRounds = flag.Int("kill-upgrade-rounds", 3, "how often the real binary is killed and another build goes on")
+var killUpgradeRounds = flag.Int("kill-upgrade-rounds", 1, "how often the real binary is killed and another build goes on")
 
 // buildWithoutWindows builds the real binary of sources that write no row of
 // windows: to it the real one is a build that has one more kind of row.

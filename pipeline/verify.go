@@ -105,7 +105,7 @@ func verifySpool(ctx context.Context, w io.Writer, o VerifyOptions) error {
 		fmt.Fprintf(w, "%s: rows are being sent again now: verify once more when that is done\n", strings.Join(r.Moving, ", "))
 	}
 	if missing+older > 0 {
-		fmt.Fprintln(w, "to send them again: tickproc resend -c FILE --since 24h, as far as the spool keeps them")
+		fmt.Fprintln(w, "to send them again, while the service runs: tickproc resend -c FILE --since 24h")
 		return fmt.Errorf("the spool and QuestDB: %w", ErrDifference)
 	}
 	return nil

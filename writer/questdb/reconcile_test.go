@@ -248,3 +248,81 @@ func TestReconcileKnowsWhyRowsAreMissing(t *testing.T) {
 		t.Errorf("%d are missing", missing)
 	}
 }
+
+// Beside a service that writes new rows and new versions of old ones, and sends
+// all again now and then, nothing differs at any moment.
+func TestReconcileBesideAWriter(t *testing.T) {
+	server, _ := database(t)
+	dir := t.TempDir()
+	s := newSink(t, server.URL(), func(o *Options) {
+		spooled(dir)(o)
+		o.FlushRows = 200
+	})
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		var x tape
+		x.define(t, btc, start)
+		x.define(t, perp, start)
+		for n := int64(0); ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			for in := range uint32(2) {
+				ts := start + n*int64(time.Second)
+				x.trade(in, ts, uint64(n))
+				x.quote(in, ts, uint64(n))
+				x.gap(in, ts, 0)
+				if n >= 50 {
+					x.gap(in, ts-50e9, 5)
+					b := x.row(tick.RowBar, in, start+(n-50)*60e9).BarRow()
+					b.IntervalNanos, b.Flags, b.Rev, b.Trades = 60e9, tick.RowFinal, 1, uint64(n+1)
+				}
+				b := x.row(tick.RowBar, in, start+n*60e9).BarRow()
+				b.IntervalNanos, b.Flags, b.Trades = 60e9, tick.RowFinal|tick.RowComplete, uint64(n)
+			}
+			s.Write(x.take())
+			s.Idle(s.o.Now())
+			if n%400 == 399 {
+				s.Resend(time.Unix(0, 0))
+			}
+			if s.spool.State().Bytes > 32<<10 { // slower than we: wait for it
+				<-s.spool.Moved()
+			}
+		}
+	}()
+	o := ReconcileOptions{URL: server.URL(), SpoolDir: dir}
+	until(t, "something is acknowledged", func() bool {
+		r, err := Reconcile(t.Context(), o)
+		if err != nil {
+			return false
+		}
+		kept, _, _, _ := r.Totals()
+		return kept > 0
+	})
+	compared := int64(0)
+	for range 3 {
+		r, err := Reconcile(t.Context(), o)
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		kept, missing, older, _ := r.Totals()
+		compared += kept
+		if missing+older > 0 {
+			t.Errorf("of %d rows %d are missing, %d older", kept, missing, older)
+			for _, h := range r.Hours {
+				t.Log(h.Table, h.Hour, h.Examples)
+			}
+		}
+	}
+	close(stop)
+	<-stopped
+	closes(t, s)
+	if r := reconciles(t, o); r.Waiting > 0 || compared == 0 {
+		t.Errorf("%d rows were compared, %d wait", compared, r.Waiting)
+	}
+	conserved(t, s)
+}

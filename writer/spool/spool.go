@@ -80,6 +80,9 @@ type Options struct {
 	Identity func() uint64
 }
 
+// DefaultSyncInterval is how often acked positions are written down, at least.
+const DefaultSyncInterval = time.Second
+
 func (o *Options) ensureDefaults() {
 	fill := func(x *int64, value int64) {
 		if *x == 0 {
@@ -102,7 +105,7 @@ func (o *Options) ensureDefaults() {
 		o.Horizon = time.Hour
 	}
 	if o.SyncInterval == 0 {
-		o.SyncInterval = time.Second
+		o.SyncInterval = DefaultSyncInterval
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
