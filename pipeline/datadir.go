@@ -30,7 +30,15 @@ import (
 //	dead-letters.jsonl
 type dataDir struct {
 	path   string
+	fs     vfs.FS // the zero dataDir's is the machine's
 	unlock func()
+}
+
+func (d *dataDir) disk() vfs.FS {
+	if d.fs == nil {
+		return vfs.OS
+	}
+	return d.fs
 }
 
 // openDataDir makes the folder and takes its lock.
@@ -69,7 +77,7 @@ const lastRunFormat = 1
 // readLastRun returns what the last process left; the zero lastRun if there
 // was none.
 func (d *dataDir) readLastRun() (r lastRun, err error) {
-	text, err := vfs.ReadFile(vfs.OS, d.join("run.json"), 1<<16)
+	text, err := vfs.ReadFile(d.disk(), d.join("run.json"), 1<<16)
 	if errors.Is(err, fs.ErrNotExist) {
 		return lastRun{}, nil
 	}
@@ -92,7 +100,7 @@ func (d *dataDir) writeLastRun(r lastRun) error {
 	if err != nil {
 		return err
 	}
-	return vfs.Replace(vfs.OS, d.join("run.json"), append(text, '\n'))
+	return vfs.Replace(d.disk(), d.join("run.json"), append(text, '\n'))
 }
 
 // optionsHash names options of the shards.
@@ -113,20 +121,20 @@ func hashOptions(o engine.Options) optionsHash { return sha256.Sum256(optionsTex
 
 // keepOptions writes options down, so that a log that names them can be read.
 func (d *dataDir) keepOptions(o engine.Options) error {
-	if err := os.MkdirAll(d.join("options"), 0o755); err != nil {
+	if err := d.disk().MkdirAll(d.join("options")); err != nil {
 		return err
 	}
 	name := filepath.Join("options", hashOptions(o).String()+".json")
-	if _, err := os.Stat(d.join(name)); err == nil {
+	if _, err := d.options(hashOptions(o)); err == nil {
 		return nil
 	}
-	return vfs.Replace(vfs.OS, d.join(name), optionsText(o))
+	return vfs.Replace(d.disk(), d.join(name), optionsText(o))
 }
 
 // options returns those of a hash.
 func (d *dataDir) options(h optionsHash) (o engine.Options, err error) {
 	path := d.join("options", h.String()+".json")
-	text, err := vfs.ReadFile(vfs.OS, path, 1<<20)
+	text, err := vfs.ReadFile(d.disk(), path, 1<<20)
 	if err != nil {
 		return o, err
 	}
@@ -141,16 +149,20 @@ func (d *dataDir) options(h optionsHash) (o engine.Options, err error) {
 
 // allOptions returns every configuration that was kept, by hash.
 func (d *dataDir) allOptions() (map[optionsHash]engine.Options, error) {
-	names, err := filepath.Glob(d.join("options", "*.json"))
-	if err != nil {
+	entries, err := d.disk().List(d.join("options"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	all := map[optionsHash]engine.Options{}
-	for _, name := range names {
+	for _, e := range entries {
+		hash, ours := strings.CutSuffix(e.Name, ".json")
+		if !ours {
+			continue
+		}
 		var h optionsHash
-		text, err := hex.DecodeString(strings.TrimSuffix(filepath.Base(name), ".json"))
+		text, err := hex.DecodeString(hash)
 		if err != nil || copy(h[:], text) != len(h) {
-			return nil, fmt.Errorf("%s is no configuration of ours", name)
+			return nil, fmt.Errorf("%s is no configuration of ours", d.join("options", e.Name))
 		}
 		if all[h], err = d.options(h); err != nil {
 			return nil, err

@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/bits"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -55,7 +57,7 @@ type rowStore interface {
 }
 
 // openDurable reads what the last process left. The number of shards is that of
-// its logs, whatever the configuration says.
+// its logs, whatever the configuration says: resize changes it afterwards.
 func openDurable(dir *dataDir, config *Config, logger *slog.Logger, rows rowStore) (*durable, error) {
 	d := &durable{dir: dir, config: config, logger: logger, rows: rows}
 	var err error
@@ -68,15 +70,11 @@ func openDurable(dir *dataDir, config *Config, logger *slog.Logger, rows rowStor
 	if err := d.findSnapshot(); err != nil {
 		return nil, err
 	}
-	shards := config.ShardCount(cores())
 	if d.run.Generation == 0 {
-		d.run = lastRun{Generation: 1, Shards: shards, Build: d.build}
+		d.run = lastRun{Generation: 1, Shards: config.ShardCount(cores()), Build: d.build}
 		if err := dir.writeLastRun(d.run); err != nil {
 			return nil, fmt.Errorf("data_dir: %w", err)
 		}
-	}
-	if d.run.Shards != shards {
-		logger.Warn("the number of shards stays that of the logs: another one needs another data_dir", "shards", d.run.Shards, "configured", shards)
 	}
 	return d, nil
 }
@@ -84,7 +82,7 @@ func openDurable(dir *dataDir, config *Config, logger *slog.Logger, rows rowStor
 // findSnapshot looks for the newest snapshot. It says which logs are live: a
 // process may have been killed between beginning new ones and noting that.
 func (d *durable) findSnapshot() (err error) {
-	if d.kept, err = journal.OpenSnapshots(vfs.OS, d.dir.path); err != nil {
+	if d.kept, err = journal.OpenSnapshots(d.dir.disk(), d.dir.path); err != nil {
 		return fmt.Errorf("%w: %w", ErrInput, err)
 	}
 	var passed []journal.PassedOver
@@ -100,6 +98,13 @@ func (d *durable) findSnapshot() (err error) {
 	var extra manifestExtra
 	if err := json.Unmarshal(d.newest.Manifest.Extra, &extra); err != nil {
 		return fmt.Errorf("%w: snapshot %d: %w", ErrInput, d.newest.Manifest.Number, err)
+	}
+	if d.run.Generation != 0 && d.run.Generation < extra.Generation { // killed before that was noted
+		d.run.Generation, d.run.Shards = extra.Generation, extra.Shards
+		if err := d.dir.writeLastRun(d.run); err != nil {
+			return fmt.Errorf("data_dir: %w", err)
+		}
+		return d.removeOlder()
 	}
 	d.run.Generation, d.run.Shards = extra.Generation, extra.Shards
 	return nil
@@ -140,16 +145,21 @@ func (d *durable) recover(s *system) error {
 			return errors.Join(err, d.closeLogs())
 		}
 	}
-	for i, driver := range s.drivers {
-		driver.Log, driver.Epoch = d.logs[i].Append, d.run.Generation
-	}
-	d.startDraining()
+	d.drive()
 	for i, driver := range s.drivers {
 		if err := d.begin(i, driver); err != nil {
 			return errors.Join(err, d.close())
 		}
 	}
 	return nil
+}
+
+// drive has everything logged that comes from here on, and the logs written.
+func (d *durable) drive() {
+	for i, driver := range d.system.drivers {
+		driver.Log, driver.Epoch = d.logs[i].Append, d.run.Generation
+	}
+	d.startDraining()
 }
 
 func (d *durable) startDraining() {
@@ -193,8 +203,8 @@ func (d *durable) recoverShard(i int, configs map[optionsHash]engine.Options, ma
 		r.err = fmt.Errorf("%w: snapshot %d is of another log than shard %d's: bring the files of %s back that belong together, or begin with another data_dir",
 			ErrInput, newest.Manifest.Number, i, d.dir.path)
 		return r
-	case newest == nil && r.found.First > 0:
-		r.err = fmt.Errorf("%w: shard %d: no snapshot can be used, and the log does not reach back to its beginning: bring a snapshot back, or begin with another data_dir", ErrInput, i)
+	case newest == nil && (r.found.First > 0 || d.run.Generation > 1):
+		r.err = fmt.Errorf("%w: shard %d: no snapshot can be used, and the log does not tell all: bring a snapshot back, or begin with another data_dir", ErrInput, i)
 		return r
 	}
 	if newest != nil {
@@ -270,13 +280,13 @@ func (d *durable) newGeneration() error {
 		return err
 	}
 	d.logs, d.closed = nil, false
-	old := d.dir.join("journal", fmt.Sprint(d.run.Generation))
 	d.run.Generation++
 	// What a killed process left of an attempt.
-	for _, left := range []string{d.dir.join("journal", fmt.Sprint(d.run.Generation)), d.logOptions(0, 0).RingDir} {
-		if err := os.RemoveAll(left); err != nil {
-			return err
-		}
+	if err := vfs.RemoveAll(d.dir.disk(), d.dir.join("journal", fmt.Sprint(d.run.Generation))); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(d.logOptions(0, 0).RingDir); err != nil {
+		return err
 	}
 	for i, driver := range d.system.drivers {
 		log, _, err := journal.Open(d.logOptions(i, 0))
@@ -294,7 +304,22 @@ func (d *durable) newGeneration() error {
 	if err := d.dir.writeLastRun(d.run); err != nil {
 		return err
 	}
-	return os.RemoveAll(old)
+	return d.removeOlder()
+}
+
+// removeOlder removes the logs of generations that are over.
+func (d *durable) removeOlder() error {
+	dir := d.dir.join("journal")
+	entries, err := d.dir.disk().List(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if n, bad := strconv.ParseUint(e.Name, 10, 64); bad == nil && n < d.run.Generation {
+			err = errors.Join(err, vfs.RemoveAll(d.dir.disk(), filepath.Join(dir, e.Name)))
+		}
+	}
+	return err
 }
 
 // start takes snapshots while the drivers run, until end is called.
@@ -361,7 +386,7 @@ func (d *durable) keepOptions() error {
 // logOptions are those of a shard's log.
 func (d *durable) logOptions(shard int, from uint64) journal.Options {
 	c := &d.config.Journal
-	o := journal.Options{Dir: d.dir.join("journal", fmt.Sprint(d.run.Generation)), Shard: shard,
+	o := journal.Options{FS: d.dir.disk(), Dir: d.dir.join("journal", fmt.Sprint(d.run.Generation)), Shard: shard,
 		RingBytes: roundUp(int64(c.Memory)), SegmentBytes: int64(c.Segment), ReserveBytes: int64(c.Reserve), SyncEvery: c.Sync.Std(),
 		RetainBytes: int64(c.Keep), RetainAge: c.KeepFor.Std(), From: from}
 	if c.Damage == "skip" {

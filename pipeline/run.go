@@ -172,15 +172,16 @@ func newDurableSystem(o RunOptions, sink writer.Sink, rows rowStore, dir *dataDi
 	if err != nil {
 		return nil, err
 	}
-	config := *o.Config
-	config.Shards = AutoCount(durable.run.Shards)
-	s := newSystem(&config, o.Logger, sink)
-	s.reload.current = o.Config // what the file says
-	s.durable = durable
+	s := durable.assemble(o, sink, durable.run.Shards)
 	s.startWriting()
 	if err := durable.recover(s); err != nil {
 		s.endWriting()
 		return nil, err
+	}
+	if shards := o.Config.ShardCount(cores()); shards != durable.run.Shards {
+		if s, err = durable.resize(s, o, sink, shards); err != nil {
+			return nil, err
+		}
 	}
 	s.adopt()
 	return s, nil

@@ -88,10 +88,10 @@ func snapshotOfSession(t *testing.T, tape [][]tick.Unit, options engine.Options,
 	}
 }
 
-// tapeOf returns the packets that a shard is given of a capture.
-func tapeOf(t *testing.T, config *Config, path string) (tape [][]tick.Unit, options engine.Options) {
+// tapeOf returns the packets that a shard is given of captures.
+func tapeOf(t *testing.T, config *Config, paths ...string) (tape [][]tick.Unit, options engine.Options) {
 	t.Helper()
-	r := newReplay(ReplayOptions{Config: config, Files: []string{path}, Logger: slog.New(slog.DiscardHandler)})
+	r := newReplay(ReplayOptions{Config: config, Files: paths, Logger: slog.New(slog.DiscardHandler)})
 	if err := r.open(); err != nil {
 		t.Fatal(err)
 	}
