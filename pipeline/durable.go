@@ -104,9 +104,11 @@ func (d *durable) findSnapshot() (err error) {
 		if err := d.dir.writeLastRun(d.run); err != nil {
 			return fmt.Errorf("data_dir: %w", err)
 		}
-		return d.removeOlder()
 	}
 	d.run.Generation, d.run.Shards = extra.Generation, extra.Shards
+	if err := d.removeOlder(); err != nil { // killed before they were gone
+		return fmt.Errorf("data_dir: %w", err)
+	}
 	return nil
 }
 
