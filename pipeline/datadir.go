@@ -58,6 +58,20 @@ func openDataDir(path string) (*dataDir, error) {
 
 func (d *dataDir) close() { d.unlock() }
 
+// makeFolders makes what logs and configurations lie in, durably: what is synced
+// in a folder goes with the power where its own name was not.
+func (d *dataDir) makeFolders() error {
+	for _, name := range []string{"journal", "options"} {
+		if err := d.disk().MkdirAll(d.join(name)); err != nil {
+			return err
+		}
+	}
+	if err := d.disk().SyncDir(d.path); err != nil {
+		return err
+	}
+	return d.disk().SyncDir(filepath.Dir(filepath.Clean(d.path)))
+}
+
 func (d *dataDir) join(parts ...string) string {
 	return filepath.Join(append([]string{d.path}, parts...)...)
 }

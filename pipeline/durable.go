@@ -61,6 +61,9 @@ type rowStore interface {
 func openDurable(dir *dataDir, config *Config, logger *slog.Logger, rows rowStore) (*durable, error) {
 	d := &durable{dir: dir, config: config, logger: logger, rows: rows}
 	var err error
+	if err := dir.makeFolders(); err != nil {
+		return nil, fmt.Errorf("%w: data_dir: %w", ErrInput, err)
+	}
 	if d.run, err = dir.readLastRun(); err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -228,7 +229,7 @@ func TestShardsChangeThroughCrashes(t *testing.T) {
 	t.Logf("seed %d", seed)
 	config := DefaultConfig()
 	config.DataDir, config.Journal.MemoryDir = "/data", filepath.Join(t.TempDir(), "none")
-	config.Journal.Memory, config.Journal.Segment, config.Journal.Reserve = 64<<10, 64<<10, 64<<10
+	config.Journal.Memory, config.Journal.Segment, config.Journal.Reserve, config.Journal.Sync = 64<<10, 64<<10, 64<<10, Duration(time.Millisecond)
 	logger := slog.New(slog.DiscardHandler)
 	start := func(disk vfs.FS, rows *keptRows, shards int) (*system, error) {
 		c := *config
@@ -304,6 +305,7 @@ func TestShardsChangeThroughCrashes(t *testing.T) {
 			shards, after := 2+at%2, disk.found
 			if power {
 				shards = 5 - shards
+				loseRings(t, after)
 			}
 			if s, err = start(after, copied(disk.marks), shards); err != nil {
 				t.Fatalf("power %v, step %d, %d shards: %v", power, at, shards, err)
@@ -327,6 +329,26 @@ func TestShardsChangeThroughCrashes(t *testing.T) {
 	t.Logf("%d steps", wholeSteps)
 	if wholeSteps < 30 {
 		t.Error("too few steps to have changed anything")
+	}
+}
+
+// loseRings takes the rings away: they lie in memory, or are of another boot.
+func loseRings(t *testing.T, disk vfs.FS) {
+	t.Helper()
+	for _, generation := range generations(t, disk) {
+		dir := filepath.Join("/data/journal", generation)
+		entries, err := disk.List(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if !strings.Contains(e.Name, ".ring") {
+				continue
+			}
+			if err := disk.Remove(filepath.Join(dir, e.Name)); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
 

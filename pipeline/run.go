@@ -219,7 +219,11 @@ func (s *system) newFeed(c *Feed, place, number int) *venueFeed {
 	}
 	var recorder *feeds.Recorder
 	if dir := s.config.recordDir(); dir != "" {
-		recorder = feeds.NewRecorder(feeds.RecorderOptions{Dir: dir, Venue: c.Venue, Run: s.begunNanos,
+		run := s.begunNanos
+		if s.durable == nil {
+			run = 0 // there is no log that the capture could be of
+		}
+		recorder = feeds.NewRecorder(feeds.RecorderOptions{Dir: dir, Venue: c.Venue, Run: run,
 			RotateBytes: int64(s.config.Record.RotateSize), RotateEvery: s.config.Record.RotateEvery.Std(), Logger: s.logger})
 	}
 	f := &venueFeed{venue: c.Venue, number: number, config: c}
