@@ -220,8 +220,8 @@ func (f *stepFile) Sync() error            { f.of.step(); return f.File.Sync() }
 func (f *stepFile) Truncate(n int64) error { f.of.step(); return f.File.Truncate(n) }
 func (f *stepFile) Allocate(n int64) error { f.of.step(); return f.File.Allocate(n) }
 
-// The change is cut off before every step that it takes, by a kill and by a power
-// cut. The next start finds the old logs or the new ones, and either way the state
+// The change is cut off before every step that it takes, by a kill or by a power
+// cut (with -full-matrix by both). The next start finds the old logs or the new ones, and either way the state
 // that an undisturbed change comes to, under the new number and under the old.
 func TestShardsChangeThroughCrashes(t *testing.T) {
 	t.Parallel()
@@ -285,6 +285,9 @@ func TestShardsChangeThroughCrashes(t *testing.T) {
 	want, wholeSteps := uint64(0), 0
 	for _, power := range []bool{false, true} {
 		for at := 1; ; at++ {
+			if !*fullMatrix && at%2 == 0 != power {
+				continue // it is cut off in the other way
+			}
 			rows := copied(first.marks)
 			disk := newStepDisk(base.Crash(false), at, power, rows)
 			s, err := start(disk, rows, 3)
@@ -302,9 +305,8 @@ func TestShardsChangeThroughCrashes(t *testing.T) {
 				wholeSteps = disk.steps
 				break
 			}
-			shards, after := 2+at%2, disk.found
+			shards, after := 2+at/2%2, disk.found
 			if power {
-				shards = 5 - shards
 				loseRings(t, after)
 			}
 			if s, err = start(after, copied(disk.marks), shards); err != nil {

@@ -15,7 +15,7 @@ import (
 	"tickproc/writer"
 )
 
-var fullMatrix = flag.Bool("full-matrix", false, "replay every recorded session in every way, rather than each way once")
+var fullMatrix = flag.Bool("full-matrix", false, "replay every recorded session in every way, rather than each way once; cut off each step in both ways")
 
 // recordedSession is captures that are replayed as one.
 type recordedSession struct {
