@@ -156,8 +156,8 @@ func (d *dataDir) keepOptions(o engine.Options) error {
 		return err
 	}
 	name := filepath.Join("options", hashOptions(o).String()+".json")
-	if f, err := d.fs.Open(d.join(name)); err == nil {
-		return f.Close()
+	if _, err := d.options(hashOptions(o)); err == nil {
+		return nil
 	}
 	return vfs.Replace(d.fs, d.join(name), optionsText(o))
 }

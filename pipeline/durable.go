@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/bits"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -58,7 +60,7 @@ type rowStore interface {
 }
 
 // openDurable reads what the last process left. The number of shards is that of
-// its logs, whatever the configuration says.
+// its logs, whatever the configuration says: resize changes it afterwards.
 func openDurable(dir *dataDir, config *Config, logger *slog.Logger, rows rowStore) (*durable, error) {
 	d := &durable{dir: dir, config: config, logger: logger, rows: rows}
 	var err error
@@ -74,15 +76,11 @@ func openDurable(dir *dataDir, config *Config, logger *slog.Logger, rows rowStor
 	if err := d.findSnapshot(); err != nil {
 		return nil, err
 	}
-	shards := config.ShardCount(cores())
 	if d.run.Generation == 0 {
-		d.run = lastRun{Generation: 1, Shards: shards, Build: d.build}
+		d.run = lastRun{Generation: 1, Shards: config.ShardCount(cores()), Build: d.build}
 		if err := dir.writeLastRun(d.run); err != nil {
 			return nil, fmt.Errorf("data_dir: %w", err)
 		}
-	}
-	if d.run.Shards != shards {
-		logger.Warn("the number of shards stays that of the logs: another one needs another data_dir", "shards", d.run.Shards, "configured", shards)
 	}
 	return d, nil
 }
@@ -113,7 +111,16 @@ func (d *durable) findSnapshot() (err error) {
 	if extra.Generation < d.run.Generation {
 		return fmt.Errorf("%w: data_dir %s: %w; snapshot %d is of logs that are gone", ErrInput, d.dir.path, errNoBeginning, d.newest.Manifest.Number)
 	}
+	if d.run.Generation != 0 && d.run.Generation < extra.Generation { // killed before that was noted
+		d.run.Generation, d.run.Shards = extra.Generation, extra.Shards
+		if err := d.dir.writeLastRun(d.run); err != nil {
+			return fmt.Errorf("data_dir: %w", err)
+		}
+	}
 	d.run.Generation, d.run.Shards = extra.Generation, extra.Shards
+	if err := d.removeOlder(); err != nil { // killed before they were gone
+		return fmt.Errorf("data_dir: %w", err)
+	}
 	return nil
 }
 
@@ -155,10 +162,7 @@ func (d *durable) recover(s *system) error {
 			return errors.Join(err, d.closeLogs())
 		}
 	}
-	for i, driver := range s.drivers {
-		driver.Log, driver.Epoch = d.appendTo(i), d.run.Generation
-	}
-	d.startDraining()
+	d.drive()
 	for i, driver := range s.drivers {
 		if err := d.begin(i, driver); err != nil {
 			return errors.Join(err, d.close())
@@ -193,6 +197,14 @@ func (d *durable) each(do func(shard int)) {
 		}
 	}
 	all.Wait()
+}
+
+// drive has everything logged that comes from here on, and the logs written.
+func (d *durable) drive() {
+	for i, driver := range d.system.drivers {
+		driver.Log, driver.Epoch = d.appendTo(i), d.run.Generation
+	}
+	d.startDraining()
 }
 
 func (d *durable) startDraining() {
@@ -252,8 +264,8 @@ func (d *durable) recoverShard(i int, configs map[optionsHash]engine.Options, ma
 		r.err = fmt.Errorf("%w: snapshot %d is of another log than shard %d's: bring the files of %s back that belong together, or begin with another data_dir",
 			ErrInput, newest.Manifest.Number, i, d.dir.path)
 		return r
-	case newest == nil && r.found.First > 0:
-		r.err = fmt.Errorf("%w: shard %d: no snapshot can be used, and the log does not reach back to its beginning: bring a snapshot back, or begin with another data_dir", ErrInput, i)
+	case newest == nil && (r.found.First > 0 || d.run.Generation > 1):
+		r.err = fmt.Errorf("%w: shard %d: no snapshot can be used, and the log does not tell all: bring a snapshot back, or begin with another data_dir", ErrInput, i)
 		return r
 	}
 	if newest != nil {
@@ -348,7 +360,6 @@ func (d *durable) newGeneration() error {
 		return err
 	}
 	d.logs, d.closed = nil, false
-	old := d.dir.join("journal", fmt.Sprint(d.run.Generation))
 	d.run.Generation++
 	// What a killed process left of an attempt.
 	for _, left := range []string{d.dir.join("journal", fmt.Sprint(d.run.Generation)), d.logOptions(0, 0).RingDir} {
@@ -378,7 +389,22 @@ func (d *durable) newGeneration() error {
 	if err := d.dir.writeLastRun(d.run); err != nil {
 		return err
 	}
-	return vfs.RemoveAll(d.dir.fs, old)
+	return d.removeOlder()
+}
+
+// removeOlder removes the logs of generations that are over.
+func (d *durable) removeOlder() error {
+	dir := d.dir.join("journal")
+	entries, err := d.dir.fs.List(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if n, bad := strconv.ParseUint(e.Name, 10, 64); bad == nil && n < d.run.Generation {
+			err = errors.Join(err, vfs.RemoveAll(d.dir.fs, filepath.Join(dir, e.Name)))
+		}
+	}
+	return err
 }
 
 // start takes snapshots while the drivers run, until end is called.

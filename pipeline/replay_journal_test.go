@@ -26,6 +26,7 @@ type rowCounts struct {
 	keptRows
 	mu   sync.Mutex
 	rows map[string]int
+	also writer.Sink // nil = nobody
 }
 
 func newRowCounts() *rowCounts {
@@ -36,6 +37,9 @@ func newRowCounts() *rowCounts {
 
 func (x *rowCounts) Write(packets []tick.Unit) {
 	x.keptRows.Write(packets)
+	if x.also != nil {
+		x.also.Write(packets)
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for len(packets) > 0 {
@@ -50,11 +54,18 @@ func (x *rowCounts) Write(packets []tick.Unit) {
 	}
 }
 
+// unitsOf returns a copy of a row.
+func unitsOf(row string) []tick.Unit {
+	units := make([]tick.Unit, len(row)/tick.UnitSize)
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(&units[0])), len(row)), row)
+	return units
+}
+
 // without returns the rows that are here more often than there.
 func (x *rowCounts) without(other *rowCounts) (more []tick.Unit) {
 	for row, n := range x.rows {
 		for range n - other.rows[row] {
-			more = append(more, *(*tick.Unit)(unsafe.Pointer(unsafe.StringData(row))))
+			more = append(more, unitsOf(row)[0])
 		}
 	}
 	return more

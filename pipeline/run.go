@@ -177,15 +177,16 @@ func newDurableSystem(o RunOptions, sink writer.Sink, rows rowStore, dir *dataDi
 	if err != nil {
 		return nil, err
 	}
-	config := *o.Config
-	config.Shards = AutoCount(durable.run.Shards)
-	s := newSystem(&config, o.Logger, sink)
-	s.reload.current = o.Config // what the file says
-	s.durable = durable
+	s := durable.assemble(o, sink, durable.run.Shards)
 	s.startWriting()
 	if err := durable.recover(s); err != nil {
 		s.endWriting()
 		return nil, err
+	}
+	if shards := o.Config.ShardCount(cores()); shards != durable.run.Shards {
+		if s, err = durable.resize(s, o, sink, shards); err != nil {
+			return nil, err
+		}
 	}
 	s.adopt()
 	return s, nil
@@ -223,7 +224,11 @@ func (s *system) newFeed(c *Feed, place, number int) *venueFeed {
 	}
 	var recorder *feeds.Recorder
 	if dir := s.config.recordDir(); dir != "" {
-		recorder = feeds.NewRecorder(feeds.RecorderOptions{Dir: dir, Venue: c.Venue, Run: s.begunNanos,
+		run := s.begunNanos
+		if s.durable == nil {
+			run = 0 // there is no log that the capture could be of
+		}
+		recorder = feeds.NewRecorder(feeds.RecorderOptions{Dir: dir, Venue: c.Venue, Run: run,
 			RotateBytes: int64(s.config.Record.RotateSize), RotateEvery: s.config.Record.RotateEvery.Std(), Logger: s.logger})
 	}
 	f := &venueFeed{venue: c.Venue, number: number, config: c}

@@ -20,7 +20,7 @@ import (
 // coming is not changed by it.
 func TestSnapshotsOfRecordedSessions(t *testing.T) {
 	dir, seed := testdata.Dir(t), rand.Uint64()
-	for i, name := range recordedSessions {
+	for i, name := range []string{"okx-sample", "binance-spot-btcusdt-20240808", "binance-usdm-btcusdt-20240808", "binance-coinm-btcusd_perp-20240808"} {
 		t.Run(name, func(t *testing.T) {
 			if testing.Short() && i > 1 {
 				t.Skip("the others take long under the race detector")
@@ -88,10 +88,10 @@ func snapshotOfSession(t *testing.T, tape [][]tick.Unit, options engine.Options,
 	}
 }
 
-// tapeOf returns the packets that a shard is given of a capture.
-func tapeOf(t *testing.T, config *Config, path string) (tape [][]tick.Unit, options engine.Options) {
+// tapeOf returns the packets that a shard is given of captures.
+func tapeOf(t *testing.T, config *Config, paths ...string) (tape [][]tick.Unit, options engine.Options) {
 	t.Helper()
-	r := newReplay(ReplayOptions{Config: config, Files: []string{path}, Logger: slog.New(slog.DiscardHandler)})
+	r := newReplay(ReplayOptions{Config: config, Files: paths, Logger: slog.New(slog.DiscardHandler)})
 	if err := r.open(); err != nil {
 		t.Fatal(err)
 	}
