@@ -49,7 +49,7 @@ func (l *loop) after(d time.Duration, do func()) { l.at(l.now+int64(d), do) }
 // step lets the next thing happen; false: nothing is due before the end.
 func (l *loop) step(end int64) bool {
 	if len(l.queue) == 0 || l.queue[0].at > end {
-		l.now = end
+		l.now = max(l.now, end)
 		return false
 	}
 	e := heap.Pop(&l.queue).(*event)
