@@ -106,21 +106,22 @@ type world struct {
 	nextDeath                                   *fault            // of the next process, within its disk
 	marketStops                                 bool
 
-	batch    int      // of shards, in units
-	cutAt    int64    // when the power last failed
-	since    int64    // venue time of the first start of which anything was kept
-	dbLostAt int64    // when the database last lost rows
-	flipped  bool     // a bit of the disk
-	forget   bool     // of a mutation: a batch is not remembered
-	history  []logged // what shards logged, in the order in which it happened
-	listens  map[channelOf]*listening
-	downs    []down
-	rejected bool
-	tally    Tally
-	sum      uint64
-	wrong    []string
-	said     map[string]int
-	quiet    *slog.Logger
+	batch     int      // of shards, in units
+	cutAt     int64    // when the power last failed
+	since     int64    // venue time of the first start of which anything was kept
+	dbLostAt  int64    // when the database last lost rows
+	flipped   bool     // a bit of the disk
+	lyingSync bool     // of a mutation
+	forget    bool     // of a mutation: a batch is not remembered
+	history   []logged // what shards logged, in the order in which it happened
+	listens   map[channelOf]*listening
+	downs     []down
+	rejected  bool
+	tally     Tally
+	sum       uint64
+	wrong     []string
+	said      map[string]int
+	quiet     *slog.Logger
 }
 
 // logged is a batch that a shard logged.
@@ -239,7 +240,7 @@ func (w *world) makeVenues(r *rand.Rand) error {
 	c.Journal.Segment, c.Journal.Reserve = c.Journal.Memory, c.Journal.Memory/2
 	c.Journal.Keep, c.Journal.KeepFor = 2*c.Journal.Memory, pipeline.Duration(time.Hour)
 	w.batch = int(c.Journal.Memory) / tick.UnitSize / 8
-	c.Rings.Units = 1 << 12
+	c.Rings.Units = 1 << 10
 	c.QuestDB.FlushRows = 100 + r.IntN(400)
 	c.QuestDB.RequestTimeout = pipeline.Duration(2 * time.Second)
 	if r.IntN(2) == 0 {
@@ -323,7 +324,11 @@ func (w *world) every(p *process, stall int, d time.Duration, do func()) {
 		if stall < 0 || w.now >= w.stalled[stall] {
 			do()
 		}
-		w.after(between(w.schedule, d/2, d*3/2), again)
+		wait := between(w.schedule, d/2, d*3/2)
+		if w.marketStops {
+			wait *= 4 // little happens any more
+		}
+		w.after(wait, again)
 	}
 	w.after(between(w.schedule, 0, d), again)
 }
@@ -333,7 +338,7 @@ func (w *world) begin() {
 	if w.process != nil {
 		return
 	}
-	p := &process{fs: &power{FS: w.disk}}
+	p := &process{fs: &power{FS: w.disk, lies: w.lyingSync}}
 	if f := w.nextDeath; f != nil {
 		w.nextDeath = nil
 		p.fs.left, p.fs.after = 1+int64(f.pick%120), f.pick&(1<<40) != 0
@@ -615,7 +620,6 @@ func (w *world) setDisk() {
 // deathIn lets a process die within its disk.
 func (w *world) deathIn(p *process, f *fault) {
 	w.note("dies", f.String())
-	p.fs.traced = nil
 	p.fs.cut = f.kind == faultPowerCutInDisk
 }
 
@@ -907,7 +911,10 @@ func (w *world) calmDown() {
 	}
 	w.stalled = [stallable]int64{}
 	w.database.troubles, w.database.downTill, w.database.till1 = nil, 0, 0
-	w.slowTill, w.noDialTill, w.noRESTTill = 0, 0, 0
+	w.slowTill, w.noRESTTill = 0, 0
+	if w.o.Mutation != "deaf" {
+		w.noDialTill = 0
+	}
 	if w.o.Unbounded {
 		w.marketStops = true
 	} else {
