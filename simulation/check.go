@@ -104,7 +104,8 @@ func (c *comparison) struck(channel tick.Channels, at int64) bool {
 			continue
 		}
 		switch f.Kind {
-		case sim.FaultDrop, sim.FaultTruncate, sim.FaultDropFrame, sim.FaultGarbage:
+		case sim.FaultDrop, sim.FaultTruncate, sim.FaultDropFrame, sim.FaultGarbage,
+			sim.FaultLateTrade, sim.FaultReorder: // held back, and lost with the socket
 			if time.Duration(f.TimeNanos-at).Abs() <= faultReach {
 				return true
 			}
