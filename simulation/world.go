@@ -830,6 +830,9 @@ func (w *world) good() (why string) {
 			if l.State().String() != "up" {
 				return f.Venue + " " + l.Name() + " is " + l.State().String()
 			}
+			if n := l.Silent(); n > 0 {
+				return fmt.Sprintf("%s %s does not have %d of its streams", f.Venue, l.Name(), n)
+			}
 		}
 	}
 	for _, k := range p.links {
