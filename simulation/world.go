@@ -107,9 +107,11 @@ type world struct {
 	marketStops                                 bool
 
 	batch     int      // of shards, in units
-	cutAt     int64    // when the power last failed
+	cutAt     int64    // when the power failed since the last start; 0 = it did not
 	since     int64    // venue time of the first start of which anything was kept
 	dbLostAt  int64    // when the database last lost rows
+	diskless  []int64  // when the spool had no disk, and rows went to the database from memory alone
+	unkept    []int64  // those before the database lost rows: nobody has them any more
 	flipped   bool     // a bit of the disk
 	lyingSync bool     // of a mutation
 	forget    bool     // of a mutation: a batch is not remembered
@@ -153,13 +155,14 @@ type listening struct {
 
 // process is one life of the service.
 type process struct {
-	b        *pipeline.ByHand
-	fs       *power
-	cancel   context.CancelFunc
-	links    []*link
-	started  bool
-	stopping bool
-	busy     bool // a snapshot is being taken
+	b         *pipeline.ByHand
+	fs        *power
+	cancel    context.CancelFunc
+	links     []*link
+	started   bool
+	startedAt int64
+	stopping  bool
+	busy      bool // a snapshot is being taken
 }
 
 const (
@@ -367,6 +370,9 @@ func (w *world) begin() {
 	w.every(p, stallCarry, 12*time.Millisecond, b.Carry)
 	w.every(p, stallSpool, 15*time.Millisecond, func() {
 		b.Spool.WriteNow()
+		if b.Spool.Stats.Down.Load() > 0 {
+			w.diskless = append(w.diskless, w.now)
+		}
 		if b.Spool.SyncWanted() {
 			b.Spool.SyncNow()
 		}
@@ -386,7 +392,8 @@ func (w *world) begin() {
 			})
 			return
 		}
-		p.started = true
+		p.started, p.startedAt = true, w.now
+		w.cutAt = 0
 		w.note("started", "")
 		w.serve(p)
 	})
@@ -473,7 +480,7 @@ func (w *world) recovered(shard int, generation, end uint64) {
 	last := uint64(0)
 	for _, x := range w.history {
 		if x.shard == shard && (x.generation > generation || x.generation == generation && x.end > end) {
-			if x.at < w.cutAt-int64(syncWindow) && !w.hindered(x.at) {
+			if w.cutAt != 0 && x.at < w.cutAt-int64(syncWindow) && !w.hindered(x.at) {
 				w.violate("window", "shard %d: what was logged %v before the power failed is lost", shard, time.Duration(w.cutAt-x.at))
 			}
 			continue
@@ -546,7 +553,9 @@ func (w *world) end(cut bool, away time.Duration) {
 	w.setDisk()
 	if cut {
 		w.memory = newMemory(w.memory.boot + 1)
-		w.cutAt = w.now
+		if w.cutAt == 0 {
+			w.cutAt = w.now // what a start that failed had written is written again
+		}
 		w.tally.PowerCuts++
 	} else {
 		w.tally.Kills++
@@ -693,15 +702,15 @@ func (w *world) strike(f fault) {
 	case faultDBRestart:
 		w.database.restart(0, f.span)
 	case faultDBRestartLost:
-		w.dbLostAt = w.now
+		w.dbLostAt, w.unkept = w.now, w.diskless
 		w.database.restart(time.Duration(f.pick%uint64(2*time.Second)), f.span)
 	case faultDBWiped:
-		w.dbLostAt = w.now
+		w.dbLostAt, w.unkept = w.now, w.diskless
 		w.database.wipe()
 	case faultDBDropped:
 		names := slices.Sorted(maps.Keys(w.database.tables))
 		if len(names) > 0 {
-			w.dbLostAt = w.now
+			w.dbLostAt, w.unkept = w.now, w.diskless
 			delete(w.database.tables, names[f.pick%uint64(len(names))])
 		}
 	case faultDBRejects:
@@ -954,7 +963,8 @@ func (w *world) settle(over int64) time.Duration {
 	w.run(w.now+int64(time.Second), nil)
 	w.run(w.dbLostAt+int64(noticedWithin), nil)
 	if !w.run(w.now+int64(2*time.Minute), when(100*time.Millisecond, func() bool {
-		return w.process != nil && w.process.started && w.process.b.Spool.State().Empty
+		p := w.process
+		return p != nil && p.started && w.now >= p.startedAt+int64(time.Second) && p.b.Spool.State().Empty
 	})) {
 		w.violate("liveness", "rows wait two minutes after the last fault")
 	}
