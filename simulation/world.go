@@ -366,9 +366,9 @@ func (w *world) begin() {
 	for _, run := range b.Senders {
 		w.start(func() { run(ctx) })
 	}
-	w.every(p, -1, 4*time.Millisecond, w.poll)
-	w.every(p, stallCarry, 12*time.Millisecond, b.Carry)
-	w.every(p, stallSpool, 15*time.Millisecond, func() {
+	w.every(p, -1, 5*time.Millisecond, w.poll)
+	w.every(p, stallCarry, 16*time.Millisecond, b.Carry)
+	w.every(p, stallSpool, 20*time.Millisecond, func() {
 		b.Spool.WriteNow()
 		if b.Spool.Stats.Down.Load() > 0 {
 			w.diskless = append(w.diskless, w.now)
@@ -378,7 +378,7 @@ func (w *world) begin() {
 		}
 	})
 	w.every(p, stallSpool, time.Second, b.Spool.SyncNow)
-	w.every(p, stallDrain, 10*time.Millisecond, func() {
+	w.every(p, stallDrain, 12*time.Millisecond, func() {
 		for i := range b.Shards() {
 			b.Drain(i)
 		}
@@ -426,9 +426,9 @@ func (w *world) serve(p *process) {
 			p.links = append(p.links, k)
 			k.dial(0)
 		}
-		w.every(p, -1, 8*time.Millisecond, func() { w.rest(p, f) })
+		w.every(p, -1, 12*time.Millisecond, func() { w.rest(p, f) })
 	}
-	w.every(p, stallShards, 4*time.Millisecond, func() {
+	w.every(p, stallShards, 5*time.Millisecond, func() {
 		for i := range p.b.Shards() {
 			for range 64 {
 				if !p.b.Step(i) {
@@ -871,7 +871,7 @@ func Run(o Options) (r Result, err error) {
 	if err != nil {
 		return Result{}, err
 	}
-	length := between(stream(o.Seed, "length"), 8*time.Second, 24*time.Second)
+	length := between(stream(o.Seed, "length"), 6*time.Second, 16*time.Second)
 	calm := stream(o.Seed, "calm").IntN(90)
 	w.faults = newPlan(frequencies, o.Seed, 1500*time.Millisecond, length, calm)
 	if slices.ContainsFunc(w.faults, func(f fault) bool { return f.kind == faultFlip }) {
@@ -906,10 +906,10 @@ func (w *world) market() {
 	again = func() {
 		if !w.marketStops {
 			w.exchange.Step(time.Unix(0, w.now))
-			w.after(10*time.Millisecond, again)
+			w.after(12*time.Millisecond, again)
 		}
 	}
-	w.after(10*time.Millisecond, again)
+	w.after(12*time.Millisecond, again)
 }
 
 // calmDown ends what goes wrong with disk and database, and, in bounded runs,
