@@ -634,7 +634,7 @@ func (w *world) deathIn(p *process, f *fault) {
 
 // strike lets a fault happen.
 func (w *world) strike(f fault) {
-	if slices.Contains(w.o.Without, strings.Fields(f.String())[0]) {
+	if slices.Contains(w.o.Without, f.name()) {
 		return
 	}
 	until := w.now + int64(f.span)
@@ -865,15 +865,21 @@ func (w *world) good() (why string) {
 	return ""
 }
 
+// planOf is how long things go wrong in a seed, and which.
+func planOf(seed uint64) (length time.Duration, faults []fault) {
+	length = between(stream(seed, "length"), 6*time.Second, 16*time.Second)
+	calm := stream(seed, "calm").IntN(90)
+	return length, newPlan(frequencies, seed, 1500*time.Millisecond, length, calm)
+}
+
 // Run runs a seed.
 func Run(o Options) (r Result, err error) {
 	w, err := newWorld(o)
 	if err != nil {
 		return Result{}, err
 	}
-	length := between(stream(o.Seed, "length"), 6*time.Second, 16*time.Second)
-	calm := stream(o.Seed, "calm").IntN(90)
-	w.faults = newPlan(frequencies, o.Seed, 1500*time.Millisecond, length, calm)
+	length, faults := planOf(o.Seed)
+	w.faults = faults
 	if slices.ContainsFunc(w.faults, func(f fault) bool { return f.kind == faultFlip }) {
 		w.config.Journal.Damage = "skip"
 	}
