@@ -165,6 +165,16 @@ func (l *Link) Ended(reason tick.Reason) time.Duration {
 	return l.c.lost(reason, nil)
 }
 
+// Silent is how many of the line's streams the venue does not deliver now.
+func (l *Link) Silent() (n int) {
+	for i := range l.c.session.streams {
+		if !l.c.session.streams[i].up {
+			n++
+		}
+	}
+	return n
+}
+
 // State is what the line does.
 func (l *Link) State() LineState {
 	state, _ := l.c.stats.State()

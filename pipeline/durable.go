@@ -274,7 +274,7 @@ func (d *durable) recoverShard(i int, configs map[optionsHash]engine.Options, ma
 			r.err = fmt.Errorf("%w: %w", ErrInput, err)
 			return r
 		}
-		driver.Shard, d.system.compared[i] = shard, shard.CountLines(comparedLines)
+		driver.Shard, d.system.compared[i] = shard, shard.CountLines(d.system.comparedLines())
 	}
 	for hash, o := range configs {
 		driver.Shard.Learn(hash, o)

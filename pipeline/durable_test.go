@@ -412,3 +412,34 @@ func TestInstrumentsKeepIDs(t *testing.T) {
 	}
 	l.stop(s)
 }
+
+// A log that is damaged in the middle is read up to there, if it may be, and
+// goes on as another one: what lies behind the hole belongs to a state that
+// nobody has.
+func TestLogWithAHole(t *testing.T) {
+	t.Parallel()
+	l := newDurableLab(t)
+	l.config.Journal.Damage = "skip"
+	s := l.mustStart()
+	for _, symbol := range []string{"A", "B", "C", "D"} {
+		l.list(s, symbol)
+	}
+	l.stop(s)
+	if err := os.RemoveAll(filepath.Join(l.config.DataDir, "snapshots")); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(l.config.DataDir, "journal", "1", "*.log"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%v %v", files, err)
+	}
+	damage(t, files[0])
+	s = l.mustStart()
+	l.saidAll("the log is read up to where it is damaged")
+	all := s.drivers[0].Shard.Definitions()
+	if n := len(all); n == 0 || n == 4 || all[0].Symbol != "A" {
+		t.Errorf("of four instruments %d are known: %v", n, all)
+	}
+	hash := l.stop(s)
+	l.stop(l.mustStart())
+	l.saidAll("packets=0 ", hash)
+}

@@ -28,6 +28,8 @@ import (
 const (
 	// rowRingUnits is the queue from a shard to the writer, which never waits.
 	rowRingUnits = 1 << 16
+	// healthRingUnits is the queue of the lines' health to the writer.
+	healthRingUnits = 1 << 12
 	// commandRingUnits is the queue of commands to the feeds.
 	commandRingUnits = 1 << 12
 	// restRingUnits is the queue of a REST line to a shard: a few snapshots.
@@ -124,18 +126,18 @@ func newSystem(config *Config, logger *slog.Logger, sinks ...writer.Sink) *syste
 }
 
 func newSystemIn(a *around, config *Config, logger *slog.Logger, sinks ...writer.Sink) *system {
-	rowUnits, images := rowRingUnits, imageMessages
-	if a.hand != nil { // who drives it carries rows away at once, and nobody looks at the images for long
-		rowUnits, images = 1<<12, 1<<6
+	rowUnits, commandUnits, healthUnits, images := rowRingUnits, commandRingUnits, healthRingUnits, imageMessages
+	if a.hand != nil { // who drives it carries all away at once
+		rowUnits, commandUnits, healthUnits, images = 1<<10, 1<<8, 1<<6, 1<<6
 	}
-	s := &system{around: a, config: config, logger: logger, begunNanos: a.now(), adapter: adapterOf, options: config.engineOptions(), health: ringbuf.New(1 << 12),
+	s := &system{around: a, config: config, logger: logger, begunNanos: a.now(), adapter: adapterOf, options: config.engineOptions(), health: ringbuf.New(healthUnits),
 		commanded: ringbuf.NewWaker(ringbuf.Park), canaries: map[string]*feeds.Canary{},
 		named: map[symbolOf]struct{}{}, claims: map[symbolOf]*venueFeed{}}
 	policy := config.waitPolicy()
 	rows := []*ringbuf.Ring{s.health}
 	for i := range config.ShardCount(cores()) {
 		d := &engine.Driver{Shard: engine.NewShard(s.options), Waker: ringbuf.NewWaker(policy),
-			Rows: ringbuf.New(rowUnits), Commands: ringbuf.New(commandRingUnits),
+			Rows: ringbuf.New(rowUnits), Commands: ringbuf.New(commandUnits),
 			Images: ringbuf.NewBroadcast(images, engine.ImageUnits), Pin: config.Pin, Core: i}
 		d.Number, d.Now = uint16(i), a.now
 		if a.hand != nil {
@@ -147,7 +149,7 @@ func newSystemIn(a *around, config *Config, logger *slog.Logger, sinks ...writer
 		d.Attach(records.ring)
 		rows = append(rows, d.Rows)
 		s.drivers = append(s.drivers, d)
-		s.compared = append(s.compared, d.Shard.CountLines(comparedLines))
+		s.compared = append(s.compared, d.Shard.CountLines(s.comparedLines()))
 	}
 	s.reload.current = config
 	s.take(config)

@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"container/heap"
 	"context"
 	"iter"
 	"time"
@@ -23,25 +22,52 @@ type event struct {
 	do    func()
 }
 
-type events []*event
+// events is a heap.
+type events []event
 
-func (q events) Len() int { return len(q) }
-func (q events) Less(i, j int) bool {
+func (q events) before(i, j int) bool {
 	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].order < q[j].order
 }
-func (q events) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *events) Push(x any)   { *q = append(*q, x.(*event)) }
-func (q *events) Pop() any {
-	last := len(*q) - 1
-	e := (*q)[last]
-	*q = (*q)[:last]
-	return e
+
+func (q *events) push(e event) {
+	*q = append(*q, e)
+	h := *q
+	for i := len(h) - 1; i > 0; {
+		parent := (i - 1) / 2
+		if !h.before(i, parent) {
+			break
+		}
+		h[i], h[parent] = h[parent], h[i]
+		i = parent
+	}
+}
+
+func (q *events) pop() event {
+	h := *q
+	first, last := h[0], len(h)-1
+	h[0], h[last] = h[last], event{}
+	h = h[:last]
+	for i := 0; ; {
+		least := i
+		for c := 2*i + 1; c <= 2*i+2 && c < len(h); c++ {
+			if h.before(c, least) {
+				least = c
+			}
+		}
+		if least == i {
+			break
+		}
+		h[i], h[least] = h[least], h[i]
+		i = least
+	}
+	*q = h
+	return first
 }
 
 // at lets something happen at a time, or now if that is past.
 func (l *loop) at(when int64, do func()) {
 	l.count++
-	heap.Push(&l.queue, &event{max(when, l.now), l.count, do})
+	l.queue.push(event{max(when, l.now), l.count, do})
 }
 
 func (l *loop) after(d time.Duration, do func()) { l.at(l.now+int64(d), do) }
@@ -49,10 +75,10 @@ func (l *loop) after(d time.Duration, do func()) { l.at(l.now+int64(d), do) }
 // step lets the next thing happen; false: nothing is due before the end.
 func (l *loop) step(end int64) bool {
 	if len(l.queue) == 0 || l.queue[0].at > end {
-		l.now = end
+		l.now = max(l.now, end)
 		return false
 	}
-	e := heap.Pop(&l.queue).(*event)
+	e := l.queue.pop()
 	l.now = e.at
 	e.do()
 	return true

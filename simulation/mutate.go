@@ -1,10 +1,14 @@
 package simulation
 
-import "strings"
+import (
+	"math"
+	"strings"
+	"time"
+)
 
 // Mutations are ways of breaking the world where it should be right: each must
 // be found by the checks.
-var Mutations = []string{"lost-row", "doubled-row", "book-level", "bar-volume", "lost-gap", "state"}
+var Mutations = []string{"lost-row", "doubled-row", "book-level", "bar-volume", "lost-gap", "lost-quotes-gap", "state", "lying-sync", "deaf"}
 
 // mutate breaks what Options.Mutation names.
 func (w *world) mutate() {
@@ -53,6 +57,17 @@ func (w *world) mutate() {
 			}
 			return line
 		}
+	case "lost-quotes-gap":
+		w.database.alter = func(table, line string) string {
+			if table == "gaps" && strings.Contains(line, "channel=quotes") {
+				return ""
+			}
+			return line
+		}
+	case "lying-sync":
+		w.lyingSync = true
+	case "deaf":
+		w.at(w.began+int64(5*time.Second), func() { w.noDialTill = math.MaxInt64 })
 	case "state":
 		w.forget = true
 	default:

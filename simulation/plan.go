@@ -64,12 +64,16 @@ type fault struct {
 	venue sim.FaultKind
 }
 
-func (f fault) String() string {
-	name := faultNames[f.kind]
+// name is by which it can be left out.
+func (f fault) name() string {
 	if f.kind == faultVenue {
-		name = "venue-" + f.venue.String()
+		return "venue-" + f.venue.String()
 	}
-	return fmt.Sprintf("%s at %v for %v", name, f.at.Round(time.Millisecond), f.span.Round(time.Millisecond))
+	return faultNames[f.kind]
+}
+
+func (f fault) String() string {
+	return fmt.Sprintf("%s at %v for %v", f.name(), f.at.Round(time.Millisecond), f.span.Round(time.Millisecond))
 }
 
 // often is in how many of a hundred seeds a kind strikes, and how often at the
@@ -131,6 +135,10 @@ var frequencies = []often{
 	{kind: faultVenue, venue: sim.FaultMaintenance, seeds: 8, most: 1, span: 4 * time.Second},
 	{kind: faultVenue, venue: sim.FaultQuiet, seeds: 10, most: 1, span: 5 * time.Second},
 	{kind: faultVenue, venue: sim.FaultHalt, seeds: 8, most: 1, span: 5 * time.Second},
+	{kind: faultVenue, venue: sim.FaultRefuse, seeds: 8, most: 2},
+	{kind: faultVenue, venue: sim.FaultRateLimit, seeds: 8, most: 2},
+	{kind: faultVenue, venue: sim.FaultStaleDepth, seeds: 8, most: 1, span: 5 * time.Second},
+	{kind: faultVenue, venue: sim.FaultConstantChecksum, seeds: 8, most: 1, span: 4 * time.Second},
 	{kind: faultVenue, venue: sim.FaultRESTLimit, seeds: 12, most: 2, span: 2 * time.Second},
 	{kind: faultVenue, venue: sim.FaultRESTError, seeds: 12, most: 3},
 	{kind: faultVenue, venue: sim.FaultRESTSlow, seeds: 12, most: 2, span: 3 * time.Second},
@@ -148,11 +156,7 @@ func newPlan(kinds []often, seed uint64, from, to time.Duration, calm int) []fau
 	var all []fault
 	for _, o := range kinds {
 		f := fault{kind: o.kind, venue: o.venue}
-		name := faultNames[o.kind]
-		if o.kind == faultVenue {
-			name += " " + o.venue.String()
-		}
-		r := stream(seed, "fault "+name)
+		r := stream(seed, "fault "+f.name())
 		if r.IntN(100) >= o.seeds*(100-calm)/100 {
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,6 +18,7 @@ var (
 	without   = flag.String("without", "", "with -seed: names of faults to leave out, by commas")
 	seedsFlag = flag.Int("seeds", 0, "how many seeds; 0 = 2000, 100 with -short or the race detector")
 	fromFlag  = flag.Uint64("from", 1, "the first of them")
+	with      = flag.String("with", "", "only seeds in which a fault of this name strikes")
 	forFlag   = flag.Duration("for", 0, "go on for so long, whatever -seeds says")
 )
 
@@ -42,6 +44,8 @@ func again(o Options) string {
 
 // A third of the seeds is unbounded.
 func optionsOf(seed uint64) Options { return Options{Seed: seed, Unbounded: seed%3 == 0} }
+
+func second(_ time.Duration, faults []fault) []fault { return faults }
 
 func mustRun(t *testing.T, o Options) Result {
 	t.Helper()
@@ -93,6 +97,9 @@ func TestSeeds(t *testing.T) {
 					seed := next.Add(1) - 1
 					if *forFlag > 0 && time.Since(began) > *forFlag || *forFlag == 0 && seed >= end {
 						return
+					}
+					if *with != "" && !slices.ContainsFunc(second(planOf(seed)), func(f fault) bool { return f.name() == *with }) {
+						continue
 					}
 					o := optionsOf(seed)
 					r := mustRun(t, o)

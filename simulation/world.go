@@ -106,21 +106,24 @@ type world struct {
 	nextDeath                                   *fault            // of the next process, within its disk
 	marketStops                                 bool
 
-	batch    int      // of shards, in units
-	cutAt    int64    // when the power last failed
-	since    int64    // venue time of the first start of which anything was kept
-	dbLostAt int64    // when the database last lost rows
-	flipped  bool     // a bit of the disk
-	forget   bool     // of a mutation: a batch is not remembered
-	history  []logged // what shards logged, in the order in which it happened
-	listens  map[channelOf]*listening
-	downs    []down
-	rejected bool
-	tally    Tally
-	sum      uint64
-	wrong    []string
-	said     map[string]int
-	quiet    *slog.Logger
+	batch     int      // of shards, in units
+	cutAt     int64    // when the power failed since the last start; 0 = it did not
+	since     int64    // venue time of the first start of which anything was kept
+	dbLostAt  int64    // when the database last lost rows
+	diskless  []int64  // when the spool had no disk, and rows went to the database from memory alone
+	unkept    []int64  // those before the database lost rows: nobody has them any more
+	flipped   bool     // a bit of the disk
+	lyingSync bool     // of a mutation
+	forget    bool     // of a mutation: a batch is not remembered
+	history   []logged // what shards logged, in the order in which it happened
+	listens   map[channelOf]*listening
+	downs     []down
+	rejected  bool
+	tally     Tally
+	sum       uint64
+	wrong     []string
+	said      map[string]int
+	quiet     *slog.Logger
 }
 
 // logged is a batch that a shard logged.
@@ -152,13 +155,14 @@ type listening struct {
 
 // process is one life of the service.
 type process struct {
-	b        *pipeline.ByHand
-	fs       *power
-	cancel   context.CancelFunc
-	links    []*link
-	started  bool
-	stopping bool
-	busy     bool // a snapshot is being taken
+	b         *pipeline.ByHand
+	fs        *power
+	cancel    context.CancelFunc
+	links     []*link
+	started   bool
+	startedAt int64
+	stopping  bool
+	busy      bool // a snapshot is being taken
 }
 
 const (
@@ -239,7 +243,7 @@ func (w *world) makeVenues(r *rand.Rand) error {
 	c.Journal.Segment, c.Journal.Reserve = c.Journal.Memory, c.Journal.Memory/2
 	c.Journal.Keep, c.Journal.KeepFor = 2*c.Journal.Memory, pipeline.Duration(time.Hour)
 	w.batch = int(c.Journal.Memory) / tick.UnitSize / 8
-	c.Rings.Units = 1 << 12
+	c.Rings.Units = 1 << 10
 	c.QuestDB.FlushRows = 100 + r.IntN(400)
 	c.QuestDB.RequestTimeout = pipeline.Duration(2 * time.Second)
 	if r.IntN(2) == 0 {
@@ -323,7 +327,11 @@ func (w *world) every(p *process, stall int, d time.Duration, do func()) {
 		if stall < 0 || w.now >= w.stalled[stall] {
 			do()
 		}
-		w.after(between(w.schedule, d/2, d*3/2), again)
+		wait := between(w.schedule, d/2, d*3/2)
+		if w.marketStops {
+			wait *= 4 // little happens any more
+		}
+		w.after(wait, again)
 	}
 	w.after(between(w.schedule, 0, d), again)
 }
@@ -333,7 +341,7 @@ func (w *world) begin() {
 	if w.process != nil {
 		return
 	}
-	p := &process{fs: &power{FS: w.disk}}
+	p := &process{fs: &power{FS: w.disk, lies: w.lyingSync}}
 	if f := w.nextDeath; f != nil {
 		w.nextDeath = nil
 		p.fs.left, p.fs.after = 1+int64(f.pick%120), f.pick&(1<<40) != 0
@@ -358,16 +366,19 @@ func (w *world) begin() {
 	for _, run := range b.Senders {
 		w.start(func() { run(ctx) })
 	}
-	w.every(p, -1, 4*time.Millisecond, w.poll)
-	w.every(p, stallCarry, 12*time.Millisecond, b.Carry)
-	w.every(p, stallSpool, 15*time.Millisecond, func() {
+	w.every(p, -1, 5*time.Millisecond, w.poll)
+	w.every(p, stallCarry, 16*time.Millisecond, b.Carry)
+	w.every(p, stallSpool, 20*time.Millisecond, func() {
 		b.Spool.WriteNow()
+		if b.Spool.Stats.Down.Load() > 0 {
+			w.diskless = append(w.diskless, w.now)
+		}
 		if b.Spool.SyncWanted() {
 			b.Spool.SyncNow()
 		}
 	})
 	w.every(p, stallSpool, time.Second, b.Spool.SyncNow)
-	w.every(p, stallDrain, 10*time.Millisecond, func() {
+	w.every(p, stallDrain, 12*time.Millisecond, func() {
 		for i := range b.Shards() {
 			b.Drain(i)
 		}
@@ -381,7 +392,8 @@ func (w *world) begin() {
 			})
 			return
 		}
-		p.started = true
+		p.started, p.startedAt = true, w.now
+		w.cutAt = 0
 		w.note("started", "")
 		w.serve(p)
 	})
@@ -414,9 +426,9 @@ func (w *world) serve(p *process) {
 			p.links = append(p.links, k)
 			k.dial(0)
 		}
-		w.every(p, -1, 8*time.Millisecond, func() { w.rest(p, f) })
+		w.every(p, -1, 12*time.Millisecond, func() { w.rest(p, f) })
 	}
-	w.every(p, stallShards, 4*time.Millisecond, func() {
+	w.every(p, stallShards, 5*time.Millisecond, func() {
 		for i := range p.b.Shards() {
 			for range 64 {
 				if !p.b.Step(i) {
@@ -468,7 +480,7 @@ func (w *world) recovered(shard int, generation, end uint64) {
 	last := uint64(0)
 	for _, x := range w.history {
 		if x.shard == shard && (x.generation > generation || x.generation == generation && x.end > end) {
-			if x.at < w.cutAt-int64(syncWindow) && !w.hindered(x.at) {
+			if w.cutAt != 0 && x.at < w.cutAt-int64(syncWindow) && !w.hindered(x.at) {
 				w.violate("window", "shard %d: what was logged %v before the power failed is lost", shard, time.Duration(w.cutAt-x.at))
 			}
 			continue
@@ -541,7 +553,9 @@ func (w *world) end(cut bool, away time.Duration) {
 	w.setDisk()
 	if cut {
 		w.memory = newMemory(w.memory.boot + 1)
-		w.cutAt = w.now
+		if w.cutAt == 0 {
+			w.cutAt = w.now // what a start that failed had written is written again
+		}
 		w.tally.PowerCuts++
 	} else {
 		w.tally.Kills++
@@ -615,13 +629,12 @@ func (w *world) setDisk() {
 // deathIn lets a process die within its disk.
 func (w *world) deathIn(p *process, f *fault) {
 	w.note("dies", f.String())
-	p.fs.traced = nil
 	p.fs.cut = f.kind == faultPowerCutInDisk
 }
 
 // strike lets a fault happen.
 func (w *world) strike(f fault) {
-	if slices.Contains(w.o.Without, strings.Fields(f.String())[0]) {
+	if slices.Contains(w.o.Without, f.name()) {
 		return
 	}
 	until := w.now + int64(f.span)
@@ -689,15 +702,15 @@ func (w *world) strike(f fault) {
 	case faultDBRestart:
 		w.database.restart(0, f.span)
 	case faultDBRestartLost:
-		w.dbLostAt = w.now
+		w.dbLostAt, w.unkept = w.now, w.diskless
 		w.database.restart(time.Duration(f.pick%uint64(2*time.Second)), f.span)
 	case faultDBWiped:
-		w.dbLostAt = w.now
+		w.dbLostAt, w.unkept = w.now, w.diskless
 		w.database.wipe()
 	case faultDBDropped:
 		names := slices.Sorted(maps.Keys(w.database.tables))
 		if len(names) > 0 {
-			w.dbLostAt = w.now
+			w.dbLostAt, w.unkept = w.now, w.diskless
 			delete(w.database.tables, names[f.pick%uint64(len(names))])
 		}
 	case faultDBRejects:
@@ -826,6 +839,9 @@ func (w *world) good() (why string) {
 			if l.State().String() != "up" {
 				return f.Venue + " " + l.Name() + " is " + l.State().String()
 			}
+			if n := l.Silent(); n > 0 {
+				return fmt.Sprintf("%s %s does not have %d of its streams", f.Venue, l.Name(), n)
+			}
 		}
 	}
 	for _, k := range p.links {
@@ -849,15 +865,21 @@ func (w *world) good() (why string) {
 	return ""
 }
 
+// planOf is how long things go wrong in a seed, and which.
+func planOf(seed uint64) (length time.Duration, faults []fault) {
+	length = between(stream(seed, "length"), 6*time.Second, 16*time.Second)
+	calm := stream(seed, "calm").IntN(90)
+	return length, newPlan(frequencies, seed, 1500*time.Millisecond, length, calm)
+}
+
 // Run runs a seed.
 func Run(o Options) (r Result, err error) {
 	w, err := newWorld(o)
 	if err != nil {
 		return Result{}, err
 	}
-	length := between(stream(o.Seed, "length"), 8*time.Second, 24*time.Second)
-	calm := stream(o.Seed, "calm").IntN(90)
-	w.faults = newPlan(frequencies, o.Seed, 1500*time.Millisecond, length, calm)
+	length, faults := planOf(o.Seed)
+	w.faults = faults
 	if slices.ContainsFunc(w.faults, func(f fault) bool { return f.kind == faultFlip }) {
 		w.config.Journal.Damage = "skip"
 	}
@@ -890,10 +912,10 @@ func (w *world) market() {
 	again = func() {
 		if !w.marketStops {
 			w.exchange.Step(time.Unix(0, w.now))
-			w.after(10*time.Millisecond, again)
+			w.after(12*time.Millisecond, again)
 		}
 	}
-	w.after(10*time.Millisecond, again)
+	w.after(12*time.Millisecond, again)
 }
 
 // calmDown ends what goes wrong with disk and database, and, in bounded runs,
@@ -907,7 +929,10 @@ func (w *world) calmDown() {
 	}
 	w.stalled = [stallable]int64{}
 	w.database.troubles, w.database.downTill, w.database.till1 = nil, 0, 0
-	w.slowTill, w.noDialTill, w.noRESTTill = 0, 0, 0
+	w.slowTill, w.noRESTTill = 0, 0
+	if w.o.Mutation != "deaf" {
+		w.noDialTill = 0
+	}
 	if w.o.Unbounded {
 		w.marketStops = true
 	} else {
@@ -944,7 +969,8 @@ func (w *world) settle(over int64) time.Duration {
 	w.run(w.now+int64(time.Second), nil)
 	w.run(w.dbLostAt+int64(noticedWithin), nil)
 	if !w.run(w.now+int64(2*time.Minute), when(100*time.Millisecond, func() bool {
-		return w.process != nil && w.process.started && w.process.b.Spool.State().Empty
+		p := w.process
+		return p != nil && p.started && w.now >= p.startedAt+int64(time.Second) && p.b.Spool.State().Empty
 	})) {
 		w.violate("liveness", "rows wait two minutes after the last fault")
 	}

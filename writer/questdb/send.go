@@ -104,7 +104,12 @@ func (x *sender) run(ctx context.Context) {
 func (x *sender) await(ctx context.Context) {
 	look := time.Duration(0)
 	if x.spool.Durable() {
-		look = time.Duration(verifyEvery) // a table may be lost while no row comes
+		// A table may be lost while no row comes. From the last look on, not from the
+		// last row: or rows that come now and then would put it off.
+		look = time.Duration(verifyEvery)
+		if x.verifiedAt != 0 {
+			look = time.Duration(max(x.verifiedAt+verifyEvery-x.sink.o.Now(), 1))
+		}
 	}
 	if x.sink.o.Pace.Wait(ctx, look, x.spool.Wake(x.index), x.nudge) < 0 && ctx.Err() == nil {
 		_ = x.verify(ctx)
