@@ -155,6 +155,9 @@ type Profile struct {
 	FrameLimit int64
 	// BodyLimit bounds a REST body in bytes.
 	BodyLimit int64
+	// ChecksumAlone: nothing else shows that a message of depth was lost, so that an
+	// instrument whose checksum is not known must not have its depth.
+	ChecksumAlone bool
 }
 
 // Stamp says when and where a frame came in.

@@ -250,7 +250,7 @@ func (d *durable) recoverShard(i int, configs map[optionsHash]engine.Options, ma
 		r.from = at.Position
 	}
 	o := d.logOptions(i, r.from)
-	if there, err := journal.Shards(vfs.OS, o.Dir); newest != nil && err == nil && !slices.Contains(there, i) {
+	if there, err := journal.Shards(d.dir.fs, o.Dir); newest != nil && err == nil && !slices.Contains(there, i) {
 		r.err = fmt.Errorf("%w: the log of shard %d, which snapshot %d belongs to, is not in %s: bring the files of %s back that belong together, or begin with another data_dir",
 			ErrInput, i, newest.Manifest.Number, o.Dir, d.dir.path)
 		return r

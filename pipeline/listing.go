@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,6 +95,11 @@ func (l *listing) begin(n news) []feeds.Subscription {
 	l.size = len(n.catalog)
 	chosen, remarks := l.choose(n)
 	l.remark(remarks)
+	if l.size == 0 && l.adapter.Profile().ChecksumAlone && slices.ContainsFunc(chosen, func(c carried) bool { return c.Channels.Has(tick.ChannelDepth) }) {
+		// What is carried once keeps its rule.
+		l.feed.wait(fmt.Sprintf("without the venue's catalog a lost message of depth would go unnoticed: its symbols wait for it: %v", n.err))
+		chosen = nil
+	}
 	if len(chosen) == 0 && l.feed.waits() == "" {
 		l.logger.Error("no symbol of this feed is known to the venue: looking again at each refresh", "refresh", l.config.CatalogRefresh.String())
 	}
@@ -229,6 +235,9 @@ func (l *listing) choose(n news) (chosen []carried, remarks []remark) {
 
 func (l *listing) choosePatterns(n news) (chosen []carried, remarks []remark) {
 	if len(l.config.patterns()) == 0 {
+		if len(n.catalog) > 0 {
+			l.feed.wait("")
+		}
 		return nil, nil
 	}
 	top := l.config.TopByVolume
@@ -274,6 +283,10 @@ func (l *listing) choosePatterns(n news) (chosen []carried, remarks []remark) {
 func (l *listing) fit(chosen []carried) (fitting []carried, remarks []remark) {
 	for _, c := range chosen {
 		c.Channels = l.config.channelsOf(l.adapter.Channels(), &c.Instrument)
+		if l.size > 0 && l.adapter.Profile().ChecksumAlone && c.Sync.Checksum == tick.ChecksumNone && c.Channels.Has(tick.ChannelDepth) {
+			c.Channels &^= tick.ChannelDepth
+			remarks = append(remarks, remark{text: "the venue's catalog does not tell its numbers' precision, so that a lost message of depth would go unnoticed: depth is left out", symbol: c.Symbol})
+		}
 		if c.Channels == 0 {
 			remarks = append(remarks, remark{text: "this symbol has none of the feed's channels: left out", symbol: c.Symbol, hint: "add trades, quotes or depth"})
 			continue

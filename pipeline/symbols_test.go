@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"regexp"
@@ -249,6 +250,42 @@ func TestTopByVolumeWhileRanksChange(t *testing.T) {
 	choose(news{catalog: catalog}, "S00 S01 S02 S03 S04 S05 Z") // no volumes now
 	l.at["S00"].gone = true
 	choose(news{catalog: catalog, volumes: volumes(10)}, "S00 S01 S02 S03 S04 S05 S10 Z")
+}
+
+// Where a checksum alone shows that a message of depth was lost, and only the
+// catalog tells how it is made, no book is carried without it.
+func TestBooksThatCannotBeVerified(t *testing.T) {
+	t.Parallel()
+	_, all := newTestListing(t, &logText{}, Feed{Venue: "kraken", Symbols: []string{"BTC/USD", "ETH/USD"}},
+		Feed{Venue: "kraken", Symbols: []string{"SOL/USD"}, Channels: []string{"trades"}})
+	for i, want := range []string{"", "SOL/USD"} {
+		l := all[i]
+		if l.begin(news{err: errors.New("away")}); l.symbols() != want || (want == "") != strings.Contains(l.feed.waits(), "away") {
+			t.Errorf("without a catalog: %q, waits %q", l.symbols(), l.feed.waits())
+		}
+	}
+	l := all[0]
+	body := []byte(`{"error":[],"result":{
+		"XXBTZUSD":{"wsname":"BTC/USD","altname":"XBTUSD","pair_decimals":1,"lot_decimals":8,"status":"online"},
+		"XETHZUSD":{"wsname":"ETH/USD","altname":"ETHUSD","status":"online"}}}`)
+	catalog, err := l.adapter.ParseCatalog(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.size = len(catalog)
+	chosen, remarks := l.choose(news{catalog: catalog})
+	l.take(chosen)
+	if l.symbols() != "BTC/USD ETH/USD" || l.feed.waits() != "" {
+		t.Errorf("with the catalog: %q, waits %q", l.symbols(), l.feed.waits())
+	}
+	for _, c := range chosen {
+		if has := c.Channels.Has(tick.ChannelDepth); has != (c.Symbol == "BTC/USD") || !c.Channels.Has(tick.ChannelTrades) {
+			t.Errorf("%s has %s", c.Symbol, c.Channels)
+		}
+	}
+	if len(remarks) != 1 || remarks[0].symbol != "ETH/USD" || !strings.Contains(remarks[0].text, "precision") {
+		t.Errorf("remarks %v", remarks)
+	}
 }
 
 // What can be carried by no means does not keep the rest from it.

@@ -79,6 +79,8 @@ func (*venue) Profile() feeds.Profile {
 		// A whole book has 2,000 levels of up to 50 bytes.
 		FrameLimit: 4 << 20,
 		BodyLimit:  16 << 20,
+		// The checksum needs the catalog.
+		ChecksumAlone: true,
 	}
 }
 
