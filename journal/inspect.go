@@ -110,7 +110,7 @@ func inspect(o *Options, memory Memory) (*layout, error) {
 	}
 	l.readMark(o)
 	image := readRing(ring, o.Shard, 0)
-	if err := l.readSegments(found, o.From, image); err != nil {
+	if err := l.readSegments(found, o.From, o.Expect, image); err != nil {
 		return nil, err
 	}
 	if image != nil && !image.headerOK {
@@ -144,7 +144,7 @@ func (l *layout) readMark(o *Options) {
 
 // readSegments reads all headers, and the frames of what is needed from a
 // position on, always of the last.
-func (l *layout) readSegments(found []*segment, from uint64, ring *ringImage) error {
+func (l *layout) readSegments(found []*segment, from uint64, expect Identity, ring *ringImage) error {
 	files := make(map[*segment]vfs.File, len(found))
 	defer func() {
 		for _, f := range files {
@@ -163,7 +163,7 @@ func (l *layout) readSegments(found []*segment, from uint64, ring *ringImage) er
 		s.readHeader(f, l.shard)
 		l.ordinal = max(l.ordinal, s.header.ordinal)
 	}
-	l.Identity = l.elect(found, ring)
+	l.Identity = l.elect(found, ring, expect)
 	scanner := scanner{framer: framer{identity: l.Identity, shard: l.shard}}
 	for _, s := range found {
 		if files[s] == nil {
@@ -200,8 +200,9 @@ func (l *layout) readSegments(found []*segment, from uint64, ring *ringImage) er
 }
 
 // elect finds whose log it is when files differ: that of the clean mark, else
-// that of most files, the newer ones at equal numbers.
-func (l *layout) elect(found []*segment, ring *ringImage) (best Identity) {
+// that of most files, the newer ones at equal numbers; where none can tell, the
+// expected one.
+func (l *layout) elect(found []*segment, ring *ringImage, expect Identity) (best Identity) {
 	votes := map[Identity]int{}
 	for _, s := range found {
 		if s.headerOK {
@@ -221,6 +222,9 @@ func (l *layout) elect(found []*segment, ring *ringImage) (best Identity) {
 		if id := s.header.identity; s.headerOK && votes[id] >= votes[best] {
 			best = id
 		}
+	}
+	if best == 0 {
+		best = expect
 	}
 	return best
 }

@@ -27,6 +27,11 @@ func Open(o Options) (*Log, Found, error) {
 	fail := func(err error) (*Log, Found, error) {
 		return nil, Found{}, fmt.Errorf("journal: open shard %d in %s: %w", o.Shard, o.Dir, err)
 	}
+	if o.Expect != 0 {
+		if _, err := o.FS.List(o.Dir); errors.Is(err, fs.ErrNotExist) {
+			return fail(&AnotherLogError{Want: o.Expect})
+		}
+	}
 	if err := vfs.MakeDir(o.FS, o.Dir); err != nil {
 		return fail(err)
 	}
@@ -37,6 +42,9 @@ func Open(o Options) (*Log, Found, error) {
 	is, err := inspectTwice(&o, memory)
 	if err != nil {
 		return fail(err)
+	}
+	if o.Expect != 0 && (is.New || is.Identity != o.Expect) {
+		return fail(&AnotherLogError{Want: o.Expect, Have: is.Identity, Blank: is.litter})
 	}
 	if len(is.Damages) > 0 && (o.OnDamage == Refuse || is.Identity == 0) {
 		return fail(&DamagedError{is.Damages})
@@ -60,6 +68,30 @@ func Open(o Options) (*Log, Found, error) {
 	l.found = is.Found
 	return l, is.Found, nil
 }
+
+// ErrAnotherLog is wrapped by the error of Open where the log is not the expected one.
+var ErrAnotherLog = errors.New("it is another log")
+
+// AnotherLogError says which log was expected and which is there. Nothing was
+// changed.
+type AnotherLogError struct {
+	Want, Have Identity // Have is 0 where there is none
+	Blank      []string // files that hold nothing, and may have held it
+}
+
+func (e *AnotherLogError) Error() string {
+	text := fmt.Sprintf("it is the log %s, expected is %s", e.Have, e.Want)
+	if e.Have == 0 || e.Have == e.Want {
+		text = fmt.Sprintf("the log %s is not there", e.Want)
+	}
+	if len(e.Blank) > 0 {
+		text += "; blank: " + strings.Join(e.Blank, ", ")
+	}
+	return text
+}
+
+// Unwrap lets errors.Is find ErrAnotherLog.
+func (e *AnotherLogError) Unwrap() error { return ErrAnotherLog }
 
 // memory is where the ring lies.
 func (o *Options) memory() (Memory, error) {

@@ -54,6 +54,10 @@ type Options struct {
 	RetainAge   time.Duration
 
 	OnDamage Policy
+	// Expect is the log that the caller has something of, a snapshot: Open changes
+	// nothing of another one, and returns an error that wraps ErrAnotherLog. 0:
+	// whatever is there.
+	Expect Identity
 	// From is the position that recovery will read from, that of the snapshot:
 	// Open does not look at older segments. 0: it looks at all.
 	From uint64

@@ -122,6 +122,20 @@ func Fsck(o Options) (Report, error) {
 	return r, nil
 }
 
+// First is the position from which on a shard's log is there, as the names of its
+// segments say.
+func First(fsys vfs.FS, dir string, shard int) (uint64, error) {
+	all, err := listSegments(fsys, dir, shard)
+	if err != nil || len(all) == 0 {
+		return 0, err
+	}
+	first := all[0].header.first
+	for _, s := range all {
+		first = min(first, s.header.first)
+	}
+	return first, nil
+}
+
 // Shards lists the shards that have a log in a directory.
 func Shards(fsys vfs.FS, dir string) ([]int, error) {
 	entries, err := fsys.List(dir)

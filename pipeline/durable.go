@@ -121,12 +121,64 @@ func (d *durable) findSnapshot() (err error) {
 	if err := d.removeOlder(); err != nil { // killed before they were gone
 		return fmt.Errorf("data_dir: %w", err)
 	}
+	return d.reachRows()
+}
+
+// reachRows goes back to where the spool still has the rows. A snapshot is
+// committed when it has those before it: if it has not, it was moved away or its
+// files were cut, and the log can make them again.
+func (d *durable) reachRows() error {
+	marks := d.rows.Marks()
+	has := func(m *journal.Manifest) bool {
+		for _, log := range m.Logs {
+			if mark := marks[uint16(log.Shard)]; mark.Epoch != d.run.Generation || mark.Position < log.Position {
+				return false
+			}
+		}
+		return true
+	}
+	if has(&d.newest.Manifest) {
+		return nil
+	}
+	newest := d.newest.Manifest.Number
+	checked, err := journal.CheckSnapshots(d.dir.fs, d.dir.path)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrInput, err)
+	}
+	for _, c := range checked {
+		var extra manifestExtra
+		if c.Err == nil && json.Unmarshal(c.Manifest.Extra, &extra) == nil && extra.Generation == d.run.Generation && has(&c.Manifest) {
+			d.newest = c.Snapshot
+			d.logger.Error("the spool lacks rows from before the newest snapshot: an older one is taken, and they are made again", "newest", newest, "taken", c.Number)
+			return nil
+		}
+	}
+	if d.run.Generation == 1 && d.fromBeginning() {
+		d.newest = nil
+		d.logger.Error("the spool lacks rows from before the newest snapshot: the logs are read from their beginning, and they are made again", "newest", newest)
+		return nil
+	}
+	d.logger.Error("the spool lacks rows from before the newest snapshot, and neither an older one nor the logs' beginning is there to make them again: those that QuestDB does not have are lost, and lie in no gap (tickproc verify tells of bars that miss trades)",
+		"snapshot", newest)
 	return nil
+}
+
+// fromBeginning reports whether every log is there from its first batch on.
+func (d *durable) fromBeginning() bool {
+	for shard := range d.run.Shards {
+		if first, err := journal.First(d.dir.fs, d.logOptions(shard, 0).Dir, shard); err != nil || first > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // errNoBeginning: logs of a later generation mean nothing without the snapshot
 // that they begin with.
-var errNoBeginning = errors.New("the logs begin with a snapshot, and no snapshot of theirs can be used: bring the folder snapshots back from a copy, or begin with another data_dir")
+var errNoBeginning = errors.New("the logs begin with a snapshot, and no snapshot of theirs can be used: bring the folder snapshots back from a copy, or " + beginAnew)
+
+// beginAnew is the remedy where there is no other.
+const beginAnew = "begin with another data_dir, which knows nothing of what was not seen since this one's end: that lies in no gap, and gaps that are open stay so"
 
 // recover makes the shards what they were, and everything that comes from here
 // on logged. The writer runs.
@@ -250,22 +302,18 @@ func (d *durable) recoverShard(i int, configs map[optionsHash]engine.Options, ma
 		r.from = at.Position
 	}
 	o := d.logOptions(i, r.from)
-	if there, err := journal.Shards(d.dir.fs, o.Dir); newest != nil && err == nil && !slices.Contains(there, i) {
-		r.err = fmt.Errorf("%w: the log of shard %d, which snapshot %d belongs to, is not in %s: bring the files of %s back that belong together, or begin with another data_dir",
-			ErrInput, i, newest.Manifest.Number, o.Dir, d.dir.path)
-		return r
-	}
+	o.Expect = at.Identity
 	r.log, r.found, r.err = journal.Open(o)
 	switch {
+	case errors.Is(r.err, journal.ErrAnotherLog):
+		r.err = fmt.Errorf("%w: snapshot %d and the log of shard %d do not belong together: %w: bring the files of %s back that do, or %s",
+			ErrInput, newest.Manifest.Number, i, r.err, d.dir.path, beginAnew)
+		return r
 	case r.err != nil:
 		r.err = fmt.Errorf("%w: %w", ErrInput, r.err)
 		return r
-	case newest != nil && r.found.Identity != at.Identity:
-		r.err = fmt.Errorf("%w: snapshot %d is of another log than shard %d's: bring the files of %s back that belong together, or begin with another data_dir",
-			ErrInput, newest.Manifest.Number, i, d.dir.path)
-		return r
 	case newest == nil && (r.found.First > 0 || d.run.Generation > 1):
-		r.err = fmt.Errorf("%w: shard %d: no snapshot can be used, and the log does not tell all: bring a snapshot back, or begin with another data_dir", ErrInput, i)
+		r.err = fmt.Errorf("%w: shard %d: no snapshot can be used, and the log does not reach back to its beginning: bring a snapshot back, or %s", ErrInput, i, beginAnew)
 		return r
 	}
 	if newest != nil {
@@ -344,10 +392,17 @@ func (d *durable) tell(shards []recoveredShard) {
 // beyond reports that the spool has rows of places that a log does not reach.
 func (d *durable) beyond(shards []recoveredShard, marks map[uint16]spool.Mark) (some bool) {
 	for i, r := range shards {
-		if mark := marks[uint16(i)]; mark.Epoch == d.run.Generation && mark.Position > r.found.End {
+		mark := marks[uint16(i)]
+		if mark.Epoch != d.run.Generation || mark.Position <= r.found.End {
+			continue
+		}
+		some = true
+		if r.found.New {
+			d.logger.Error("the spool has rows of a log that is gone, and of which no snapshot is left: what was not seen since they were made lies in no gap, and gaps that are open stay so",
+				"shard", i, "rows_end", mark.Position)
+		} else {
 			d.logger.Error("the log ends before the rows that were made of it: the power failed, and what is missing lies in gaps",
 				"shard", i, "log_ends", r.found.End, "rows_end", mark.Position)
-			some = true
 		}
 	}
 	return some

@@ -239,6 +239,50 @@ func TestMarkedRowsAreNotMadeAgain(t *testing.T) {
 	l.dir.close()
 }
 
+// The spool lost rows from before the newest snapshot, moved away or cut: they
+// are made again, from an older snapshot that still has its rows, else from the
+// logs' beginning.
+func TestRowsThatTheSpoolLost(t *testing.T) {
+	t.Parallel()
+	l := newDurableLab(t)
+	s := l.mustStart()
+	in := l.list(s, "BTC-USDT")
+	snapshot := func(first uint64, trades int) {
+		l.record(s, tradesOf(in, first, trades, 150))
+		if _, err := s.durable.snapshots.take(t.Context(), s.barrierNow); err != nil {
+			t.Fatal(err)
+		}
+	}
+	snapshot(1, 100)
+	marks := l.rows.Marks()
+	snapshot(101, 20)
+	await(t, "the log is on disk", time.Minute, func() bool { return s.durable.logs[0].Synced() == s.durable.logs[0].Appended() })
+	hash := fmt.Sprintf("state=%016x", s.drivers[0].Shard.StateHash())
+	for says, c := range map[string]struct {
+		marks map[uint16]spool.Mark
+		again int
+	}{
+		"snapshot_position":             {l.rows.Marks(), 0},
+		"an older one is taken":         {marks, 20},
+		"are read from their beginning": {map[uint16]spool.Mark{}, 120},
+	} {
+		next := &durableLab{t: t, config: l.at(fmt.Sprint(l.config.DataDir, "-", c.again)), rows: &keptRows{marks: c.marks}}
+		if err := os.CopyFS(next.config.DataDir, os.DirFS(l.config.DataDir)); err != nil {
+			t.Fatal(err)
+		}
+		s := next.mustStart()
+		next.saidAll(says, hash)
+		next.settled(s)
+		if next.rows.trades != c.again {
+			t.Errorf("%s: %d trades were made again, want %d", says, next.rows.trades, c.again)
+		}
+		s.abandon()
+		next.dir.close()
+	}
+	s.abandon()
+	l.dir.close()
+}
+
 // Damage in the middle of the log is refused, with what to do; by the policy to
 // skip, what was logged behind it is given up and lies in gaps, and the next
 // start finds whole logs.

@@ -234,7 +234,7 @@ func TestShardsChangeThroughCrashes(t *testing.T) {
 	start := func(disk vfs.FS, rows *keptRows, shards int) (*system, error) {
 		c := *config
 		c.Shards = AutoCount(shards)
-		if err := disk.MkdirAll("/data"); err != nil {
+		if err := vfs.MakeDir(disk, "/data"); err != nil {
 			t.Fatal(err)
 		}
 		return newDurableSystem(RunOptions{Config: &c, Logger: logger}, rows, rows, dirOn(disk))
