@@ -14,7 +14,7 @@ func TestDatabaseKilledAtAnyInstant(t *testing.T) {
 	if testing.Short() {
 		t.Skip("long")
 	}
-	l := newKillLab(t, "kill-database-rounds", *killDatabaseRounds)
+	l := newKillLab(t, "kill-database-rounds", *killDatabaseRounds, fewVenues)
 	restart := func() {
 		t.Helper()
 		if err := l.server.Restart(t.Context()); err != nil {

@@ -53,7 +53,7 @@ func TestKilledAndUpgraded(t *testing.T) {
 	if testing.Short() {
 		t.Skip("long")
 	}
-	l := newKillLab(t, "kill-upgrade-rounds", *killUpgradeRounds)
+	l := newKillLab(t, "kill-upgrade-rounds", *killUpgradeRounds, fewVenues)
 	builds := []string{buildWithoutWindows(t), l.binary}
 	rows := func(table, where string) int64 {
 		r, err := l.client.Query(t.Context(), "SELECT count() FROM "+table+" WHERE "+where)

@@ -31,8 +31,9 @@ const Version = "9.3.4"
 
 const (
 	startAttempts = 3
-	// Healthy takes about 2.5 s on two cores; a loaded machine gets ten times that.
-	startDeadline = 30 * time.Second
+	// Healthy takes about 2.5 s on two cores. On a machine that others load, starts
+	// of more than 30 s were seen.
+	startDeadline = 90 * time.Second
 	stopGrace     = 15 * time.Second
 )
 
