@@ -172,7 +172,7 @@ func (x *logged) run() {
 	t := x.t
 	config := DefaultConfig()
 	config.DataDir, config.Journal.MemoryDir, config.Shards = "/data", filepath.Join(t.TempDir(), "none"), AutoCount(x.shards)
-	config.Journal.Memory, config.Journal.Segment, config.Journal.Reserve = 4<<20, 16<<20, 2<<20
+	config.Journal.Memory, config.Journal.Segment, config.Journal.Reserve = 1<<20, 2<<20, 512<<10
 	disk := simdisk.New(x.random, simdisk.Faults{})
 	if err := disk.MkdirAll("/data"); err != nil {
 		t.Fatal(err)
