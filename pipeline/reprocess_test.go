@@ -65,7 +65,11 @@ func (r *ReprocessReport) same(t *testing.T, what string) {
 // with the beginning of the logs.
 func TestReprocessOfTheSame(t *testing.T) {
 	t.Parallel()
-	l := newLogLab(t, sim.Options{Seed: 31, Levels: 60, Rate: 60}, recording)
+	o := sim.Options{Seed: 31, Levels: 60, Rate: 60}
+	if testing.Short() {
+		o.Venues = stormVenues // all of them take long under the race detector
+	}
+	l := newLogLab(t, o, recording)
 	var times []time.Time
 	mark := func() { times = append(times, time.Now()) }
 	l.run(newRowCounts(), func(x *lab) {
