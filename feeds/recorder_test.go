@@ -275,3 +275,36 @@ func FuzzRecord(f *testing.F) {
 			fmt.Sprintf("4 %s #%d 0 |%s", tag, ordinal+2, payload))
 	})
 }
+
+// A capture names the process and the number of its line, where both are told: so
+// it is known which packets of a log it is of.
+func TestCapturesNameTheirLog(t *testing.T) {
+	t.Parallel()
+	f := func(run int64, number int32, wantRun int64, wantNumber uint16) {
+		t.Helper()
+		dir := t.TempDir()
+		record(RecorderOptions{Dir: dir, Venue: "toy", Run: run}, func(r *Recorder) {
+			l := r.Line("public-0")
+			if number >= 0 {
+				l.number.Store(number)
+			}
+			l.frame(100, 1, false, []byte("x"))
+		})
+		files, err := filepath.Glob(filepath.Join(dir, "*.gz"))
+		if err != nil || len(files) != 1 {
+			t.Fatalf("%v, %v", files, err)
+		}
+		r, err := OpenCapture(files[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		if r.Run != wantRun || r.Number != wantNumber || r.Line != "public-0" {
+			t.Errorf("run %d, number %d of line %s", r.Run, r.Number, r.Line)
+		}
+	}
+	f(1786000000000000000, 7, 1786000000000000000, 7)
+	f(1786000000000000000, 0, 1786000000000000000, 0)
+	f(1786000000000000000, -1, 0, 0)
+	f(0, 7, 0, 0)
+}

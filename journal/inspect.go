@@ -233,8 +233,9 @@ func (l *layout) readRing(ring *ringImage, where string, boot uint64) {
 	switch {
 	case ring == nil || !ring.headerOK && len(ring.frames) == 0:
 		// There is none, or it was being made anew.
-	case ring.blank:
-		// It was being emptied, or it lay on disk and the power went.
+	case ring.blank, ring.short && ring.header.boot != boot:
+		// It was being emptied, or it lay on disk and the power went, perhaps with
+		// the end of its file.
 		l.ring = ring
 	case !ring.headerOK:
 		l.damaged(Damage{File: where, What: "the header of the ring is damaged"})

@@ -38,6 +38,7 @@ type ringImage struct {
 	header   ringHeader
 	headerOK bool
 	blank    bool // the header is zeros: it was never made ready
+	short    bool // the file was longer when the header was written
 	appended uint64
 	units    []tick.Unit
 	frames   []frame // whole ones, by position
@@ -54,10 +55,11 @@ func readRing(all []tick.Unit, shard int, identity Identity) *ringImage {
 	r := &ringImage{units: all[ringPage:]}
 	h := &all[0]
 	r.blank = *h == tick.Unit{}
-	if sealed(h, ringMagic, shard) && h[2] == uint64(n) {
-		r.headerOK = true
+	if sealed(h, ringMagic, shard) {
 		r.header = ringHeader{identity: Identity(h[1]), units: h[2], boot: h[3], session: h[4]}
-		identity = r.header.identity
+		if r.headerOK, r.short = h[2] == uint64(n), h[2] > uint64(n); r.headerOK {
+			identity = r.header.identity
+		}
 	}
 	// A kill between the two stores leaves them one batch apart.
 	r.appended = min(all[ringCount][0], ^all[ringCount][1])

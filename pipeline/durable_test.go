@@ -391,6 +391,13 @@ func TestMarkBeyondTheLog(t *testing.T) {
 	}
 	l.stop(l.mustStart())
 	l.saidAll("packets=0 ", hash)
+	// Such logs do not tell what was before: without a snapshot there is no start.
+	for _, file := range l.states() {
+		damage(t, file)
+	}
+	if _, err := l.start(); !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), "bring a snapshot back") {
+		t.Errorf("without a snapshot: %v", err)
+	}
 }
 
 // Instruments keep their ids however the catalog is ordered; an id that never

@@ -206,7 +206,7 @@ func (p *period) cut(batch []tick.Unit) (ahead, in []tick.Unit) {
 	begin := 0
 	for at := 0; at < len(batch); at += tick.PacketUnits(&batch[at]) {
 		h := batch[at].Header()
-		moves := h.Kind != tick.KindBarrier && h.Kind != tick.KindConfig && h.Kind != tick.KindClockStep
+		moves := movesTime(h.Kind)
 		p.begun = p.begun || moves && h.ReceiveNanos >= p.from
 		switch {
 		case p.to != 0 && moves && h.ReceiveNanos >= p.to:
@@ -217,6 +217,11 @@ func (p *period) cut(batch []tick.Unit) (ahead, in []tick.Unit) {
 		}
 	}
 	return batch[:begin], batch[begin:]
+}
+
+// movesTime reports whether a packet's receive time becomes logical now.
+func movesTime(kind tick.Kind) bool {
+	return kind != tick.KindBarrier && kind != tick.KindConfig && kind != tick.KindClockStep
 }
 
 // tickAt is a packet that tells the time.

@@ -55,7 +55,7 @@ func TestMetricsOfARunningService(t *testing.T) {
 			return false
 		})
 	}
-	config.Metrics.Listen = "127.0.0.1:0"
+	config.Metrics.Listen, config.Record.Dir = "127.0.0.1:0", t.TempDir()
 	config.EnsureDefaults()
 
 	options := config.questDBOptions()

@@ -107,7 +107,7 @@ func (r *journalReplay) open() (err error) {
 type replayedShard struct {
 	packets     uint64
 	frames      frameCount
-	first, last int64 // logical now at the ends of what was replayed
+	first, last int64 // receive times of what was replayed
 	hash        uint64
 	standing    []engine.Report
 	err         error
@@ -161,10 +161,9 @@ func (r *journalReplay) shard(ctx context.Context, s *logShard, d *engine.Driver
 		if (p.begun || p.over) && !begun {
 			begun = true
 			d.Recover(tickAt(p.from-1), end, false) // what was due by then is of before
-			out.first = s.shard.Now()
 		}
 		if len(in) > 0 {
-			out.frames.note(in)
+			out.note(in)
 			out.packets += uint64(d.Recover(in, end, true))
 		}
 		if p.over {
@@ -177,12 +176,27 @@ func (r *journalReplay) shard(ctx context.Context, s *logShard, d *engine.Driver
 		out.err = nil
 		d.Recover(tickAt(p.to-1), 0, true)
 	}
-	out.hash, out.standing, out.last = s.shard.StateHash(), s.shard.Reports(reportLevels), s.shard.Now()
+	out.hash, out.standing = s.shard.StateHash(), s.shard.Reports(reportLevels)
 	if out.err == nil && !p.over && s.log.Clean {
 		s.shard.Finish()
 		d.Flush()
 	}
 	return out
+}
+
+// note counts what is replayed.
+func (x *replayedShard) note(batch []tick.Unit) {
+	x.frames.note(batch)
+	for ; len(batch) > 0; batch = batch[tick.PacketUnits(&batch[0]):] {
+		h := batch[0].Header()
+		if !movesTime(h.Kind) {
+			continue
+		}
+		if x.first == 0 {
+			x.first = h.ReceiveNanos
+		}
+		x.last = max(x.last, h.ReceiveNanos)
+	}
 }
 
 // errPeriodOver ends a reading.

@@ -34,7 +34,7 @@ type ReplayReport struct {
 type JournalReport struct {
 	Packets  uint64 `json:"packets"`
 	Snapshot uint64 `json:"snapshot"` // it began with; 0 = with the logs' beginning
-	From     string `json:"from"`     // logical now at the ends, RFC 3339; "-" = nothing was there
+	From     string `json:"from"`     // receive time of the first and the last, RFC 3339; "-" = nothing was there
 	To       string `json:"to"`
 }
 

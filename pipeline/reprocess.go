@@ -140,19 +140,32 @@ type surveyed struct {
 
 // loggedLine says which frames of a line gave packets to a shard.
 type loggedLine struct {
+	base        uint64   // of ordinals: the first word's number
 	ordinals    []uint64 // a bit each
 	first, last int64    // receive times in the period; 0 = there are none
 }
 
 func (l *loggedLine) has(ordinal uint64) bool {
-	return l != nil && ordinal/64 < uint64(len(l.ordinals)) && l.ordinals[ordinal/64]&(1<<(ordinal%64)) != 0
+	if l == nil {
+		return false
+	}
+	word := ordinal/64 - l.base // far beyond where it is less
+	return word < uint64(len(l.ordinals)) && l.ordinals[word]&(1<<(ordinal%64)) != 0
 }
 
+// note takes ordinals as they come on a line: ascending, but for lines of several
+// processes whose captures are not there.
 func (l *loggedLine) note(ordinal uint64) {
-	if need := int(ordinal/64) + 1; need > len(l.ordinals) {
+	if l.ordinals == nil {
+		l.base = ordinal / 64
+	}
+	if before := int64(l.base - ordinal/64); before > 0 {
+		l.ordinals, l.base = append(make([]uint64, before), l.ordinals...), ordinal/64
+	}
+	if need := int(ordinal/64-l.base) + 1; need > len(l.ordinals) {
 		l.ordinals = append(l.ordinals, make([]uint64, need-len(l.ordinals))...)
 	}
-	l.ordinals[ordinal/64] |= 1 << (ordinal % 64)
+	l.ordinals[ordinal/64-l.base] |= 1 << (ordinal % 64)
 }
 
 func (l *loggedLine) within(received int64) {

@@ -65,7 +65,11 @@ func (r *ReprocessReport) same(t *testing.T, what string) {
 // with the beginning of the logs.
 func TestReprocessOfTheSame(t *testing.T) {
 	t.Parallel()
-	l := newLogLab(t, sim.Options{Seed: 31, Levels: 60, Rate: 60}, recording)
+	o := sim.Options{Seed: 31, Levels: 60, Rate: 60}
+	if testing.Short() {
+		o.Venues = stormVenues // all of them take long under the race detector
+	}
+	l := newLogLab(t, o, recording)
 	var times []time.Time
 	mark := func() { times = append(times, time.Now()) }
 	l.run(newRowCounts(), func(x *lab) {
@@ -82,13 +86,14 @@ func TestReprocessOfTheSame(t *testing.T) {
 		x.awaitEvents(200)
 		mark()
 	})
+	discard := writer.NewMemory(0)
 	l.run(newRowCounts(), func(x *lab) {
 		x.awaitValid()
 		x.awaitEvents(200)
 		mark()
+		l.reprocess(times[0], times[1], discard, nil).same(t, "beside a running service")
 		x.awaitEvents(100)
 	})
-	discard := writer.NewMemory(0)
 	f := func(what string, from, to time.Time, snapshot bool) {
 		t.Helper()
 		report := l.reprocess(from, to, discard, nil)
@@ -340,4 +345,32 @@ func TestReprocessNeedsCaptures(t *testing.T) {
 		t.Fatal(err)
 	}
 	refused(recorded, time.Time{}, "no capture", "replay --from-journal")
+}
+
+// The set of a line's frames is that of a map, from wherever its ordinals begin.
+func TestLoggedLine(t *testing.T) {
+	t.Parallel()
+	for _, begin := range []uint64{1, 63, 64, 1 << 40} {
+		var l loggedLine
+		want := map[uint64]bool{}
+		for i := range uint64(500) {
+			ordinal := begin + i*i%1000
+			if i == 400 {
+				ordinal = 1 // of another process
+				if begin == 1<<40 {
+					continue
+				}
+			}
+			l.note(ordinal)
+			want[ordinal] = true
+		}
+		for ordinal := begin - min(begin, 200); ordinal < begin+1200; ordinal++ {
+			if l.has(ordinal) != want[ordinal] {
+				t.Fatalf("from %d: %d is there: %v", begin, ordinal, l.has(ordinal))
+			}
+		}
+		if l.has(0) || l.has(1<<50) || (*loggedLine)(nil).has(1) {
+			t.Error("what was never noted is there")
+		}
+	}
 }

@@ -18,22 +18,17 @@ import (
 
 var fullMatrix = flag.Bool("full-matrix", false, "replay every recorded session in every way, rather than each way once; cut off each step in both ways")
 
-// recordedSession is captures that are replayed as one.
-type recordedSession struct {
-	name  string
-	files []string
-	paced bool // its times follow each other
-}
-
-func recordedSessions(t *testing.T) []recordedSession {
+// recordedSessions are captures, of venues that an adapter reads: one of many
+// instruments, and ones of many frames.
+func recordedSessions(t *testing.T) map[string][]string {
 	dir := testdata.Dir(t)
-	path := func(name string) string { return filepath.Join(dir, "captures", name+".gz") }
-	okx, spot := path("okx-sample"), path("binance-spot-btcusdt-20240808")
-	all := []recordedSession{{"okx", []string{okx}, true}, {"binance spot", []string{spot}, true}}
+	names := []string{"okx-sample", "binance-spot-btcusdt-20240808"}
 	if *fullMatrix {
-		all = append(all, recordedSession{"okx and binance spot", []string{okx, spot}, false},
-			recordedSession{"binance usdm", []string{path("binance-usdm-btcusdt-20240808")}, true},
-			recordedSession{"binance coinm", []string{path("binance-coinm-btcusd_perp-20240808")}, true})
+		names = append(names, "binance-usdm-btcusdt-20240808", "binance-coinm-btcusd_perp-20240808")
+	}
+	all := map[string][]string{}
+	for _, name := range names {
+		all[name] = []string{filepath.Join(dir, "captures", name+".gz")}
 	}
 	return all
 }
@@ -47,16 +42,13 @@ type way struct {
 }
 
 // ways are all combinations, or so many of them that each value is among them.
-func ways(random *rand.Rand, paced bool) (all []way) {
+func ways(random *rand.Rand) (all []way) {
 	shards, units, waits := []AutoCount{1, 2, 3}, []int{4096, 32768, 1 << 17}, []string{"park", "yield", "auto"}
 	if *fullMatrix {
 		for _, s := range shards {
 			for _, u := range units {
 				for _, w := range waits {
-					all = append(all, way{shards: s, units: u, wait: w})
-					if paced {
-						all = append(all, way{shards: s, units: u, wait: w, speed: quickly})
-					}
+					all = append(all, way{shards: s, units: u, wait: w}, way{shards: s, units: u, wait: w, speed: quickly})
 				}
 			}
 		}
@@ -67,9 +59,7 @@ func ways(random *rand.Rand, paced bool) (all []way) {
 	for i, s := range shards {
 		all = append(all, way{shards: s, units: units[i], wait: waits[i]})
 	}
-	if paced {
-		all[random.IntN(len(all))].speed = quickly
-	}
+	all[random.IntN(len(all))].speed = quickly
 	return all
 }
 
@@ -80,8 +70,8 @@ const quickly = 5000
 // rows, as sets without their output numbers, and the same state.
 func TestSameCaptureSameRows(t *testing.T) {
 	seed := rand.Uint64()
-	for _, session := range recordedSessions(t) {
-		t.Run(session.name, func(t *testing.T) {
+	for name, files := range recordedSessions(t) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			t.Logf("seed %d", seed)
 			random := rand.New(rand.NewPCG(seed, 0))
@@ -90,7 +80,7 @@ func TestSameCaptureSameRows(t *testing.T) {
 				c := DefaultConfig()
 				c.Shards, c.Rings.Units, c.Wait = w.shards, w.units, w.wait
 				rows = newRowCounts()
-				r := newReplay(ReplayOptions{Config: c, Files: session.files, Speed: w.speed, Logger: slog.New(slog.DiscardHandler)})
+				r := newReplay(ReplayOptions{Config: c, Files: files, Speed: w.speed, Logger: slog.New(slog.DiscardHandler)})
 				if err := r.open(); err != nil {
 					t.Fatal(err)
 				}
@@ -101,7 +91,7 @@ func TestSameCaptureSameRows(t *testing.T) {
 				}
 				return rows.withoutTimes(), report
 			}
-			all := ways(random, session.paced)
+			all := ways(random)
 			want, report := f(all[0])
 			if len(want.rows) < 50 || report.Frames < 400 {
 				t.Fatalf("the session proves nothing: %d rows of %d frames", len(want.rows), report.Frames)
@@ -123,12 +113,12 @@ func TestSameCaptureSameRows(t *testing.T) {
 // those of one shard without a log, byte for byte.
 func TestSameLogSameBytes(t *testing.T) {
 	seed := rand.Uint64()
-	for _, session := range recordedSessions(t) {
-		t.Run(session.name, func(t *testing.T) {
+	for name, files := range recordedSessions(t) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			t.Logf("seed %d", seed)
 			random := rand.New(rand.NewPCG(seed, 0))
-			tape, _ := tapeOf(t, DefaultConfig(), session.files...)
+			tape, _ := tapeOf(t, DefaultConfig(), files...)
 			options := DefaultConfig().engineOptions()
 			shard, want := engine.NewShard(options), newRowCounts()
 			for _, p := range tape {
@@ -180,7 +170,7 @@ func (x *logged) run() {
 	t := x.t
 	config := DefaultConfig()
 	config.DataDir, config.Journal.MemoryDir, config.Shards = "/data", filepath.Join(t.TempDir(), "none"), AutoCount(x.shards)
-	config.Journal.Memory, config.Journal.Segment, config.Journal.Reserve = 4<<20, 16<<20, 2<<20
+	config.Journal.Memory, config.Journal.Segment, config.Journal.Reserve = 1<<20, 2<<20, 512<<10
 	disk := simdisk.New(x.random, simdisk.Faults{})
 	if err := disk.MkdirAll("/data"); err != nil {
 		t.Fatal(err)
