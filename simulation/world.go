@@ -157,7 +157,6 @@ type listening struct {
 type process struct {
 	b         *pipeline.ByHand
 	fs        *power
-	cancel    context.CancelFunc
 	links     []*link
 	started   bool
 	startedAt int64
@@ -361,10 +360,8 @@ func (w *world) begin() {
 	p.b = b
 	b.OnAppend(w.logs)
 	b.OnRecovered(w.recovered)
-	ctx, cancel := context.WithCancel(context.Background())
-	p.cancel = cancel
 	for _, run := range b.Senders {
-		w.start(func() { run(ctx) })
+		w.start(run)
 	}
 	w.every(p, -1, 5*time.Millisecond, w.poll)
 	w.every(p, stallCarry, 16*time.Millisecond, b.Carry)
@@ -538,9 +535,6 @@ func (w *world) end(cut bool, away time.Duration) {
 	}
 	w.process = nil
 	p.fs.dead = true
-	if p.cancel != nil {
-		p.cancel()
-	}
 	w.kill()
 	for _, k := range p.links {
 		if k.client != nil {
@@ -898,10 +892,7 @@ func Run(o Options) (r Result, err error) {
 		r.Faults = append(r.Faults, f.String())
 	}
 	r.Hash = w.hash()
-	if w.process != nil {
-		w.process.cancel()
-		w.kill()
-	}
+	w.kill()
 	return r, nil
 }
 
