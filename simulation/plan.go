@@ -138,7 +138,6 @@ var frequencies = []often{
 	{kind: faultVenue, venue: sim.FaultRefuse, seeds: 8, most: 2},
 	{kind: faultVenue, venue: sim.FaultRateLimit, seeds: 8, most: 2},
 	{kind: faultVenue, venue: sim.FaultStaleDepth, seeds: 8, most: 1, span: 5 * time.Second},
-	{kind: faultVenue, venue: sim.FaultConstantChecksum, seeds: 8, most: 1, span: 4 * time.Second},
 	{kind: faultVenue, venue: sim.FaultRESTLimit, seeds: 12, most: 2, span: 2 * time.Second},
 	{kind: faultVenue, venue: sim.FaultRESTError, seeds: 12, most: 3},
 	{kind: faultVenue, venue: sim.FaultRESTSlow, seeds: 12, most: 2, span: 3 * time.Second},

@@ -98,6 +98,9 @@ func TestSeeds(t *testing.T) {
 					if *forFlag > 0 && time.Since(began) > *forFlag || *forFlag == 0 && seed >= end {
 						return
 					}
+					if testing.Verbose() && seed%500 == 0 {
+						fmt.Fprintln(os.Stderr, "seed", seed)
+					}
 					if *with != "" && !slices.ContainsFunc(second(planOf(seed)), func(f fault) bool { return f.name() == *with }) {
 						continue
 					}

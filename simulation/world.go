@@ -106,24 +106,25 @@ type world struct {
 	nextDeath                                   *fault            // of the next process, within its disk
 	marketStops                                 bool
 
-	batch     int      // of shards, in units
-	cutAt     int64    // when the power failed since the last start; 0 = it did not
-	since     int64    // venue time of the first start of which anything was kept
-	dbLostAt  int64    // when the database last lost rows
-	diskless  []int64  // when the spool had no disk, and rows went to the database from memory alone
-	unkept    []int64  // those before the database lost rows: nobody has them any more
-	flipped   bool     // a bit of the disk
-	lyingSync bool     // of a mutation
-	forget    bool     // of a mutation: a batch is not remembered
-	history   []logged // what shards logged, in the order in which it happened
-	listens   map[channelOf]*listening
-	downs     []down
-	rejected  bool
-	tally     Tally
-	sum       uint64
-	wrong     []string
-	said      map[string]int
-	quiet     *slog.Logger
+	batch        int      // of shards, in units
+	cutAt        int64    // when the power failed since the last start; 0 = it did not
+	since        int64    // venue time of the first start of which anything was kept
+	dbLostAt     int64    // when the database last lost rows
+	diskless     []int64  // when the spool had no disk, and rows went to the database from memory alone
+	unkept       []int64  // those before the database lost rows: nobody has them any more
+	hinderedTill int64    // until when the disk, or who writes to it, last did not work
+	flipped      bool     // a bit of the disk
+	lyingSync    bool     // of a mutation
+	forget       bool     // of a mutation: a batch is not remembered
+	history      []logged // what shards logged, in the order in which it happened
+	listens      map[channelOf]*listening
+	downs        []down
+	rejected     bool
+	tally        Tally
+	sum          uint64
+	wrong        []string
+	said         map[string]int
+	quiet        *slog.Logger
 }
 
 // logged is a batch that a shard logged.
@@ -519,12 +520,7 @@ func (w *world) hindered(since int64) bool {
 	if w.flipped {
 		return true
 	}
-	for _, until := range w.diskFaults {
-		if until != 0 && until > since-int64(2*time.Second) {
-			return true
-		}
-	}
-	return w.stalled[stallDrain] > since
+	return w.hinderedTill > since-int64(2*time.Second)
 }
 
 // end is the end of a process that does not see it coming.
@@ -681,10 +677,14 @@ func (w *world) strike(f fault) {
 	case faultStall:
 		part := f.pick % stallable
 		w.stalled[part] = max(w.stalled[part], until)
+		if part == stallDrain {
+			w.hinderedTill = max(w.hinderedTill, until)
+		}
 	case faultSnapshot:
 		w.snapshot()
 	case faultDiskWrite, faultDiskShort, faultDiskSync, faultDiskSyncDir, faultDiskCreate, faultDiskFull:
 		w.diskFaults[f.kind] = max(w.diskFaults[f.kind], until)
+		w.hinderedTill = max(w.hinderedTill, until)
 		w.setDisk()
 		w.at(until, w.setDisk)
 	case faultFlip:
