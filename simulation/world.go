@@ -956,6 +956,12 @@ func (w *world) settle(over int64) time.Duration {
 		w.exchange.Finish()
 		w.run(w.now+int64(3*time.Second), nil)
 		w.marketStops = true
+		// The last trades have closed gaps, too.
+		if !w.run(w.now+int64(settleMax), when(100*time.Millisecond, func() bool {
+			return w.process != nil && w.process.started && w.pendingBackfills() == 0
+		})) {
+			w.violate("liveness", "trades are not fetched %v after the last fault", settleMax)
+		}
 	}
 	w.run(w.now+int64(time.Second), nil)
 	w.run(w.dbLostAt+int64(noticedWithin), nil)
