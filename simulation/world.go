@@ -267,7 +267,7 @@ func (w *world) makeVenues(r *rand.Rand) error {
 			f.Lines = 2
 		}
 		if r.IntN(6) == 0 {
-			f.SocketLife = pipeline.Duration(between(r, 4*time.Second, 12*time.Second))
+			f.SocketLife = pipeline.Duration(between(r, 12*time.Second, 20*time.Second)) // sooner, and no budget of requests would do
 		}
 		for _, s := range symbols {
 			f.Symbols = append(f.Symbols, s.Name)
