@@ -19,6 +19,7 @@ type process struct {
 	started   bool
 	startedAt int64
 	stopping  bool
+	appends   int  // to its logs, until it dies; 0 = it does not
 	busy      bool // a snapshot is being taken
 }
 

@@ -26,6 +26,13 @@ func (w *world) logs(shard int, generation uint64, batch []tick.Unit, end uint64
 		}
 	}
 	w.history = append(w.history, logged{shard, generation, end, slices.Clone(batch), w.now})
+	if p := w.process; p.appends > 0 {
+		if p.appends--; p.appends == 0 {
+			w.note("dies", "before it applies")
+			p.fs.dead = true
+			panic(death{})
+		}
+	}
 }
 
 // recovered is told where a shard's log ends, and compares the shard with one

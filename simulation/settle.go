@@ -49,7 +49,7 @@ func (w *world) calmDown() {
 	w.setDisk()
 	w.nextDeath = nil
 	if p := w.process; p != nil {
-		p.fs.left = 0
+		p.fs.left, p.appends = 0, 0
 	}
 	w.stalled = [stallable]int64{}
 	w.database.troubles, w.database.downTill, w.database.till1 = nil, 0, 0

@@ -85,6 +85,10 @@ func (w *world) strike(f fault) {
 		}
 	case faultKill, faultPowerCut:
 		w.end(f.kind == faultPowerCut, away)
+	case faultKillInLog:
+		if p != nil {
+			p.appends = 1 + int(f.pick%30)
+		}
 	case faultKillInDisk, faultPowerCutInDisk:
 		if p == nil || f.pick&1 == 0 {
 			w.nextDeath = &f

@@ -95,11 +95,11 @@ type world struct {
 	offset                           time.Duration // the venues' clocks minus the true time
 	skew                             int64         // our clock minus the true time
 
-	slowTill, noDialTill, noRESTTill, stormTill int64
-	stalled                                     [stallable]int64
-	diskFaults                                  [faultKinds]int64 // until when
-	nextDeath                                   *fault            // of the next process, within its disk
-	marketStops                                 bool
+	slowTill, noDialTill, noRESTTill int64
+	stalled                          [stallable]int64
+	diskFaults                       [faultKinds]int64 // until when
+	nextDeath                        *fault            // of the next process, within its disk
+	marketStops                      bool
 
 	batch        int      // of shards, in units
 	cutAt        int64    // when the power failed since the last start; 0 = it did not
@@ -114,7 +114,6 @@ type world struct {
 	history      []logged // what shards logged, in the order in which it happened
 	listens      map[channelOf]*listening
 	downs        []down
-	rejected     bool
 	tally        Tally
 	sum          uint64
 	wrong        []string
