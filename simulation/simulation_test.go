@@ -15,6 +15,7 @@ import (
 var (
 	seedFlag  = flag.Uint64("seed", 0, "run this seed alone; with -v a trace of it")
 	unbounded = flag.Bool("unbounded", false, "with -seed: things go wrong to the end")
+	open      = flag.Bool("open", false, "with -seed: also what is known to go wrong")
 	without   = flag.String("without", "", "with -seed: names of faults to leave out, by commas")
 	seedsFlag = flag.Int("seeds", 0, "how many seeds; 0 = 2000, 100 with -short or the race detector")
 	fromFlag  = flag.Uint64("from", 1, "the first of them")
@@ -61,7 +62,7 @@ func TestSeed(t *testing.T) {
 	if *seedFlag == 0 {
 		t.Skip("no -seed")
 	}
-	o := Options{Seed: *seedFlag, Unbounded: *unbounded}
+	o := Options{Seed: *seedFlag, Unbounded: *unbounded, Open: *open}
 	if *without != "" {
 		o.Without = strings.Split(*without, ",")
 	}
