@@ -84,7 +84,7 @@ func TestSeeds(t *testing.T) {
 		t.Skip("-seed")
 	}
 	began := time.Now()
-	next, failed := atomic.Uint64{}, atomic.Int64{}
+	next, failed, ran := atomic.Uint64{}, atomic.Int64{}, atomic.Int64{}
 	next.Store(*fromFlag)
 	end := *fromFlag + uint64(seeds())
 	parts := max(1, runtime.GOMAXPROCS(0))
@@ -96,6 +96,9 @@ func TestSeeds(t *testing.T) {
 				t.Parallel()
 				for failed.Load() < 20 {
 					seed := next.Add(1) - 1
+					if deadline, ok := t.Deadline(); ok && time.Until(deadline) < deadline.Sub(began)/3 {
+						return // a machine that is busy with other things does fewer
+					}
 					if *forFlag > 0 && time.Since(began) > *forFlag || *forFlag == 0 && seed >= end {
 						return
 					}
@@ -107,6 +110,7 @@ func TestSeeds(t *testing.T) {
 					}
 					o := optionsOf(seed)
 					r := mustRun(t, o)
+					ran.Add(1)
 					sums[part].Add(r.Tally)
 					longest[part] = max(longest[part], r.Settled)
 					if len(r.Violations) > 0 {
@@ -126,8 +130,8 @@ func TestSeeds(t *testing.T) {
 		sum.Add(sums[part])
 		most = max(most, longest[part])
 	}
-	t.Logf("%d seeds, longest until all was good %v: %+v", next.Load()-*fromFlag-uint64(parts), most, sum)
-	if n := seeds(); n >= 100 && *with == "" && min(sum.Trades, sum.InGaps, sum.Bars, sum.Books, sum.Quotes, sum.Kills, sum.PowerCuts, sum.Snapshots, sum.Recoveries) < n/4 {
+	t.Logf("%d seeds, longest until all was good %v: %+v", ran.Load(), most, sum)
+	if n := int(ran.Load()); n >= 100 && *with == "" && min(sum.Trades, sum.InGaps, sum.Bars, sum.Books, sum.Quotes, sum.Kills, sum.PowerCuts, sum.Snapshots, sum.Recoveries) < n/4 {
 		t.Errorf("too little happened to show anything: %+v", sum)
 	}
 }
@@ -163,7 +167,7 @@ func TestMutationsAreFound(t *testing.T) {
 	for _, mutation := range Mutations {
 		t.Run(mutation, func(t *testing.T) {
 			t.Parallel()
-			for seed := uint64(1); seed <= 60; seed++ {
+			for seed := uint64(1); seed <= 200; seed++ {
 				o := optionsOf(seed)
 				o.Mutation = mutation
 				if r := mustRun(t, o); len(r.Violations) > 0 {
@@ -171,7 +175,7 @@ func TestMutationsAreFound(t *testing.T) {
 					return
 				}
 			}
-			t.Error("nobody noticed in 60 seeds")
+			t.Error("nobody noticed in 200 seeds")
 		})
 	}
 }
