@@ -48,8 +48,8 @@ type World struct {
 //	                                     └► Drain, Snapshot
 type ByHand struct {
 	Feeds []*FeedByHand
-	// Senders run until their context ends; the holder lets them.
-	Senders []func(context.Context)
+	// Senders run until Stop ends them; the holder lets them.
+	Senders []func()
 	Sink    *questdb.Sink
 	Spool   *spool.Spool
 

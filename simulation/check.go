@@ -184,11 +184,11 @@ func (c *comparison) trades() {
 	}
 }
 
-// rejected reports a gap about a time that no venue can fill: rows that the
-// database refused, or that the sink lost.
+// rejected reports a gap about a time that nobody fills: rows that the database
+// refused or that the sink lost, and the time before the first trade of a run.
 func (c *comparison) rejected(gaps []gap, at int64) bool {
 	for _, g := range gaps {
-		if at >= g.from && at <= g.to && (g.reason == tick.ReasonRejected.String() || g.reason == tick.ReasonSink.String()) {
+		if at >= g.from && at <= g.to && (g.reason == tick.ReasonRejected.String() || g.reason == tick.ReasonSink.String() || g.reason == tick.ReasonStart.String()) {
 			return true
 		}
 	}

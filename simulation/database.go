@@ -28,7 +28,6 @@ type database struct {
 	started  int64 // ns
 	downTill int64
 	troubles []trouble
-	posts    int
 	// doomed lines are refused: those of a hash.
 	doomed         uint32
 	doomed0, till1 int64
@@ -170,7 +169,6 @@ func (d *database) serve(r *http.Request) (status int, body string) {
 
 // write takes a post, or refuses it as a whole.
 func (d *database) write(lines []byte) (status int, body string) {
-	d.posts++
 	name, _, _ := bytes.Cut(lines, []byte(","))
 	t := d.tables[string(name)]
 	if t == nil {

@@ -23,6 +23,7 @@ const (
 	faultVenue
 	// The process.
 	faultKill       // at an event
+	faultKillInLog  // between logging and applying
 	faultKillInDisk // within an operation on the disk
 	faultPowerCut
 	faultPowerCutInDisk
@@ -51,7 +52,7 @@ const (
 	faultKinds
 )
 
-var faultNames = [faultKinds]string{"", "reset", "storm", "dial", "delay", "rest", "venue", "kill", "kill-in-disk", "power-cut", "power-cut-in-disk", "stop", "stall", "snapshot",
+var faultNames = [faultKinds]string{"", "reset", "storm", "dial", "delay", "rest", "venue", "kill", "kill-in-log", "kill-in-disk", "power-cut", "power-cut-in-disk", "stop", "stall", "snapshot",
 	"disk-write", "disk-short-write", "disk-sync", "disk-full", "disk-create", "disk-syncdir", "flip",
 	"db-429", "db-500", "db-timeout", "db-lost-reply", "db-away", "db-restart", "db-restart-lost", "db-wiped", "db-dropped", "db-rejects"}
 
@@ -92,6 +93,7 @@ var frequencies = []often{
 	{kind: faultDelay, seeds: 30, most: 3, span: 3 * time.Second},
 	{kind: faultREST, seeds: 20, most: 2, span: 4 * time.Second},
 	{kind: faultKill, seeds: 40, most: 3},
+	{kind: faultKillInLog, seeds: 20, most: 2},
 	{kind: faultKillInDisk, seeds: 30, most: 3},
 	{kind: faultPowerCut, seeds: 25, most: 2},
 	{kind: faultPowerCutInDisk, seeds: 20, most: 2},
@@ -138,7 +140,6 @@ var frequencies = []often{
 	{kind: faultVenue, venue: sim.FaultRefuse, seeds: 8, most: 2},
 	{kind: faultVenue, venue: sim.FaultRateLimit, seeds: 8, most: 2},
 	{kind: faultVenue, venue: sim.FaultStaleDepth, seeds: 8, most: 1, span: 5 * time.Second},
-	{kind: faultVenue, venue: sim.FaultConstantChecksum, seeds: 8, most: 1, span: 4 * time.Second},
 	{kind: faultVenue, venue: sim.FaultRESTLimit, seeds: 12, most: 2, span: 2 * time.Second},
 	{kind: faultVenue, venue: sim.FaultRESTError, seeds: 12, most: 3},
 	{kind: faultVenue, venue: sim.FaultRESTSlow, seeds: 12, most: 2, span: 3 * time.Second},

@@ -55,6 +55,7 @@ type Sink struct {
 	instruments []instrument // by id
 	losses      losses
 	left        int
+	byHand      int // of the senders that somebody else runs, how many have not ended
 	gapRow      [1]tick.Unit
 
 	marks []spool.ShardMark // up to where rows came, by shard
@@ -209,12 +210,16 @@ func (s *Sink) Start() {
 	}
 }
 
-// Senders are what Start starts, for who runs them by himself, each until ctx
-// ends; the spool's rounds are then his as well.
-func (s *Sink) Senders() (all []func(ctx context.Context), kept *spool.Spool) {
+// Senders are what Start starts, for who runs them by himself, each until Close
+// ends them; the spool's rounds are then his as well.
+func (s *Sink) Senders() (all []func(), kept *spool.Spool) {
 	s.started = true
 	for _, x := range s.senders {
-		all = append(all, x.run)
+		all = append(all, func() {
+			s.byHand++
+			defer func() { s.byHand-- }()
+			x.run(s.sending)
+		})
 	}
 	return all, s.spool
 }
@@ -517,6 +522,9 @@ func (s *Sink) Close(ctx context.Context) error {
 	s.flush(ctx)
 	s.cancel()
 	s.running.Wait()
+	for s.byHand > 0 {
+		s.o.Pace.Wait(context.Background(), time.Millisecond)
+	}
 	lost, left := s.spool.Close()
 	s.unlock()
 	report := &writer.UndeliveredError{Cause: context.Cause(ctx)}
@@ -555,10 +563,7 @@ func (s *Sink) flush(ctx context.Context) {
 		if s.spool.State().Empty && s.rejections.none() || s.hopeless() {
 			return
 		}
-		select {
-		case <-s.spool.Moved():
-		case <-s.failed:
-		case <-ctx.Done():
+		if s.o.Pace.Wait(ctx, 0, s.spool.Moved(), s.failed); ctx.Err() != nil {
 			return
 		}
 	}

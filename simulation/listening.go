@@ -1,0 +1,57 @@
+package simulation
+
+import (
+	"tickproc/tick"
+)
+
+// down is a time, in the venues' clock, in which nobody listened to a channel.
+type down struct {
+	stream   channelOf
+	from, to int64
+}
+
+// channelOf is a channel of an instrument.
+type channelOf struct {
+	venue, symbol string
+	channel       tick.Channels
+}
+
+// listening says how many sockets listen to a stream, and since when none does.
+type listening struct {
+	sockets int
+	since   int64 // 0 = nobody ever did
+}
+
+// each does something for all that a link carries.
+func (w *world) each(k *link, do func(channelOf, *listening)) {
+	for _, s := range k.l.Carries() {
+		for _, channel := range []tick.Channels{tick.ChannelTrades, tick.ChannelQuotes, tick.ChannelDepth} {
+			if s.Channels.Has(channel) {
+				key := channelOf{k.venue, s.Instrument.Symbol, channel}
+				x := w.listens[key]
+				if x == nil {
+					x = &listening{}
+					w.listens[key] = x
+				}
+				do(key, x)
+			}
+		}
+	}
+}
+
+// heard notes that a socket is open, unheard that it is no more.
+func (w *world) heard(k *link) {
+	w.each(k, func(key channelOf, x *listening) {
+		if x.sockets++; x.sockets == 1 && x.since != 0 {
+			w.downs = append(w.downs, down{key, x.since, w.now + int64(w.offset)})
+		}
+	})
+}
+
+func (w *world) unheard(k *link) {
+	w.each(k, func(_ channelOf, x *listening) {
+		if x.sockets--; x.sockets == 0 {
+			x.since = w.now + int64(w.offset)
+		}
+	})
+}
