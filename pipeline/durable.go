@@ -202,6 +202,7 @@ func (d *durable) recover(s *system) error {
 		return errors.Join(err, d.closeLogs())
 	}
 	d.tell(shards)
+	d.compare(shards)
 	if d.recovered != nil {
 		for i := range shards {
 			d.recovered(i, d.run.Generation, shards[i].end)
@@ -275,6 +276,7 @@ type recoveredShard struct {
 	log     *journal.Log
 	found   journal.Found
 	from    uint64 // the snapshot's position; 0 without one
+	loaded  uint64 // hash of the state that was loaded
 	packets int
 	// hole: behind end there is damage, and nothing behind that was applied.
 	hole    bool
@@ -323,6 +325,7 @@ func (d *durable) recoverShard(i int, configs map[optionsHash]engine.Options, ma
 			return r
 		}
 		driver.Shard, d.system.compared[i] = shard, shard.CountLines(d.system.comparedLines())
+		r.loaded = shard.StateHash()
 	}
 	for hash, o := range configs {
 		driver.Shard.Learn(hash, o)
@@ -389,6 +392,23 @@ func (d *durable) tell(shards []recoveredShard) {
 	}
 }
 
+// compare looks whether the state that was loaded is the one that was written.
+// A hash is of the build that made it.
+func (d *durable) compare(shards []recoveredShard) {
+	if d.newest == nil || d.newest.Manifest.Build != d.build {
+		return
+	}
+	var extra manifestExtra
+	_ = json.Unmarshal(d.newest.Manifest.Extra, &extra) // it was read before
+	var sum uint64
+	for _, r := range shards {
+		sum += r.loaded
+	}
+	if extra.StateHash != "" && extra.StateHash != hashText(sum) {
+		d.logger.Error("BUG: the state that was loaded is not the one that was written", "snapshot", d.newest.Manifest.Number, "loaded", hashText(sum), "written", extra.StateHash)
+	}
+}
+
 // beyond reports that the spool has rows of places that a log does not reach.
 func (d *durable) beyond(shards []recoveredShard, marks map[uint16]spool.Mark) (some bool) {
 	for i, r := range shards {
@@ -438,7 +458,7 @@ func (d *durable) newGeneration() error {
 	}
 	d.startDraining()
 	defer d.stopDraining()
-	if _, err := d.snapshots.take(context.Background(), d.system.barrierNow); err != nil {
+	if _, err := d.snapshots.takeStopped(context.Background()); err != nil {
 		return err
 	}
 	if err := d.dir.writeLastRun(d.run); err != nil {
@@ -489,7 +509,7 @@ func (d *durable) finish() {
 	if d.closed {
 		return // they took nothing
 	}
-	if _, err := d.snapshots.take(context.Background(), d.system.barrierNow); err != nil {
+	if _, err := d.snapshots.takeStopped(context.Background()); err != nil {
 		d.logger.Error("no last snapshot could be taken: the next start reads more of the log", "error", err)
 	}
 }

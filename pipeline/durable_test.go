@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"tickproc/internal/clock"
+	"tickproc/internal/vfs"
+	"tickproc/journal"
 	"tickproc/tick"
 	"tickproc/writer/spool"
 )
@@ -182,8 +184,30 @@ func TestCleanRestart(t *testing.T) {
 	l.saidAll("ended cleanly", "packets=0 ", hash)
 	l.stop(l.mustStart())
 	l.saidAll("ended cleanly", "packets=0 ", hash2)
+	if strings.Contains(l.said.String(), "BUG") {
+		t.Error(l.said.String())
+	}
+	manifests, err := journal.CheckSnapshots(vfs.OS, l.config.DataDir)
+	if err != nil || len(manifests) == 0 {
+		t.Fatal(err)
+	}
+	if text := string(manifests[0].Manifest.Extra); !strings.Contains(text, `"state_hash":"`) {
+		t.Errorf("the manifest does not tell the state: %s", text)
+	}
 	if n := len(l.states()); n != 2 {
 		t.Errorf("%d snapshots are kept, want 2", n)
+	}
+}
+
+// A state that is loaded and is another than the one that was written is told.
+func TestLoadedStateIsCompared(t *testing.T) {
+	t.Parallel()
+	for loaded, told := range map[uint64]bool{0x1f: false, 0x2f: true} {
+		log := &logText{}
+		d := &durable{logger: textLogger(log), build: "b", newest: &journal.Snapshot{Manifest: journal.Manifest{Build: "b", Extra: []byte(`{"state_hash":"000000000000001f"}`)}}}
+		if d.compare([]recoveredShard{{loaded: loaded - 1}, {loaded: 1}}); log.has("not the one that was written") != told {
+			t.Errorf("%x: %s", loaded, log)
+		}
 	}
 }
 

@@ -36,7 +36,9 @@ const snapshotPatience = 30 * time.Second
 type manifestExtra struct {
 	Generation uint64 `json:"generation"` // of the logs
 	Shards     int    `json:"shards"`
-	StateHash  string `json:"state_hash,omitempty"`
+	// StateHash is the state of all shards, where they stood still: a start that
+	// loads the snapshot must come to the same.
+	StateHash string `json:"state_hash,omitempty"`
 }
 
 // newSnapshots makes every shard write its state at barriers. The drivers do not
@@ -94,8 +96,29 @@ func (s *system) barrierNow(shard int, u tick.Unit) bool {
 	return true
 }
 
-// take takes a snapshot and returns its number. ask brings a barrier to a shard.
+// takeStopped takes one of shards whose drivers do not run.
+func (x *snapshots) takeStopped(ctx context.Context) (number uint64, err error) {
+	return x.takeOf(ctx, x.d.system.barrierNow, x.d.system.stateHash)
+}
+
+// stateHash is that of all shards together; their drivers do not run.
+func (s *system) stateHash() string {
+	var sum uint64
+	for _, d := range s.drivers {
+		sum += d.Shard.StateHash()
+	}
+	return hashText(sum)
+}
+
+func hashText(sum uint64) string { return fmt.Sprintf("%016x", sum) }
+
+// take takes one and returns its number. ask brings a barrier to a shard.
 func (x *snapshots) take(ctx context.Context, ask func(shard int, barrier tick.Unit) bool) (number uint64, err error) {
+	return x.takeOf(ctx, ask, func() string { return "" })
+}
+
+// takeOf takes one whose state, once the barriers are there, has a hash.
+func (x *snapshots) takeOf(ctx context.Context, ask func(shard int, barrier tick.Unit) bool, stateHash func() string) (number uint64, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	started := time.Now()
@@ -114,7 +137,7 @@ func (x *snapshots) take(ctx context.Context, ask func(shard int, barrier tick.U
 			return 0, errors.New("the shards end")
 		}
 	}
-	extra := manifestExtra{Generation: x.d.run.Generation, Shards: len(x.streams)}
+	extra := manifestExtra{Generation: x.d.run.Generation, Shards: len(x.streams), StateHash: stateHash()}
 	m := journal.Manifest{CreatedNanos: x.d.dir.now(), Build: x.d.build, Config: hashOptions(x.d.system.engineOptions()).String()}
 	if m.Extra, err = json.Marshal(extra); err != nil {
 		return 0, err
