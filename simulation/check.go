@@ -36,6 +36,7 @@ type comparison struct {
 	gaps    map[string][]gap // by channel
 	random  bool             // the ids of trades
 	last    int64            // time of the last trade that is stored
+	unsure  map[int64]bool   // trades that the database lost, and bars may have
 	unheard map[int64]bool   // trades that a fault took, and of which nothing tells
 }
 
@@ -142,7 +143,7 @@ func (c *comparison) trades() {
 	counted := kind == tick.TradeIDContiguous
 	c.random = kind == tick.TradeIDUUID
 	since := t.SubscribedNanos[tick.ChannelTrades.Index()]
-	c.unheard = map[int64]bool{}
+	c.unheard, c.unsure = map[int64]bool{}, map[int64]bool{}
 	gaps := c.gaps[tick.ChannelTrades.String()]
 	for i := range t.Trades {
 		x := &t.Trades[i]
@@ -156,13 +157,16 @@ func (c *comparison) trades() {
 			}
 			continue
 		}
-		if since == 0 || x.TimeNanos < max(since, c.w.since) {
+		if since == 0 || x.TimeNanos < max(since, c.w.since[symbolOf{t.Venue, t.Symbol}]) {
 			continue
 		}
 		g := within(gaps, x.TimeNanos)
 		if !counted && (c.liedTo() || c.struck(tick.ChannelTrades, x.TimeNanos)) {
 			// A venue that leaves out trades is believed where ids do not count, also by bars.
 			c.unheard[x.ID] = true
+		}
+		if c.w.isUnkept(x.TimeNanos) {
+			c.unsure[x.ID] = true // the bars may have it
 		}
 		switch {
 		case c.w.isUnkept(x.TimeNanos):
@@ -276,12 +280,13 @@ func (c *comparison) bars() {
 		var open, high, low, last, volume, n, buys int64
 		var opens, closes []int64 // prices of the first and the last moment
 		var first, end int64
-		unheard := false
+		unheard, unsure := false, false
 		for i := range t.Trades {
 			x := &t.Trades[i]
 			if x.TimeNanos < r.ts || x.TimeNanos >= r.ts+int64(interval) {
 				continue
 			}
+			unsure = unsure || c.unsure[x.ID]
 			if c.unheard[x.ID] {
 				unheard = true
 				continue
@@ -305,7 +310,7 @@ func (c *comparison) bars() {
 			}
 			n++
 		}
-		if unheard && c.w.o.Unbounded {
+		if unsure || unheard && c.w.o.Unbounded {
 			continue
 		}
 		if n == 0 {
@@ -411,7 +416,7 @@ func (c *comparison) quotes() {
 // lies inside a gap. Of trades that is checked one by one, of depth by what is
 // shown as valid.
 func (c *comparison) downs() {
-	since := max(c.w.since, c.t.SubscribedNanos[tick.ChannelQuotes.Index()])
+	since := max(c.w.since[symbolOf{c.t.Venue, c.t.Symbol}], c.t.SubscribedNanos[tick.ChannelQuotes.Index()])
 	stored := map[int64]bool{}
 	for _, r := range c.rows("quotes") {
 		if stored[r.ts] = true; told(r) == 0 {

@@ -64,7 +64,7 @@ func (w *world) begin() {
 		p.fs.left, p.fs.after = 1+int64(f.pick%120), f.pick&(1<<40) != 0
 		w.deathIn(p, f)
 	}
-	w.process = p
+	w.process, w.known = p, map[symbolOf]bool{}
 	w.tally.Lives++
 	w.note("start", "")
 	config := *w.config
@@ -109,6 +109,7 @@ func (w *world) begin() {
 		}
 		p.started, p.startedAt = true, w.now
 		w.cutAt = 0
+		w.forgotten()
 		w.note("started", "")
 		w.serve(p)
 	})
@@ -184,6 +185,9 @@ func (w *world) end(cut bool, away time.Duration) {
 	}
 	w.process = nil
 	p.fs.dead = true
+	if p.started {
+		w.ranTill = w.now
+	}
 	w.kill()
 	for _, k := range p.links {
 		if k.client != nil {
@@ -197,7 +201,7 @@ func (w *world) end(cut bool, away time.Duration) {
 	if cut {
 		w.memory = newMemory(w.memory.boot + 1)
 		if w.cutAt == 0 {
-			w.cutAt = w.now // what a start that failed had written is written again
+			w.cutAt = w.ranTill // a start that failed did not drain anything
 		}
 		w.tally.PowerCuts++
 	} else {

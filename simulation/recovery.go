@@ -53,9 +53,8 @@ func (w *world) recovered(shard int, generation, end uint64) {
 		kept = append(kept, x)
 	}
 	w.history = kept
-	if end == 0 {
-		// Nothing of an instrument is known, so that nobody can know that it was missed.
-		w.since = w.now + int64(w.offset)
+	for _, in := range w.process.b.Shard(shard).Definitions() {
+		w.known[symbolOf{in.Venue, in.Symbol}] = true
 	}
 	if last != end {
 		w.violate("log", "shard %d of generation %d ends at %d, and what was logged up to there ends at %d", shard, generation, end, last)
@@ -71,6 +70,21 @@ func (w *world) recovered(shard int, generation, end uint64) {
 	w.tally.Recoveries++
 	if have, want := w.process.b.Shard(shard).StateHash(), shadow.StateHash(); have != want {
 		w.violate("state", "shard %d at %d of generation %d: recovered %016x, uninterrupted %016x", shard, end, generation, have, want)
+	}
+}
+
+// symbolOf names an instrument.
+type symbolOf struct{ venue, symbol string }
+
+// forgotten notes of which instruments a process knows nothing: so it cannot
+// know that they were missed.
+func (w *world) forgotten() {
+	for _, f := range w.config.Feeds {
+		for _, symbol := range f.Symbols {
+			if key := (symbolOf{f.Venue, symbol}); !w.known[key] {
+				w.since[key] = w.now + int64(w.offset)
+			}
+		}
 	}
 }
 

@@ -18,7 +18,7 @@ const clockOffsetMax = 200 * time.Millisecond
 
 // newWorld builds it.
 func newWorld(o Options) (*world, error) {
-	w := &world{o: o, said: map[string]int{}, listens: map[channelOf]*listening{}, quiet: slog.New(slog.DiscardHandler)}
+	w := &world{o: o, said: map[string]int{}, since: map[symbolOf]int64{}, listens: map[channelOf]*listening{}, quiet: slog.New(slog.DiscardHandler)}
 	if o.Trace != nil {
 		w.quiet = slog.New(slog.NewTextHandler(traceWriter{w}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}

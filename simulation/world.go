@@ -103,17 +103,19 @@ type world struct {
 	nextDeath                        *fault            // of the next process, within its disk
 	marketStops                      bool
 
-	batch        int      // of shards, in units
-	cutAt        int64    // when the power failed since the last start; 0 = it did not
-	since        int64    // venue time of the first start of which anything was kept
-	dbLostAt     int64    // when the database last lost rows
-	diskless     []int64  // when the spool had no disk, and rows went to the database from memory alone
-	unkept       []int64  // those before the database lost rows: nobody has them any more
-	hinderedTill int64    // until when the disk, or who writes to it, last did not work
-	flipped      bool     // a bit of the disk
-	lyingSync    bool     // of a mutation
-	forget       bool     // of a mutation: a batch is not remembered
-	history      []logged // what shards logged, in the order in which it happened
+	batch        int                // of shards, in units
+	ranTill      int64              // when a process last worked
+	cutAt        int64              // ranTill as of the power cut since the last start; 0 = there was none
+	known        map[symbolOf]bool  // by the process that starts
+	since        map[symbolOf]int64 // venue time of the first start of which anything is known
+	dbLostAt     int64              // when the database last lost rows
+	diskless     []int64            // when the spool had no disk, and rows went to the database from memory alone
+	unkept       []int64            // those before the database lost rows: nobody has them any more
+	hinderedTill int64              // until when the disk, or who writes to it, last did not work
+	flipped      bool               // a bit of the disk
+	lyingSync    bool               // of a mutation
+	forget       bool               // of a mutation: a batch is not remembered
+	history      []logged           // what shards logged, in the order in which it happened
 	listens      map[channelOf]*listening
 	downs        []down
 	tally        Tally
