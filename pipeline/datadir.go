@@ -251,13 +251,19 @@ func (d *dataDir) options(h optionsHash) (o engine.Options, err error) {
 	return o, nil
 }
 
-// allOptions returns every configuration that was kept, by hash.
+// allOptions returns every configuration that was kept and can be read, by hash.
 func (d *dataDir) allOptions() (map[optionsHash]engine.Options, error) {
+	all, _, err := d.readOptions()
+	return all, err
+}
+
+// readOptions also returns what is wrong with the files that cannot be read.
+func (d *dataDir) readOptions() (all map[optionsHash]engine.Options, unread []error, err error) {
 	entries, err := d.fs.List(d.join("options"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+		return nil, nil, err
 	}
-	all := map[optionsHash]engine.Options{}
+	all = map[optionsHash]engine.Options{}
 	for _, e := range entries {
 		name, ok := strings.CutSuffix(e.Name, ".json")
 		if !ok {
@@ -265,14 +271,18 @@ func (d *dataDir) allOptions() (map[optionsHash]engine.Options, error) {
 		}
 		var h optionsHash
 		text, err := hex.DecodeString(name)
-		if err != nil || copy(h[:], text) != len(h) {
-			return nil, fmt.Errorf("%s is no configuration of ours", d.join("options", e.Name))
+		if err != nil || len(text) != len(h) {
+			unread = append(unread, fmt.Errorf("%s is no configuration of ours", d.join("options", e.Name)))
+			continue
 		}
-		if all[h], err = d.options(h); err != nil {
-			return nil, err
+		copy(h[:], text)
+		if o, err := d.options(h); err != nil {
+			unread = append(unread, err)
+		} else {
+			all[h] = o
 		}
 	}
-	return all, nil
+	return all, unread, nil
 }
 
 // name tells folders apart in a place that several share.
