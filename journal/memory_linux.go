@@ -18,7 +18,7 @@ import (
 
 const (
 	shmRoot      = "/dev/shm"
-	onDiskRemedy = "one that does not exist: the log is then written to data_dir straight away, which is slower"
+	onDiskRemedy = "one that does not exist: each batch is then written to a file in data_dir, which is slower"
 )
 
 // defaultMemory is a folder on tmpfs named after the log's directory; ok is
@@ -75,11 +75,11 @@ func (m tmpfsMemory) Make(name string, units int) (Ring, error) {
 		there = filepath.Dir(there)
 	}
 	if !isTmpfs(there) {
-		return nil, fmt.Errorf("memory_dir: %s is not on a file system in memory (tmpfs), where writing waits for nothing; "+
+		return nil, fmt.Errorf("journal.memory_dir: %s is not on a file system in memory (tmpfs), where writing waits for nothing; "+
 			"name a folder that is, such as %s, or %s", there, shmRoot, onDiskRemedy)
 	}
 	if err := os.MkdirAll(m.dir, 0o755); err != nil {
-		return nil, fmt.Errorf("ring: %w", err)
+		return nil, fmt.Errorf("journal.memory_dir: %w", err)
 	}
 	full, size := m.Where(name), int64(units)*unitBytes
 	// A ring of the right size is emptied in place: a second one beside it may
@@ -95,7 +95,7 @@ func (m tmpfsMemory) Make(name string, units int) (Ring, error) {
 	}
 	f, err := os.OpenFile(fresh, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("ring: %w", err)
+		return nil, fmt.Errorf("journal.memory_dir: %w", err)
 	}
 	defer f.Close() // the mapping keeps the memory
 	ring, err := m.mapped(f, full, size)
@@ -118,7 +118,7 @@ func (m tmpfsMemory) Make(name string, units int) (Ring, error) {
 func (m tmpfsMemory) room(size int64) error {
 	var s unix.Statfs_t
 	if err := unix.Statfs(m.dir, &s); err != nil {
-		return fmt.Errorf("ring: statfs %s: %w", m.dir, err)
+		return fmt.Errorf("journal.memory_dir: statfs %s: %w", m.dir, err)
 	}
 	if free := int64(s.Bavail) * int64(s.Bsize); free < size {
 		return m.tooSmall(size, free)
@@ -127,19 +127,19 @@ func (m tmpfsMemory) room(size int64) error {
 }
 
 func (m tmpfsMemory) tooSmall(size, free int64) error {
-	return fmt.Errorf("memory_dir: %s has %d bytes free, %d are needed: give the container more (--shm-size), "+
-		"make memory smaller, name another tmpfs, or %s: %w", m.dir, free, size, onDiskRemedy, unix.ENOSPC)
+	return fmt.Errorf("journal.memory_dir: %s has %d bytes free, %d are needed: give the container more (--shm-size), "+
+		"make journal.memory smaller, or let journal.memory_dir name another tmpfs, or %s: %w", m.dir, free, size, onDiskRemedy, unix.ENOSPC)
 }
 
 func (m tmpfsMemory) mapped(f *os.File, name string, size int64) (*tmpfsRing, error) {
 	if err := unix.Fallocate(int(f.Fd()), 0, 0, size); errors.Is(err, unix.ENOSPC) {
 		return nil, m.tooSmall(size, 0)
 	} else if err != nil {
-		return nil, fmt.Errorf("ring: fallocate %s: %w", f.Name(), err)
+		return nil, fmt.Errorf("journal.memory_dir: fallocate %s: %w", f.Name(), err)
 	}
 	memory, err := unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
 	if err != nil {
-		return nil, fmt.Errorf("ring: mmap %s: %w", f.Name(), err)
+		return nil, fmt.Errorf("journal.memory_dir: mmap %s: %w", f.Name(), err)
 	}
 	clear(memory)
 	return &tmpfsRing{name: name, memory: memory}, nil

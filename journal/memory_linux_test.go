@@ -17,7 +17,7 @@ func TestTooSmallATmpfs(t *testing.T) {
 		t.Skip("no tmpfs here")
 	}
 	err := tmpfsMemory{shmRoot}.room(math.MaxInt64)
-	for _, says := range []string{"--shm-size", "memory_dir", "does not exist"} {
+	for _, says := range []string{"--shm-size", "journal.memory smaller", "journal.memory_dir", "does not exist"} {
 		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%v does not say %s", err, says)
 		}
@@ -33,7 +33,7 @@ func TestMemoryThatIsNone(t *testing.T) {
 		t.Skip("temporary files are in memory here")
 	}
 	_, err := tmpfsMemory{filepath.Join(dir, "tickproc-x", "1")}.Make("ring", 64)
-	for _, says := range []string{"memory_dir", "tmpfs", shmRoot, "does not exist"} {
+	for _, says := range []string{"journal.memory_dir", "tmpfs", shmRoot, "does not exist"} {
 		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%v does not say %s", err, says)
 		}

@@ -6,16 +6,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 
 	"tickproc/engine"
 	"tickproc/internal/vfs"
+	"tickproc/journal"
 	"tickproc/writer/questdb"
 )
 
@@ -108,30 +111,100 @@ const lastRunFormat = 1
 // readLastRun returns what the last process left; the zero lastRun if there
 // was none.
 func (d *dataDir) readLastRun() (r lastRun, err error) {
-	text, err := vfs.ReadFile(d.fs, d.join("run.json"), 1<<16)
-	if errors.Is(err, fs.ErrNotExist) {
-		return lastRun{}, nil
+	name := d.join("run.json")
+	damaged := func(why error) (lastRun, error) {
+		return lastRun{}, fmt.Errorf("%w: %s is damaged (%w): remove it, the snapshots and logs beside it tell the rest", ErrInput, name, why)
 	}
-	if err == nil {
-		err = json.Unmarshal(text, &r)
+	text, err := vfs.ReadFile(d.fs, name, 1<<16)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return d.runOfLogs()
+	case err != nil:
+		return lastRun{}, fmt.Errorf("%w: %w", ErrInput, err)
 	}
+	sum, err := sumFields(text)
 	if err != nil {
-		return lastRun{}, fmt.Errorf("%w: %s: %w", ErrInput, d.join("run.json"), err)
+		return damaged(err)
 	}
-	if r.Format != lastRunFormat {
+	var sealed struct {
+		CRC *string `json:"crc"` // nil: an earlier version wrote it
+	}
+	if err := json.Unmarshal(text, &sealed); err != nil {
+		return damaged(err)
+	}
+	if sealed.CRC != nil && *sealed.CRC != sum {
+		return damaged(fmt.Errorf("its crc is %q, that of its fields %q", *sealed.CRC, sum))
+	}
+	if err := json.Unmarshal(text, &r); err != nil {
+		return damaged(err)
+	}
+	switch {
+	case r.Format > lastRunFormat:
 		return lastRun{}, fmt.Errorf("%w: %s is of format %d, this version reads %d: use the version that wrote it, or another data_dir",
-			ErrInput, d.join("run.json"), r.Format, lastRunFormat)
+			ErrInput, name, r.Format, lastRunFormat)
+	case r.Format <= 0 || r.Generation == 0 || r.Shards <= 0:
+		return damaged(fmt.Errorf("format %d, generation %d of %d shards", r.Format, r.Generation, r.Shards))
+	}
+	return r, nil
+}
+
+// runOfLogs is what the logs tell where run.json is not there: the zero lastRun
+// if there are none. The oldest are told of, as later ones count only once a
+// snapshot does that begins them; a snapshot also knows the number of shards.
+func (d *dataDir) runOfLogs() (r lastRun, err error) {
+	entries, err := d.fs.List(d.join("journal"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return lastRun{}, fmt.Errorf("%w: %w", ErrInput, err)
+	}
+	for _, e := range entries {
+		n, bad := strconv.ParseUint(e.Name, 10, 64)
+		if bad != nil || n == 0 || r.Generation != 0 && r.Generation < n {
+			continue
+		}
+		shards, err := journal.Shards(d.fs, d.join("journal", e.Name))
+		if err != nil {
+			return lastRun{}, fmt.Errorf("%w: %w", ErrInput, err)
+		}
+		if len(shards) > 0 {
+			r = lastRun{Format: lastRunFormat, Generation: n, Shards: shards[len(shards)-1] + 1}
+		}
 	}
 	return r, nil
 }
 
 func (d *dataDir) writeLastRun(r lastRun) error {
 	r.Format = lastRunFormat
-	text, err := json.MarshalIndent(r, "", "  ")
+	var sealed struct {
+		lastRun
+		CRC string `json:"crc"`
+	}
+	sealed.lastRun = r
+	text, err := json.Marshal(sealed)
+	if err == nil {
+		sealed.CRC, err = sumFields(text)
+	}
+	if err == nil {
+		text, err = json.MarshalIndent(sealed, "", "  ")
+	}
 	if err != nil {
 		return err
 	}
 	return vfs.Replace(d.fs, d.join("run.json"), append(text, '\n'))
+}
+
+// sumFields is the checksum of all fields of a JSON object but crc, also of
+// those that only a later version knows.
+func sumFields(text []byte) (string, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(text, &fields); err != nil {
+		return "", err
+	}
+	delete(fields, "crc")
+	text, err := json.Marshal(fields) // by name, without blanks
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%08x", crc32.ChecksumIEEE(text)), nil
 }
 
 // optionsHash names options of the shards.
@@ -178,13 +251,19 @@ func (d *dataDir) options(h optionsHash) (o engine.Options, err error) {
 	return o, nil
 }
 
-// allOptions returns every configuration that was kept, by hash.
+// allOptions returns every configuration that was kept and can be read, by hash.
 func (d *dataDir) allOptions() (map[optionsHash]engine.Options, error) {
+	all, _, err := d.readOptions()
+	return all, err
+}
+
+// readOptions also returns what is wrong with the files that cannot be read.
+func (d *dataDir) readOptions() (all map[optionsHash]engine.Options, unread []error, err error) {
 	entries, err := d.fs.List(d.join("options"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+		return nil, nil, err
 	}
-	all := map[optionsHash]engine.Options{}
+	all = map[optionsHash]engine.Options{}
 	for _, e := range entries {
 		name, ok := strings.CutSuffix(e.Name, ".json")
 		if !ok {
@@ -192,14 +271,18 @@ func (d *dataDir) allOptions() (map[optionsHash]engine.Options, error) {
 		}
 		var h optionsHash
 		text, err := hex.DecodeString(name)
-		if err != nil || copy(h[:], text) != len(h) {
-			return nil, fmt.Errorf("%s is no configuration of ours", d.join("options", e.Name))
+		if err != nil || len(text) != len(h) {
+			unread = append(unread, fmt.Errorf("%s is no configuration of ours", d.join("options", e.Name)))
+			continue
 		}
-		if all[h], err = d.options(h); err != nil {
-			return nil, err
+		copy(h[:], text)
+		if o, err := d.options(h); err != nil {
+			unread = append(unread, err)
+		} else {
+			all[h] = o
 		}
 	}
-	return all, nil
+	return all, unread, nil
 }
 
 // name tells folders apart in a place that several share.

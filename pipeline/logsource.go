@@ -21,6 +21,7 @@ type logSource struct {
 	d         *durable
 	snapshots []*journal.Snapshot // whole ones of the live logs, newest first
 	options   map[optionsHash]engine.Options
+	unread    []error // of configurations
 	logger    *slog.Logger
 }
 
@@ -36,7 +37,7 @@ func openLogSource(config *Config, logger *slog.Logger) (*logSource, error) {
 	if x.d.run.Generation == 0 {
 		return nil, fmt.Errorf("%w: %s has no log: name the data_dir of a service that runs, or ran, with journal: enabled", ErrInput, config.DataDir)
 	}
-	if x.options, err = x.d.dir.allOptions(); err != nil {
+	if x.options, x.unread, err = x.d.dir.readOptions(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInput, err)
 	}
 	return x, x.findSnapshots()
@@ -172,6 +173,11 @@ func (x *logSource) open(s *logStart) error {
 				return fmt.Errorf("%w: %w", ErrInput, &journal.DamagedError{Damages: l.log.Damages})
 			}
 			x.logger.Warn("the log is damaged, what is missing is left out", "shard", i, "where", damage.String())
+		}
+		if len(x.unread) > 0 {
+			if err := x.d.dir.knowsOptions(i, l.log, l.at, x.options); err != nil {
+				return err
+			}
 		}
 		for hash, options := range x.options {
 			l.shard.Learn(hash, options)

@@ -177,6 +177,12 @@ func newDurableSystem(o RunOptions, sink writer.Sink, rows rowStore, dir *dataDi
 	if err != nil {
 		return nil, err
 	}
+	if dir.hand == nil {
+		warnOfSlowMemory(o.Config.Journal.MemoryDir, o.Logger)
+	}
+	if err := durable.checkOptions(); err != nil {
+		return nil, err
+	}
 	s := durable.assemble(o, sink, durable.run.Shards)
 	s.startWriting()
 	if err := durable.recover(s); err != nil {

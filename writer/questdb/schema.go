@@ -35,35 +35,52 @@ type schema struct {
 // a missing table, a missing column that is no key, a missing view. What is
 // refused, because repairing it moves or rereads the user's rows: everything else.
 func (s *schema) ensure(ctx context.Context, t *table) error {
-	// The answer names the columns, so that a newer server may add some.
-	about, err := s.client.Query(ctx, "SELECT walEnabled, dedup, designatedTimestamp, table_type FROM tables() WHERE table_name = "+literal(t.name))
+	add, err := s.judge(ctx, t)
+	if errors.Is(err, errNoTable) {
+		return s.make(ctx, t)
+	}
 	if err != nil {
 		return err
 	}
-	if len(about.Rows) == 0 {
-		return s.make(ctx, t)
-	}
-	aside := []string{fmt.Sprintf("RENAME TABLE %s TO %s_old", t.name, t.name)}
-	if kind := about.Text(0, 3); kind != "T" {
-		return &SchemaError{t.name, "it is a view", []string{"DROP VIEW " + t.name}}
-	}
-	if !about.True(0, 0) {
-		return &SchemaError{t.name, "it has no WAL", []string{fmt.Sprintf("ALTER TABLE %s SET TYPE WAL", t.name), "(restart QuestDB)"}}
-	}
-	have, err := s.client.Query(ctx, fmt.Sprintf(`SELECT "column", type, designated, upsertKey FROM table_columns(%s)`, literal(t.name)))
-	switch {
-	case errors.Is(err, ErrSQL) && strings.Contains(err.Error(), "does not exist"):
-		return s.make(ctx, t) // it was dropped since
-	case err != nil:
-		return err
-	}
-	if err := s.columns(ctx, t, have, aside); err != nil {
-		return err
+	for _, statement := range add {
+		if _, err := s.client.Query(ctx, statement); err != nil {
+			return err
+		}
 	}
 	if err := s.suspended(ctx, t); err != nil {
 		return err
 	}
 	return s.views(ctx, t)
+}
+
+var errNoTable = errors.New("there is no such table")
+
+// judge changes nothing. It returns the statements that add what a table lacks
+// and may be given, a SchemaError if it cannot take our rows, or errNoTable.
+func (s *schema) judge(ctx context.Context, t *table) (add []string, err error) {
+	// The answer names the columns, so that a newer server may add some.
+	about, err := s.client.Query(ctx, "SELECT walEnabled, dedup, designatedTimestamp, table_type FROM tables() WHERE table_name = "+literal(t.name))
+	if err != nil {
+		return nil, err
+	}
+	if len(about.Rows) == 0 {
+		return nil, errNoTable
+	}
+	aside := []string{fmt.Sprintf("RENAME TABLE %s TO %s_old", t.name, t.name)}
+	if kind := about.Text(0, 3); kind != "T" {
+		return nil, &SchemaError{t.name, "it is a view", []string{"DROP VIEW " + t.name}}
+	}
+	if !about.True(0, 0) {
+		return nil, &SchemaError{t.name, "it has no WAL", []string{fmt.Sprintf("ALTER TABLE %s SET TYPE WAL", t.name), "(restart QuestDB)"}}
+	}
+	have, err := s.client.Query(ctx, fmt.Sprintf(`SELECT "column", type, designated, upsertKey FROM table_columns(%s)`, literal(t.name)))
+	switch {
+	case errors.Is(err, ErrSQL) && strings.Contains(err.Error(), "does not exist"):
+		return nil, errNoTable // it was dropped since
+	case err != nil:
+		return nil, err
+	}
+	return s.columns(t, have, aside)
 }
 
 // make makes the table and its views.
@@ -84,7 +101,7 @@ func (s *schema) suspended(ctx context.Context, t *table) error {
 	return err
 }
 
-func (s *schema) columns(ctx context.Context, t *table, have *Result, aside []string) error {
+func (s *schema) columns(t *table, have *Result, aside []string) (add []string, err error) {
 	place := map[string]int{}
 	var keys []string
 	for i := range have.Rows {
@@ -93,13 +110,13 @@ func (s *schema) columns(ctx context.Context, t *table, have *Result, aside []st
 			keys = append(keys, have.Text(i, 0))
 		}
 	}
-	var add, repair []string
+	var repair []string
 	for _, c := range t.columns {
 		want := s.typeOf(&c)
 		i, ok := place[c.name]
 		switch {
 		case !ok && c.kind == designated:
-			return &SchemaError{t.name, "it has no column ts", aside}
+			return nil, &SchemaError{t.name, "it has no column ts", aside}
 		case !ok:
 			statement := fmt.Sprintf("ALTER TABLE %s ADD COLUMN IF NOT EXISTS %s", t.name, s.declare(&c))
 			if c.key {
@@ -112,23 +129,18 @@ func (s *schema) columns(ctx context.Context, t *table, have *Result, aside []st
 			if c.kind == price || c.kind == sum {
 				problem += " (or set questdb numbers to double or decimal as the table has it)"
 			}
-			return &SchemaError{t.name, problem, aside}
+			return nil, &SchemaError{t.name, problem, aside}
 		case c.kind == designated && !have.True(i, 2):
-			return &SchemaError{t.name, "ts is not its designated timestamp", aside}
+			return nil, &SchemaError{t.name, "ts is not its designated timestamp", aside}
 		}
 	}
 	want := t.keys()
 	if !slices.Equal(sorted(keys), sorted(want)) {
 		problem := fmt.Sprintf("its dedup keys are (%s), want (%s): without them rows that are sent again would be doubled",
 			strings.Join(keys, ", "), strings.Join(want, ", "))
-		return &SchemaError{t.name, problem, append(repair, fmt.Sprintf("ALTER TABLE %s DEDUP ENABLE UPSERT KEYS(%s)", t.name, strings.Join(want, ", ")))}
+		return nil, &SchemaError{t.name, problem, append(repair, fmt.Sprintf("ALTER TABLE %s DEDUP ENABLE UPSERT KEYS(%s)", t.name, strings.Join(want, ", ")))}
 	}
-	for _, statement := range add {
-		if _, err := s.client.Query(ctx, statement); err != nil {
-			return err
-		}
-	}
-	return nil
+	return add, nil
 }
 
 func sorted(names []string) []string { return slices.Sorted(slices.Values(names)) }

@@ -2,6 +2,7 @@ package questdb
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -35,6 +36,7 @@ const (
 // Watch asks the server again and again what it makes of our tables.
 type Watch struct {
 	client *Client
+	schema *schema
 	tables []*table
 	logger *slog.Logger
 	lease  *lease // nil: nobody's
@@ -54,6 +56,7 @@ func NewWatch(o Options, who Lease) *Watch {
 	o.EnsureDefaults()
 	w := &Watch{client: NewClient(o.URL, o.Credentials, watchTimeout), logger: o.Logger,
 		applied: map[string]int64{}, moved: map[string]time.Time{}}
+	w.schema = &schema{client: w.client, options: &o}
 	for _, t := range tablesOf(o.Depth) {
 		w.tables = append(w.tables, t)
 	}
@@ -144,12 +147,19 @@ func (w *Watch) look(ctx context.Context, now time.Time) (found []Trouble, err e
 		case i < 0:
 			add("is missing", "it is created again before its next row")
 			continue
-		case !about.True(i, 1):
-			add("has no WAL", "RENAME TABLE "+t.name+" TO "+t.name+"_old")
-			continue
-		case !about.True(i, 2):
-			add("has no dedup keys, so that rows that are sent again are doubled",
-				fmt.Sprintf("ALTER TABLE %s DEDUP ENABLE UPSERT KEYS(%s)", t.name, strings.Join(t.keys(), ", ")))
+		case !about.True(i, 1) || !about.True(i, 2):
+			// Why, and what helps, is for its columns to say: the server may have made
+			// it of a row of ours, in the moment behind a DROP.
+			var misfit *SchemaError
+			switch _, err := w.schema.judge(ctx, t); {
+			case errors.As(err, &misfit):
+				add("does not take our rows: "+misfit.Problem, strings.Join(misfit.Repair, "; "))
+			case err != nil && !errors.Is(err, errNoTable):
+				return nil, err
+			}
+			if !about.True(i, 1) {
+				continue
+			}
 		}
 		i = slices.IndexFunc(wal.Rows, func(row []any) bool { return row[0] == any(t.name) })
 		if i < 0 {
