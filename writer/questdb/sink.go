@@ -119,7 +119,7 @@ func (s *Sink) openSpool() (err error) {
 			return fmt.Errorf("spool: %w", err)
 		}
 	}
-	s.spool, err = spool.Open(spool.Options{Dir: s.o.SpoolDir, FS: o.FS, Tables: TableNames(), DropOrder: dropOrder, MemoryBytes: s.o.MaxBytes,
+	s.spool, err = spool.Open(spool.Options{Dir: s.o.SpoolDir, FS: o.FS, Tables: TableNames(), DropOrder: dropOrder, Once: onceTables, MemoryBytes: s.o.MaxBytes,
 		MaxBytes: o.MaxBytes, FreeBytes: o.FreeBytes, SegmentBytes: o.SegmentBytes, Horizon: o.Horizon, HorizonBytes: o.HorizonBytes,
 		SyncInterval: o.SyncInterval, Logger: s.o.Logger, Now: s.o.Now, Identity: o.Identity})
 	if err != nil {

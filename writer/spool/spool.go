@@ -49,6 +49,9 @@ type Options struct {
 	FS vfs.FS
 	// Tables are the streams, by the index that the calls take.
 	Tables []string
+	// Once are tables no row of which has a later version: any of what is kept of them
+	// may be sent again by itself.
+	Once []int
 	// DropOrder says who gives way first, as indices of Tables.
 	DropOrder []int
 	// MemoryBytes bounds the payloads in memory. Without a disk, or while it
@@ -210,6 +213,9 @@ type lane struct {
 	// is durable, cursor the acked position.
 	written, synced, cursor int64
 	resendEnd               int64 // before it, batches are Again
+	// floor is where the first record may lie that is sent again.
+	floor int64
+	once  bool // Options.Once
 	// mem is the end of the stream: memWritten records that are on disk too, then
 	// those that are not.
 	mem         []*record
@@ -255,7 +261,7 @@ func Open(o Options) (*Spool, error) {
 	o.ensureDefaults()
 	s := &Spool{o: o, work: make(chan struct{}, 1), syncs: make(chan struct{}, 1), moved: make(chan struct{}, 1), cancel: func() {}}
 	for i, name := range o.Tables {
-		s.lanes = append(s.lanes, &lane{name: name, index: i, wake: make(chan struct{}, 1), down: o.Dir == ""})
+		s.lanes = append(s.lanes, &lane{name: name, index: i, wake: make(chan struct{}, 1), down: o.Dir == "", once: slices.Contains(o.Once, i)})
 	}
 	if o.Dir == "" {
 		return s, nil
