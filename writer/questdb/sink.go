@@ -140,6 +140,10 @@ func (s *Sink) openSpool() (err error) {
 // Spool returns the spool's numbers.
 func (s *Sink) Spool() *spool.Stats { return &s.spool.Stats }
 
+// SpoolDown returns why the rows of some tables cannot be written to the spool's
+// disk now; nil where all can.
+func (s *Sink) SpoolDown() error { return s.spool.Down() }
+
 // Marks says up to where the rows of each shard's log were in the spool when
 // the sink was made, those of every table. Empty without a spool.
 func (s *Sink) Marks() map[uint16]spool.Mark { return s.spool.Marks() }
