@@ -88,8 +88,12 @@ func (x *sender) compare(now present) {
 	default:
 		return
 	}
+	from := "all that is kept"
+	if since > 0 {
+		from = time.Unix(0, since).UTC().Format(time.RFC3339)
+	}
 	x.sink.complaints.log(x.sink.o.Logger, slog.LevelWarn, x.sink.o.Now(), "resend "+x.table.name, "rows that QuestDB acknowledged are sent again",
-		"table", x.table.name, "reason", why, "from", time.Unix(0, since).UTC(), "had_txn", was.txn, "has_txn", now.txn)
+		"table", x.table.name, "reason", why, "from", from, "had_txn", was.txn, "has_txn", now.txn)
 	x.askResend(since)
 }
 
