@@ -81,6 +81,7 @@ func (x *sender) compare(now present) {
 	switch {
 	case now.table != was.table:
 		why = "the table is another one: it was dropped, or the server was wiped"
+		x.spool.Forgotten(x.index)
 	case now.txn < was.txn:
 		why = "the table has fewer transactions than were acknowledged: the server lost its newest rows, or was restored"
 	case now.started != was.started:

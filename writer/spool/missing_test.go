@@ -123,7 +123,8 @@ func TestSyncedRowsGoMissing(t *testing.T) {
 
 // Rows are cut off that were acknowledged. What is kept before them is not sent
 // again, for then older versions of rows would be the last; what comes behind is,
-// also after another start. Tables whose rows have one version give nothing up.
+// also after another start. Tables whose rows have one version give nothing up, nor
+// does one of which the database has nothing any more.
 func TestAcknowledgedRowsGoMissing(t *testing.T) {
 	t.Parallel()
 	f := func(name string, once []int, kept int) {
@@ -154,6 +155,8 @@ func TestAcknowledgedRowsGoMissing(t *testing.T) {
 			flush(t, s)
 			s = x.open()
 			rewind("after a start", append(lines(0, kept), line(77)))
+			s.Forgotten(0)
+			rewind("when nothing stands in the database", append(lines(0, 3), line(77)))
 			s.Close()
 		})
 	}

@@ -384,6 +384,14 @@ func (s *Spool) Abandon(table int, b *Batch) bool {
 	return true
 }
 
+// Forgotten says that the database has no row of the table any more. An early
+// version of a row is then better than none: all that is kept may be sent again.
+func (s *Spool) Forgotten(table int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lanes[table].floor = 0
+}
+
 // Rewind makes what was acknowledged wait again, from the oldest record that is
 // kept, not older than sinceNanos and not before the floor on, and returns how many rows that are.
 // The table's sender calls it, with no batch in flight.
