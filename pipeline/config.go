@@ -208,6 +208,9 @@ type Spool struct {
 	// whichever is reached first, to be sent again to a server that lost it.
 	Keep    Size     `yaml:"keep" default:"10GiB" min:"1MiB" max:"64TiB"`
 	KeepFor Duration `yaml:"keep_for" default:"1h" min:"1s" max:"366d"`
+	// MinFree stays free on its disk for others; 0 = the smaller of 1 GB and 5 % of
+	// the disk.
+	MinFree Size `yaml:"min_free" min:"1MiB" max:"64TiB"`
 }
 
 // NBBO says how the best bid and offer across venues become rows.

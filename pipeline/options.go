@@ -58,7 +58,7 @@ func (c *Config) questDBOptions() questdb.Options {
 
 // spoolOptions is what of a configuration limits the spool.
 func (c *Config) spoolOptions() questdb.SpoolOptions {
-	return questdb.SpoolOptions{MaxBytes: int64(c.Spool.Max), Horizon: c.Spool.KeepFor.Std(), HorizonBytes: int64(c.Spool.Keep)}
+	return questdb.SpoolOptions{MaxBytes: int64(c.Spool.Max), FreeBytes: int64(c.Spool.MinFree), Horizon: c.Spool.KeepFor.Std(), HorizonBytes: int64(c.Spool.Keep)}
 }
 
 func (c *Config) credentials() questdb.Credentials {

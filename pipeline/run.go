@@ -275,7 +275,11 @@ func (s *system) notReady(database *questdb.Sink) []string {
 			why = append(why, fmt.Sprintf("QuestDB is %.0f s behind", lag))
 		}
 		if n := database.Spool().Down.Load(); n > 0 {
-			why = append(why, fmt.Sprintf("the rows of %d tables cannot be written to the spool's disk", n))
+			text := fmt.Sprintf("the rows of %d tables cannot be written to the spool's disk", n)
+			if err := database.SpoolDown(); err != nil {
+				text += ": " + err.Error()
+			}
+			why = append(why, text)
 		}
 		if full := database.Spool().Permille.Load(); full >= spoolAlarm {
 			why = append(why, fmt.Sprintf("the spool is %d %% full of rows that wait for QuestDB", full/10))

@@ -143,6 +143,53 @@ func TestSpoolLossesBecomeGaps(t *testing.T) {
 		fmt.Sprintf("ts_end=%si,ord=0i,repaired=f %s", at(600), at(499)))
 }
 
+// The newest rows of a table are cut off from the spool, and the server was
+// restarted: what is kept of gaps would open one again that is closed, and is not
+// sent. Trades, which have one version each, are.
+func TestACutSpoolReopensNoGap(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	server := newFaulty(t, yes)
+	change := spooled(dir)
+	s := newSink(t, server.URL, change)
+	var x tape
+	x.define(t, btc, start)
+	gap := func(ts, end int64) {
+		g := x.row(tick.RowGap, 0, ts).GapRow()
+		g.Channel, g.Reason, g.EndNanos = tick.ChannelTrades, tick.ReasonSequence, end
+		s.Write(x.take())
+		s.Idle(s.o.Now() + 1e9)
+	}
+	x.trade(0, start, 1)
+	gap(start, 0)
+	gap(start, start+5)
+	closes(t, s)
+	names, _ := filepath.Glob(filepath.Join(dir, "gaps-*.seg"))
+	content, err := os.ReadFile(names[0])
+	if err != nil || len(names) != 1 {
+		t.Fatal(names, err)
+	}
+	closed := bytes.Index(content, []byte("ts_end="))
+	if err := os.Truncate(names[0], int64(closed)); err != nil {
+		t.Fatal(err)
+	}
+	back := newFaulty(t, yes)
+	s = newSink(t, back.URL, change)
+	s.Resend(time.Unix(0, 0))
+	until(t, "the resend has begun", func() bool {
+		return s.senders[tableGaps].resend.Load() == noResend && s.Stats.Tables[tableTrades].Resent.Load() == 1
+	})
+	x.define(t, btc, start)
+	gap(start+7, 0)
+	closes(t, s)
+	if got := back.committed("gaps"); len(got) != 1 || !strings.HasSuffix(got[0], fmt.Sprint(" ", start+7)) {
+		t.Errorf("gaps %q", got)
+	}
+	if got := back.committed("trades"); len(got) != 1 {
+		t.Errorf("trades %q", got)
+	}
+}
+
 // A process is killed at any instant while it spools and posts, again and
 // again. What it said was durable is in the table in the end, and nothing twice.
 func TestKilledProcess(t *testing.T) {

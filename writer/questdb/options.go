@@ -80,7 +80,8 @@ type SpoolOptions struct {
 	// MaxBytes bounds it on disk; default 50 GB, at least 16 MiB. Beyond it first
 	// what QuestDB has goes, then rows are lost in the order of Options.MaxBytes.
 	MaxBytes int64
-	// FreeBytes stay free on its disk; default 1 GB, negative = none.
+	// FreeBytes stay free on its disk; default the smaller of 1 GB and a twentieth
+	// of the disk, negative = none.
 	FreeBytes int64
 	// What QuestDB acknowledged is kept for Horizon (default 1 h), and up to
 	// HorizonBytes (default 10 GB), whichever is less, to be sent again when

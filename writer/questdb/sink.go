@@ -120,7 +120,7 @@ func (s *Sink) openSpool() (err error) {
 			return fmt.Errorf("spool: %w", err)
 		}
 	}
-	s.spool, err = spool.Open(spool.Options{Dir: s.o.SpoolDir, FS: o.FS, Tables: TableNames(), DropOrder: dropOrder, MemoryBytes: s.o.MaxBytes,
+	s.spool, err = spool.Open(spool.Options{Dir: s.o.SpoolDir, FS: o.FS, Tables: TableNames(), DropOrder: dropOrder, Once: onceTables, MemoryBytes: s.o.MaxBytes,
 		MaxBytes: o.MaxBytes, FreeBytes: o.FreeBytes, SegmentBytes: o.SegmentBytes, Horizon: o.Horizon, HorizonBytes: o.HorizonBytes,
 		SyncInterval: o.SyncInterval, Logger: s.o.Logger, Now: s.o.Now, Identity: o.Identity})
 	if err != nil {
@@ -140,6 +140,10 @@ func (s *Sink) openSpool() (err error) {
 
 // Spool returns the spool's numbers.
 func (s *Sink) Spool() *spool.Stats { return &s.spool.Stats }
+
+// SpoolDown returns why the rows of some tables cannot be written to the spool's
+// disk now; nil where all can.
+func (s *Sink) SpoolDown() error { return s.spool.Down() }
 
 // Marks says up to where the rows of each shard's log were in the spool when
 // the sink was made, those of every table. Empty without a spool.

@@ -13,6 +13,9 @@ type span struct {
 	from, to      int64 // ts
 }
 
+// onceTables are those no row of which is ever corrected.
+var onceTables = []int{tableTrades, tableQuotes, tableBook}
+
 // dropOrder is who gives way first when there is no room: what comes most and
 // ages fastest; gaps last, because they say what is missing.
 var dropOrder = []int{tableQuotes, tableNbbo, tableBook, tableFunding, tableOpenInterest, tableTrades, tableLiquidations,

@@ -81,6 +81,7 @@ func (x *sender) compare(now present) {
 	switch {
 	case now.table != was.table:
 		why = "the table is another one: it was dropped, or the server was wiped"
+		x.spool.Forgotten(x.index)
 	case now.txn < was.txn:
 		why = "the table has fewer transactions than were acknowledged: the server lost its newest rows, or was restored"
 	case now.started != was.started:
@@ -88,8 +89,12 @@ func (x *sender) compare(now present) {
 	default:
 		return
 	}
+	from := "all that is kept"
+	if since > 0 {
+		from = time.Unix(0, since).UTC().Format(time.RFC3339)
+	}
 	x.sink.complaints.log(x.sink.o.Logger, slog.LevelWarn, x.sink.o.Now(), "resend "+x.table.name, "rows that QuestDB acknowledged are sent again",
-		"table", x.table.name, "reason", why, "from", time.Unix(0, since).UTC(), "had_txn", was.txn, "has_txn", now.txn)
+		"table", x.table.name, "reason", why, "from", from, "had_txn", was.txn, "has_txn", now.txn)
 	x.askResend(since)
 }
 

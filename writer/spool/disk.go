@@ -300,7 +300,7 @@ func (s *Spool) makeRoom(size int64) error {
 			if over {
 				return fmt.Errorf("a batch of %d bytes does not fit the limit of the spool, %d bytes", size, s.o.MaxBytes)
 			}
-			return fmt.Errorf("less than %d bytes are free on the disk of %s: %w", s.o.FreeBytes, s.o.Dir, syscall.ENOSPC)
+			return fmt.Errorf("less than %.1f MB are free on the disk of %s (spool: min_free): %w", float64(s.o.FreeBytes)/1e6, s.o.Dir, syscall.ENOSPC)
 		}
 	}
 }
@@ -311,7 +311,7 @@ func (s *Spool) low(size int64) bool {
 	if s.freed -= size; s.freed > 0 {
 		return false
 	}
-	free, err := s.o.Free()
+	free, _, err := s.o.Space()
 	if err != nil {
 		return false // the write itself will tell
 	}

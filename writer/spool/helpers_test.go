@@ -26,7 +26,7 @@ func (c *clockOf) add(d int64) { c.mu.Lock(); defer c.mu.Unlock(); c.now += d }
 // options of a spool that its test drives by hand: no goroutine runs.
 func options(dir string, change func(*Options)) Options {
 	o := Options{Dir: dir, Tables: []string{"trades", "quotes"}, DropOrder: []int{1, 0}, Logger: quiet(),
-		Free: func() (int64, error) { return 1 << 50, nil }, Now: (&clockOf{now: 1}).Now}
+		Space: func() (free, size int64, err error) { return 1 << 50, 1 << 51, nil }, Now: (&clockOf{now: 1}).Now}
 	if change != nil {
 		change(&o)
 	}

@@ -4,6 +4,9 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -30,7 +33,8 @@ type rowState struct {
 }
 
 // A spool is put to, written, synced, read, acknowledged, rewound, killed, cut
-// off from power, filled and refused by its disk, at random. Always: rows come in
+// off from power, filled and refused by its disk, and its files are cut and
+// removed, at random. Always: rows come in
 // order, whole, and none twice without a rewind or restart; a row that was
 // durable is sent or reported; what is reported is named once; marks never say
 // more than there is; and when the disk works everything comes through.
@@ -48,10 +52,26 @@ func TestModel(t *testing.T) {
 	}
 }
 
+// rowsIn is which rows stand in files.
+func rowsIn(disk *memFS, names []string) map[int]bool {
+	rows := map[int]bool{}
+	for _, name := range names {
+		if f := disk.files[name]; f != nil {
+			for _, text := range rowText.FindAllSubmatch(f.data, -1) {
+				n, _ := strconv.Atoi(string(text[1]))
+				rows[n] = true
+			}
+		}
+	}
+	return rows
+}
+
+var rowText = regexp.MustCompile(`row (\d+)\n`)
+
 func runModel(t *testing.T, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 1))
 	disk, clock := newMemFS(), &clockOf{now: 1}
-	disk.full = 64 << 10
+	disk.full = 32 << 10
 	broken := "" // the operation that fails
 	disk.fail = func(op, name string) error {
 		if op == broken && strings.HasSuffix(name, ".seg") && random.IntN(3) > 0 {
@@ -67,9 +87,10 @@ func runModel(t *testing.T, seed uint64) {
 	s := open(t, o)
 	var m [2]model
 	position := uint64(0)
-	var at [2]int        // rows up to here were sent in this run
-	var flight [2]*Batch // and of these some
-	var base [2]int      // rows from here on were put in this run
+	cut := [2]map[int]bool{{}, {}} // rows that were cut off and are nowhere else
+	var at [2]int                  // rows up to here were sent in this run
+	var flight [2]*Batch           // and of these some
+	var base [2]int                // rows from here on were put in this run
 	reported := func() {
 		for _, l := range s.TakeLosses() {
 			table := &m[l.Table]
@@ -99,6 +120,11 @@ func runModel(t *testing.T, seed uint64) {
 	checkMarks := func() {
 		for _, mark := range s.Marks() {
 			for table := range m {
+				for n := range cut[table] {
+					if r := &m[table].rows[n]; r.position <= mark.Position && !r.sent && !r.lost && !r.gone {
+						t.Errorf("table %d: row %d was cut off, and marks say that it is safe", table, n)
+					}
+				}
 				for n := range m[table].rows {
 					if r := &m[table].rows[n]; r.position <= mark.Position && !r.gone {
 						r.durable = true // or was sent, or reported: else it must come now
@@ -122,6 +148,34 @@ func runModel(t *testing.T, seed uint64) {
 				if r := &m[table].rows[n]; !r.durable {
 					r.gone = true
 				}
+			}
+		}
+	}
+	// cutOff shortens a file of a table, or removes it.
+	cutOff := func(table int) {
+		var names []string
+		for _, name := range sortedNames(disk.files) {
+			if strings.HasPrefix(filepath.Base(name), o.Tables[table]+"-") {
+				names = append(names, name)
+			}
+		}
+		if len(names) == 0 {
+			return
+		}
+		told := random.IntN(2) == 0 && s.writeAcks() == nil // else the next start may not know that they were safe
+		before := rowsIn(disk, names)
+		f := disk.files[names[random.IntN(len(names))]]
+		if random.IntN(2) == 0 {
+			delete(disk.files, f.name)
+		} else {
+			f.data = f.data[:random.IntN(len(f.data)+1)]
+			f.durable = f.durable[:min(len(f.durable), len(f.data))]
+		}
+		after := rowsIn(disk, names)
+		for n := range before {
+			if !after[n] {
+				cut[table][n] = true
+				m[table].rows[n].durable = m[table].rows[n].durable && told
 			}
 		}
 	}
@@ -218,10 +272,17 @@ func runModel(t *testing.T, seed uint64) {
 				restart() // killed: the disk has what was written
 			}
 		case 18:
-			if random.IntN(8) == 0 {
+			switch random.IntN(16) {
+			case 0, 1:
 				disk.powerCut(random)
 				restart()
+			case 2:
+				reported()
+				cutOff(table)
+				restart()
 			}
+		case 19:
+			s.Checkpoint([]ShardMark{{0, Mark{1, position}}}, func(error) {})
 		}
 		if t.Failed() {
 			return

@@ -4,6 +4,9 @@ import (
 	"slices"
 )
 
+// deliveredFromMemory is why what is kept ends.
+const deliveredFromMemory = "the disk took no rows, and newer ones were delivered from memory alone"
+
 // Batch is what a sender posts at once: the payloads of some records that lie
 // one behind the other, as they are. It is the sender's until Done or Abandon.
 type Batch struct {
@@ -163,6 +166,7 @@ func (s *Spool) nextInMemory(l *lane, rowsMax, bytesMax int) (b *Batch, where pl
 		records = l.mem[l.memWritten:]
 		for len(records) > 0 && records[0].fixed && records[0].end <= l.cursor {
 			// Was sent before its file was given up: it only had to be made durable.
+			s.giveUpKept(l, records[0].end, deliveredFromMemory)
 			s.forgetLocked(records[0])
 			l.mem = slices.Delete(l.mem, l.memWritten, l.memWritten+1)
 			records = l.mem[l.memWritten:]
@@ -185,8 +189,10 @@ func (s *Spool) nextInMemory(l *lane, rowsMax, bytesMax int) (b *Batch, where pl
 		b.end = records[n-1].end
 	} else {
 		b.memory = n
-		if last := records[n-1]; last.fixed {
-			b.end = last.end
+		for _, r := range records {
+			if r.fixed {
+				b.end = r.end
+			}
 		}
 	}
 	for _, r := range records {
@@ -344,6 +350,10 @@ func (s *Spool) doneLocked(l *lane, b *Batch) {
 		s.Stats.MemoryBytes.Set(s.memBytes)
 	}
 	l.cursor = max(l.cursor, b.end)
+	if b.memory > 0 && s.o.Dir != "" {
+		// They will never be on disk, so a resend ends before them.
+		s.giveUpKept(l, l.cursor, deliveredFromMemory)
+	}
 	s.settleLocked(l)
 	signal(s.moved)
 }
@@ -374,16 +384,31 @@ func (s *Spool) Abandon(table int, b *Batch) bool {
 	return true
 }
 
+// Forgotten says that the database has no row of the table any more. An early
+// version of a row is then better than none: all that is kept may be sent again.
+func (s *Spool) Forgotten(table int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lanes[table].floor = 0
+}
+
 // Rewind makes what was acknowledged wait again, from the oldest record that is
-// kept and not older than sinceNanos on, and returns how many rows that are.
+// kept, not older than sinceNanos and not before the floor on, and returns how many rows that are.
 // The table's sender calls it, with no batch in flight.
 func (s *Spool) Rewind(table int, sinceNanos int64) (rows int, err error) {
 	l := s.lanes[table]
 	s.mu.Lock()
 	cursor := l.cursor
 	var places []place
+	floor, below := l.floor, false
 	for i, g := range l.segs {
 		if g.first < cursor && g.newest >= sinceNanos {
+			if g.first < l.floor {
+				below = true
+			}
+			if g.end <= l.floor {
+				continue
+			}
 			to := min(g.end, cursor)
 			if i+1 < len(l.segs) {
 				to = min(to, l.segs[i+1].first)
@@ -393,10 +418,13 @@ func (s *Spool) Rewind(table int, sinceNanos int64) (rows int, err error) {
 	}
 	l.hold++
 	s.mu.Unlock()
+	if below {
+		s.o.Logger.Warn("spool: rows that are kept are not sent again, because newer ones of their table are not kept", "table", l.name, "before", floor)
+	}
 	from, bytes := cursor, int64(0)
 	for _, p := range places {
 		err = l.walk(s, p, func(h *head, _ int64) bool {
-			if h.oldestNanos >= sinceNanos || from < cursor {
+			if h.offset >= floor && (h.oldestNanos >= sinceNanos || from < cursor) {
 				from = min(from, h.offset)
 				rows += h.rows
 				bytes += int64(h.payloadBytes)

@@ -8,6 +8,7 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"tickproc/internal/vfs"
 )
@@ -35,7 +36,7 @@ func (s *Spool) recover() error {
 			l.segs = append(l.segs, &segment{name: filepath.Join(s.o.Dir, e.Name), first: first, end: first + e.Size, dirSynced: true})
 		}
 	}
-	acked, synced, err := s.openAcks()
+	acked, synced, floors, err := s.openAcks()
 	if err != nil {
 		return err
 	}
@@ -47,11 +48,13 @@ func (s *Spool) recover() error {
 		return err
 	}
 	var least map[uint16]Mark
+	damaged, floored := false, false
 	for _, l := range s.lanes {
-		l.cursor = acked[l.name]
+		l.cursor, l.floor = acked[l.name], floors[l.name]
 		if err := s.recoverLane(l, synced[l.name]); err != nil {
 			return err
 		}
+		damaged, floored = damaged || l.unmarked, floored || l.floor != floors[l.name]
 		// What is damaged and not sent cannot be sent: its rows are to be made again.
 		marks := map[uint16]Mark{}
 		for _, m := range l.marks {
@@ -77,6 +80,17 @@ func (s *Spool) recover() error {
 		}
 	}
 	s.recovered, s.marked = least, control
+	// What was found must not be forgotten by the next start, to which the damage may
+	// not show any more: its rows may have been passed over, and made again in part.
+	if damaged && len(control) > 0 {
+		s.marked = maps.Clone(least)
+		if err := s.marks.write(encodeMarks(s.marked)); err != nil {
+			return err
+		}
+	}
+	if floored {
+		return s.writeAcks()
+	}
 	return nil
 }
 
@@ -88,14 +102,16 @@ func (s *Spool) recoverLane(l *lane, synced int64) error {
 	files := l.segs
 	l.segs = nil
 	damaged := int64(math.MaxInt64) // where the first thing is that waits and cannot be read
-	if len(files) > 0 && files[0].first > l.cursor {
-		// A power cut may take a whole file and leave a later one.
-		damaged = l.cursor
-		l.cursor = files[0].first
-	}
 	end := l.cursor
 	if len(files) > 0 {
-		end = files[0].first
+		if end = files[0].first; end > l.cursor {
+			damaged = l.cursor
+			if l.cursor < synced {
+				s.missing(l, l.cursor, min(end, synced), filepath.Join(s.o.Dir, segmentName(l.name, l.cursor)))
+			} else {
+				l.cursor = end // a power cut may take a whole file and leave a later one
+			}
+		}
 	}
 	for i, g := range files {
 		if i+1 < len(files) {
@@ -144,7 +160,9 @@ func (s *Spool) recoverLane(l *lane, synced int64) error {
 			}
 			pending = pending[:0]
 			count(h)
-			good = h.end()
+			if good = h.end(); good <= l.cursor {
+				l.lastMeta = append(l.lastMeta[:0], h.meta...)
+			}
 			if good <= damaged {
 				l.marks = h.marks
 			}
@@ -159,7 +177,9 @@ func (s *Spool) recoverLane(l *lane, synced int64) error {
 		if good < g.end {
 			if last {
 				s.Stats.TornBytes.Add(uint64(g.end - good))
-				s.o.Logger.Warn("spool: the end of a segment is torn, it is cut", "file", g.name, "bytes", g.end-good)
+				if good >= synced {
+					s.o.Logger.Warn("spool: the end of a segment is torn, it is cut", "file", g.name, "bytes", g.end-good)
+				}
 				cut(s.o.FS, g.name, good-g.first)
 			} else if g.end > l.cursor {
 				damaged = min(damaged, max(good, l.cursor))
@@ -189,12 +209,48 @@ func (s *Spool) recoverLane(l *lane, synced int64) error {
 		s.diskBytes += g.end - g.first
 		l.segs = append(l.segs, g)
 	}
-	// An acked position beyond the end is of records that a power cut took: their
-	// offsets are used up.
-	l.written = max(end, l.cursor)
-	l.synced, l.resendEnd = l.written, l.written
+	last := filepath.Join(s.o.Dir, segmentName(l.name, end))
+	if n := len(l.segs); n > 0 {
+		last = l.segs[n-1].name
+	}
+	// What a sync had made durable no kill and no power cut takes: this is no torn end.
+	if at := max(end, l.cursor); at < synced {
+		damaged = min(damaged, at)
+		s.missing(l, at, synced, last)
+	}
+	// An acked position beyond the end is of records that the disk never had for sure.
+	// They are behind the marks and are made again; but those that were synced are not.
+	if gone := min(l.cursor, synced); end < gone {
+		s.o.Logger.Error("spool: rows that QuestDB acknowledged and that were kept are gone: a file was cut or removed",
+			"table", l.name, "file", last, "from", end, "to", gone, "bytes", gone-end)
+		s.giveUpKept(l, max(l.cursor, synced), "the newest were cut off or removed")
+	}
+	// All these offsets are used up. What a power cut took was never synced, and does
+	// not count as it: the next start must not take it for damage.
+	l.written, l.synced = max(end, l.cursor, synced), max(end, synced)
+	l.resendEnd = l.written
 	l.unmarked = damaged != math.MaxInt64
 	return nil
+}
+
+// missing tells that rows which were safe, and were not sent, are not there.
+func (s *Spool) missing(l *lane, from, to int64, file string) {
+	s.o.Logger.Error("spool: rows that were on the disk and were not sent are gone: a file was cut or removed; they are made again as far as the logs reach back",
+		"table", l.name, "file", file, "from", from, "to", to, "bytes", to-from)
+}
+
+// giveUpKept makes a resend begin at or behind an offset: versions of rows that
+// were later than those before it cannot be sent any more, and the earlier ones
+// would be the last word.
+func (s *Spool) giveUpKept(l *lane, floor int64, why string) {
+	if l.once || floor <= l.floor {
+		return
+	}
+	if len(l.segs) > 0 && l.segs[len(l.segs)-1].end > l.floor {
+		s.o.Logger.Error("spool: what is kept of a table is not sent again, should QuestDB lose it: newer rows of it are not kept",
+			"table", l.name, "before", floor, "reason", why)
+	}
+	l.floor = floor
 }
 
 // cut shortens a file. That it cannot be is no harm: what is behind is hidden
@@ -214,30 +270,39 @@ func syncFile(fsys vfs.FS, name string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// openAcks reads by table up to where it was acked and synced, and its note.
-func (s *Spool) openAcks() (acked, synced map[string]int64, err error) {
+// openAcks reads by table up to where it was acked and synced, its floor, and its
+// note.
+func (s *Spool) openAcks() (acked, synced, floors map[string]int64, err error) {
 	var content []byte
 	if s.acks, content, err = openSlots(s.o.FS, filepath.Join(s.o.Dir, "acked"), acksBytes, s.identity); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	acked, synced = map[string]int64{}, map[string]int64{}
+	acked, synced, floors = map[string]int64{}, map[string]int64{}, map[string]int64{}
 	for len(content) > 0 {
 		var name, note string
 		name, content = cutText(content)
 		if len(content) < 16 {
 			break
 		}
-		acked[name] = int64(binary.LittleEndian.Uint64(content))
-		synced[name] = int64(binary.LittleEndian.Uint64(content[8:]))
+		first, second := int64(binary.LittleEndian.Uint64(content)), int64(binary.LittleEndian.Uint64(content[8:]))
 		note, content = cutText(content[16:])
+		if table, is := strings.CutSuffix(name, floorSuffix); is {
+			floors[table] = first
+			continue
+		}
+		acked[name], synced[name] = first, second
 		for _, l := range s.lanes {
 			if l.name == name {
 				l.note = []byte(note)
 			}
 		}
 	}
-	return acked, synced, nil
+	return acked, synced, floors, nil
 }
+
+// floorSuffix makes of a table's name that of an entry with its floor, which builds
+// that know of none pass over.
+const floorSuffix = "/floor"
 
 // acksLocked is the content of the acked positions now.
 func (s *Spool) acksLocked() []byte {
@@ -248,6 +313,11 @@ func (s *Spool) acksLocked() []byte {
 		b = binary.LittleEndian.AppendUint64(b, uint64(l.cursor))
 		b = binary.LittleEndian.AppendUint64(b, uint64(l.synced))
 		b = appendText(b, string(l.note))
+		if l.floor > 0 {
+			b = appendText(b, l.name+floorSuffix)
+			b = binary.LittleEndian.AppendUint64(b, uint64(l.floor))
+			b = append(b, make([]byte, 8+1)...) // no second position, no note
+		}
 	}
 	return b
 }

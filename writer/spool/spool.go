@@ -49,6 +49,9 @@ type Options struct {
 	FS vfs.FS
 	// Tables are the streams, by the index that the calls take.
 	Tables []string
+	// Once are tables no row of which has a later version: any of what is kept of them
+	// may be sent again by itself.
+	Once []int
 	// DropOrder says who gives way first, as indices of Tables.
 	DropOrder []int
 	// MemoryBytes bounds the payloads in memory. Without a disk, or while it
@@ -58,11 +61,13 @@ type Options struct {
 	// goes, then the oldest rows of the first table in DropOrder that has some.
 	// Default 50 GB.
 	MaxBytes int64
-	// FreeBytes is the room that stays free on the disk for others; default
-	// 1 GB. Below it the spool behaves as at MaxBytes.
+	// FreeBytes is the room that stays free on the disk for others; default the
+	// smaller of 1 GB and a twentieth of the disk, negative = none. Below it the
+	// spool behaves as at MaxBytes.
 	FreeBytes int64
-	// Free says how much room there is; default by asking the system.
-	Free func() (int64, error)
+	// Space says how much of the disk is free, and how large it is; default by
+	// asking the system.
+	Space func() (free, size int64, err error)
 	// SegmentBytes is when a new file begins; default 64 MiB, less where
 	// MaxBytes is small.
 	SegmentBytes int64
@@ -92,12 +97,11 @@ func (o *Options) ensureDefaults() {
 	if o.FS == nil {
 		o.FS = vfs.OS
 	}
-	if o.Free == nil {
-		o.Free = func() (int64, error) { return freeBytes(o.Dir) }
+	if o.Space == nil {
+		o.Space = func() (free, size int64, err error) { return vfs.Space(o.Dir) }
 	}
 	fill(&o.MemoryBytes, 512<<20)
 	fill(&o.MaxBytes, 50e9)
-	fill(&o.FreeBytes, 1e9)
 	fill(&o.HorizonBytes, 10e9)
 	// With two segments a table, a limit can always make room by whole files.
 	fill(&o.SegmentBytes, max(min(64<<20, o.MaxBytes/int64(4*max(len(o.Tables), 1))), 4<<10))
@@ -193,7 +197,7 @@ type Spool struct {
 	marked      map[uint16]Mark // what marks holds
 	// recovered is what Marks returns.
 	recovered map[uint16]Mark
-	freed     int64 // when Free was asked
+	freed     int64 // when Space was asked
 
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -210,6 +214,9 @@ type lane struct {
 	// is durable, cursor the acked position.
 	written, synced, cursor int64
 	resendEnd               int64 // before it, batches are Again
+	// floor is where the first record may lie that is sent again.
+	floor int64
+	once  bool // Options.Once
 	// mem is the end of the stream: memWritten records that are on disk too, then
 	// those that are not.
 	mem         []*record
@@ -247,6 +254,7 @@ const (
 	spareMax       = 16       // buffers kept for reuse
 	unsyncedMax    = 64 << 20 // bytes after which the next sync does not wait
 	downRetryNanos = int64(time.Second)
+	freeBytesMax   = int64(1e9)
 	noteMax        = 64
 )
 
@@ -255,13 +263,19 @@ func Open(o Options) (*Spool, error) {
 	o.ensureDefaults()
 	s := &Spool{o: o, work: make(chan struct{}, 1), syncs: make(chan struct{}, 1), moved: make(chan struct{}, 1), cancel: func() {}}
 	for i, name := range o.Tables {
-		s.lanes = append(s.lanes, &lane{name: name, index: i, wake: make(chan struct{}, 1), down: o.Dir == ""})
+		s.lanes = append(s.lanes, &lane{name: name, index: i, wake: make(chan struct{}, 1), down: o.Dir == "", once: slices.Contains(o.Once, i)})
 	}
 	if o.Dir == "" {
 		return s, nil
 	}
 	if err := vfs.MakeDir(o.FS, o.Dir); err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
+	}
+	if s.o.FreeBytes == 0 {
+		s.o.FreeBytes = freeBytesMax
+		if _, size, err := s.o.Space(); err == nil {
+			s.o.FreeBytes = min(freeBytesMax, size/20)
+		}
 	}
 	if err := s.identify(); err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
@@ -414,6 +428,19 @@ func (s *Spool) Marks() map[uint16]Mark { return maps.Clone(s.recovered) }
 
 // Durable reports that the spool has a directory.
 func (s *Spool) Durable() bool { return s.o.Dir != "" }
+
+// Down returns why the rows of some tables cannot be written to the disk now; nil
+// where all can.
+func (s *Spool) Down() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.lanes {
+		if l.down {
+			return s.down // nil without a directory
+		}
+	}
+	return nil
+}
 
 // TakeLosses returns the losses since the last call.
 func (s *Spool) TakeLosses() []Loss {

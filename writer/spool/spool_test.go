@@ -462,7 +462,7 @@ func TestLimit(t *testing.T) {
 	f("of the disk", func(o *Options) {
 		o.FreeBytes, o.MemoryBytes = 1<<20, oneRow
 		dir := o.Dir
-		o.Free = func() (int64, error) {
+		o.Space = func() (free, size int64, err error) {
 			total := int64(0)
 			entries, err := vfs.OS.List(dir)
 			for _, e := range entries {
@@ -470,7 +470,7 @@ func TestLimit(t *testing.T) {
 					total += e.Size
 				}
 			}
-			return 1<<20 + 10<<10 - total, err
+			return 1<<20 + 10<<10 - total, 1 << 40, err
 		}
 	})
 	f("the disk is full", func(o *Options) {
@@ -490,6 +490,49 @@ func TestLimit(t *testing.T) {
 			return 0, nil
 		}}
 	})
+}
+
+// On a small disk a twentieth stays free, on a large one 1 GB. Below, rows wait in
+// memory, and why can be asked.
+func TestRoomThatStaysFree(t *testing.T) {
+	t.Parallel()
+	f := func(name string, asked, free, size int64, fail error, want int64) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			clock := &clockOf{now: 1}
+			s := open(t, options(t.TempDir(), func(o *Options) {
+				o.FreeBytes, o.Now = asked, clock.Now
+				o.Space = func() (int64, int64, error) { return free, size, fail }
+			}))
+			if s.o.FreeBytes != want {
+				t.Errorf("%d bytes stay free, want %d", s.o.FreeBytes, want)
+			}
+			put(s, 0, 0)
+			s.writeRound()
+			takes := fail != nil || free > want
+			if err := s.Down(); takes != (err == nil) {
+				t.Errorf("down: %v", err)
+			} else if err != nil && !strings.Contains(err.Error(), fmt.Sprintf("less than %.1f MB are free on the disk of %s", float64(want)/1e6, s.o.Dir)) {
+				t.Error(err)
+			}
+			free = size
+			clock.add(downRetryNanos)
+			s.writeRound()
+			if err := s.Down(); err != nil {
+				t.Errorf("with room again: %v", err)
+			}
+			s.Close()
+		})
+	}
+	f("small disk", 0, 34e6, 40e6, nil, 2e6)
+	f("small disk, filled", 0, 1_900_000, 40e6, nil, 2e6)
+	f("large disk", 0, 2e9, 1e12, nil, 1e9)
+	f("large disk, filled", 0, 9e8, 1e12, nil, 1e9)
+	f("as asked", 5e6, 4e6, 1e12, nil, 5e6)
+	f("a disk that does not say", 0, 0, 0, errIO, 1e9)
+	if err := open(t, options("", nil)).Down(); err != nil {
+		t.Errorf("without a directory: %v", err)
+	}
 }
 
 // A disk that others have filled takes nothing, and nothing is lost by that while

@@ -104,13 +104,14 @@ func (s *Spool) syncRound() error {
 			failed = errors.Join(failed, d.err)
 		}
 	}
-	// An acked position that is behind only costs a resend. One that is ahead of
-	// what is durable costs nothing either: the database has those rows.
-	if err := s.writeAcks(); err != nil {
-		failed = errors.Join(failed, err)
-	}
 	s.settleSync(all)
-	s.finish()
+	// An acked position that is behind only costs a resend. One that is ahead of
+	// what is durable costs nothing either: the database has those rows. But marks
+	// come behind both: what they cover was acknowledged, or must be found by the
+	// next start.
+	acksErr := s.writeAcks()
+	failed = errors.Join(failed, acksErr)
+	s.finish(acksErr)
 	if failed != nil {
 		s.Stats.SyncFails.Add(1)
 		s.o.Logger.Error("spool: sync failed", "error", failed)
@@ -151,8 +152,9 @@ func (s *Spool) settleSync(all []dirty) {
 	s.Stats.MemoryBytes.Set(s.memBytes)
 }
 
-// finish answers the checkpoints whose records are durable.
-func (s *Spool) finish() {
+// finish answers the checkpoints whose records are durable; err is why positions
+// are not.
+func (s *Spool) finish(err error) {
 	s.mu.Lock()
 	var ready, refused []request
 	var why error
@@ -196,7 +198,9 @@ func (s *Spool) finish() {
 			}
 		}
 	}
-	err := s.marks.write(encodeMarks(marked))
+	if err == nil {
+		err = s.marks.write(encodeMarks(marked))
+	}
 	if err == nil {
 		s.marked = marked
 	}

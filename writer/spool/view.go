@@ -46,7 +46,7 @@ func OpenView(fsys vfs.FS, dir string, tables []string) (*View, error) {
 	}
 	// Positions before segments: what is acknowledged is then in the segments found.
 	var err error
-	if v.acked, _, err = v.s.openAcks(); err != nil {
+	if v.acked, _, _, err = v.s.openAcks(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
 	entries, err := fsys.List(dir)
