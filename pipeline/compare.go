@@ -198,8 +198,8 @@ func (c *comparison) struck(t *sim.Truth, channel tick.Channels, at int64, kinds
 }
 
 // losers are the faults that take messages, without a trace where these have
-// no ids.
-var losers = []sim.FaultKind{sim.FaultDrop, sim.FaultTruncate, sim.FaultDropFrame, sim.FaultSilent}
+// no ids. What is held back goes with its socket, if that ends first.
+var losers = []sim.FaultKind{sim.FaultDrop, sim.FaultTruncate, sim.FaultDropFrame, sim.FaultSilent, sim.FaultLateTrade, sim.FaultReorder}
 
 // unsubscribed are those of which nobody knows for how long they last: a silent
 // subscription stays so, a refused one is asked for again later and later. A

@@ -347,6 +347,9 @@ func (d *durable) recoverShard(i int, configs map[optionsHash]engine.Options, ma
 		if position != r.end {
 			return errHole
 		}
+		if err := d.dir.knowsNamed(i, batch, configs); err != nil {
+			return err
+		}
 		r.end = position + 1 + uint64(len(batch))
 		r.packets += driver.Recover(batch, r.end, r.end > kept)
 		return nil

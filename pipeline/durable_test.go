@@ -419,7 +419,7 @@ func TestMarkBeyondTheLog(t *testing.T) {
 	for _, file := range l.states() {
 		damage(t, file)
 	}
-	if _, err := l.start(); !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), "bring a snapshot back") {
+	if _, err := l.start(); !errors.Is(err, ErrInput) || !strings.Contains(err.Error(), "bring the folder snapshots back") {
 		t.Errorf("without a snapshot: %v", err)
 	}
 }
@@ -471,7 +471,7 @@ func TestLogWithAHole(t *testing.T) {
 	}
 	damage(t, files[0])
 	s = l.mustStart()
-	l.saidAll("the log is read up to where it is damaged")
+	l.saidAll("what was logged behind the damage is not applied")
 	all := s.drivers[0].Shard.Definitions()
 	if n := len(all); n == 0 || n == 4 || all[0].Symbol != "A" {
 		t.Errorf("of four instruments %d are known: %v", n, all)

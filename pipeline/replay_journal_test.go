@@ -95,6 +95,7 @@ type logLab struct {
 	exchange *sim.Exchange
 	config   *Config
 	said     *logText // by the run that is, or was last
+	marks    map[uint16]spool.Mark
 	adapter  func(venue string) (feeds.Adapter, bool)
 }
 
@@ -116,6 +117,10 @@ func newLogLab(t *testing.T, o sim.Options, edit func(*Config)) *logLab {
 func (l *logLab) run(rows *rowCounts, work func(*lab)) {
 	l.t.Helper()
 	l.said = &logText{}
+	if l.marks != nil {
+		rows.marks = l.marks // what the run before kept
+	}
+	defer func() { l.marks = rows.Marks() }()
 	dir, err := openDataDir(l.config.DataDir)
 	if err != nil {
 		l.t.Fatal(err)

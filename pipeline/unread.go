@@ -45,17 +45,21 @@ func (d *durable) checkOptions() error {
 // knowsOptions is an error if a shard's log names, from a position on, what is
 // not among the configurations.
 func (d *dataDir) knowsOptions(shard int, log *journal.View, from uint64, all map[optionsHash]engine.Options) error {
-	return log.Read(from, func(_ uint64, batch []tick.Unit) error {
-		for ; len(batch) > 0; batch = batch[tick.PacketUnits(&batch[0]):] {
-			if batch[0].KindOf() != tick.KindConfig {
-				continue
-			}
-			h := optionsHash(batch[0].Config().Hash)
-			if _, known := all[h]; !known {
-				return fmt.Errorf("%w: %s is damaged or missing, and the log of shard %d names it: bring it back from a copy, or begin with another data_dir",
-					ErrInput, d.join("options", h.String()+".json"), shard)
-			}
+	return log.Read(from, func(_ uint64, batch []tick.Unit) error { return d.knowsNamed(shard, batch, all) })
+}
+
+// knowsNamed is an error if a batch of a shard's log names what is not among the
+// configurations.
+func (d *dataDir) knowsNamed(shard int, batch []tick.Unit, all map[optionsHash]engine.Options) error {
+	for ; len(batch) > 0; batch = batch[tick.PacketUnits(&batch[0]):] {
+		if batch[0].KindOf() != tick.KindConfig {
+			continue
 		}
-		return nil
-	})
+		h := optionsHash(batch[0].Config().Hash)
+		if _, known := all[h]; !known {
+			return fmt.Errorf("%w: %s is damaged or missing, and the log of shard %d names it: bring it back from a copy, or %s",
+				ErrInput, d.join("options", h.String()+".json"), shard, beginAnew)
+		}
+	}
+	return nil
 }
