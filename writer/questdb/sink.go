@@ -559,11 +559,8 @@ func (s *Sink) flush(ctx context.Context) {
 		if s.spool.State().Empty && s.rejections.none() || s.hopeless() {
 			return
 		}
-		select {
-		case <-s.spool.Moved():
-		case <-s.failed:
-		case <-ctx.Done():
-			return
+		if s.o.Pace.Wait(ctx, 0, s.spool.Moved(), s.failed) < 0 {
+			return // ctx ended
 		}
 	}
 }
