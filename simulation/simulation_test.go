@@ -167,7 +167,7 @@ func TestMutationsAreFound(t *testing.T) {
 	for _, mutation := range Mutations {
 		t.Run(mutation, func(t *testing.T) {
 			t.Parallel()
-			for seed := uint64(1); seed <= 200; seed++ {
+			for seed := uint64(1); seed <= 300; seed++ {
 				o := optionsOf(seed)
 				o.Mutation = mutation
 				if r := mustRun(t, o); len(r.Violations) > 0 {
@@ -175,7 +175,7 @@ func TestMutationsAreFound(t *testing.T) {
 					return
 				}
 			}
-			t.Error("nobody noticed in 200 seeds")
+			t.Error("nobody noticed in 300 seeds")
 		})
 	}
 }
