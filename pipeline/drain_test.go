@@ -38,7 +38,7 @@ func TestMetricsAnswerDuringTheDrain(t *testing.T) {
 		}
 	}))
 	defer database.Close()
-	exchange := newExchange(t, sim.Options{Seed: 7, Rate: 400})
+	exchange := newExchange(t, sim.Options{Seed: 7, Venues: []sim.Venue{oneSymbolOf("binance-spot")}})
 	config := DefaultConfig()
 	config.Feeds, config.DataDir, config.QuestDB.URL = feedsOf(exchange), t.TempDir(), database.URL
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"tickproc/engine"
@@ -310,6 +311,9 @@ func (d *durable) recoverShard(i int, configs map[optionsHash]engine.Options, ma
 	case errors.Is(r.err, journal.ErrAnotherLog):
 		r.err = fmt.Errorf("%w: snapshot %d and the log of shard %d do not belong together: %w: bring the files of %s back that do, or %s",
 			ErrInput, newest.Manifest.Number, i, r.err, d.dir.path, beginAnew)
+		return r
+	case errors.Is(r.err, syscall.ENOSPC):
+		r.err = fmt.Errorf("%w: %w: make room on that disk (journal: segment and reserve say how much a log takes) and start again: nothing is seen until then", ErrInput, r.err)
 		return r
 	case r.err != nil:
 		r.err = fmt.Errorf("%w: %w", ErrInput, r.err)
