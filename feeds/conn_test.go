@@ -129,6 +129,9 @@ func TestRefusedSubscription(t *testing.T) {
 func TestVenueAnnouncesItsEnd(t *testing.T) {
 	t.Parallel()
 	o := quick(&toy{inURL: true}, "A")
+	// The second connection is told nothing: what the first one still hears after
+	// it came up, it can never stand in for.
+	o.CoverWait = 50 * time.Millisecond
 	s := &server{socket: func(n int, ws *websocket.Conn) {
 		if n == 0 {
 			say(ws, "trade A 1", "leave", "trade A 2")
