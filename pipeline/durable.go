@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -105,9 +104,9 @@ func (d *durable) findSnapshot() (err error) {
 		}
 		return nil
 	}
-	var extra manifestExtra
-	if err := json.Unmarshal(d.newest.Manifest.Extra, &extra); err != nil {
-		return fmt.Errorf("%w: snapshot %d: %w", ErrInput, d.newest.Manifest.Number, err)
+	extra, err := extraOf(&d.newest.Manifest)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrInput, err)
 	}
 	if extra.Generation < d.run.Generation {
 		return fmt.Errorf("%w: data_dir %s: %w; snapshot %d is of logs that are gone", ErrInput, d.dir.path, errNoBeginning, d.newest.Manifest.Number)
@@ -147,8 +146,10 @@ func (d *durable) reachRows() error {
 		return fmt.Errorf("%w: %w", ErrInput, err)
 	}
 	for _, c := range checked {
-		var extra manifestExtra
-		if c.Err == nil && json.Unmarshal(c.Manifest.Extra, &extra) == nil && extra.Generation == d.run.Generation && has(&c.Manifest) {
+		if c.Err != nil || !has(&c.Manifest) {
+			continue
+		}
+		if extra, err := extraOf(&c.Manifest); err == nil && extra.Generation == d.run.Generation {
 			d.newest = c.Snapshot
 			d.logger.Error("the spool lacks rows from before the newest snapshot: an older one is taken, and they are made again", "newest", newest, "taken", c.Number)
 			return nil
@@ -380,7 +381,7 @@ func (d *durable) tell(shards []recoveredShard) {
 			d.logger.Info("the last run did not end cleanly", "shard", i)
 		}
 		d.logger.Info("recovered", "shard", i, "snapshot_position", r.from, "packets", r.packets, "loading", r.loading.Round(time.Millisecond).String(),
-			"reading", r.reading.Round(time.Millisecond).String(), "packets_per_second", int64(float64(r.packets)/max(r.reading.Seconds(), 1e-6)), "state", fmt.Sprintf("%016x", d.system.drivers[i].Shard.StateHash()))
+			"reading", r.reading.Round(time.Millisecond).String(), "packets_per_second", int64(float64(r.packets)/max(r.reading.Seconds(), 1e-6)), "state", hashText(d.system.drivers[i].Shard.StateHash()))
 		if r.found.RingLost {
 			d.logger.Error("the part of the log in memory is gone: up to the sync window before the end may be missing, and lies in gaps", "shard", i)
 		}
@@ -405,8 +406,7 @@ func (d *durable) compare(shards []recoveredShard) {
 	if d.newest == nil || d.newest.Manifest.Build != d.build {
 		return
 	}
-	var extra manifestExtra
-	_ = json.Unmarshal(d.newest.Manifest.Extra, &extra) // it was read before
+	extra, _ := extraOf(&d.newest.Manifest) // it was read before
 	var sum uint64
 	for _, r := range shards {
 		sum += r.loaded

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"os"
@@ -56,7 +55,7 @@ func (x *logSource) findSnapshots() error {
 	for _, c := range checked {
 		var extra manifestExtra
 		if c.Err == nil {
-			c.Err = json.Unmarshal(c.Manifest.Extra, &extra)
+			extra, c.Err = extraOf(&c.Manifest)
 		}
 		switch {
 		case c.Err != nil:

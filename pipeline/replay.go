@@ -128,7 +128,7 @@ func (r *replay) run(ctx context.Context, sinks []writer.Sink) (*ReplayReport, e
 		hash += d.Shard.StateHash()
 		all = append(all, d.Shard)
 	}
-	report.StateHash = fmt.Sprintf("%016x", hash)
+	report.StateHash = hashText(hash)
 	for _, f := range r.files {
 		report.CaptureErrors += f.reader.Malformed
 	}

@@ -262,7 +262,7 @@ func (r *journalReplay) report(done []replayedShard, wall float64) *ReplayReport
 		standing = slices.Concat(standing, x.standing)
 	}
 	report.FramesPerSecond = float64(report.Frames) / wall
-	report.StateHash = fmt.Sprintf("%016x", hash)
+	report.StateHash = hashText(hash)
 	report.Journal.From, report.Journal.To = momentText(first), momentText(last)
 	report.Instruments = instrumentReports(standing, r.totals)
 	return report

@@ -425,7 +425,7 @@ func (r *reprocess) report(shards []*reshard, decoded *decoding) *ReprocessRepor
 	if report.To = r.options.To.UTC().Format(time.RFC3339Nano); r.options.To.IsZero() {
 		report.To = momentText(last)
 	}
-	report.StateHash, report.StateHashBefore = fmt.Sprintf("%016x", hash), fmt.Sprintf("%016x", hashBefore)
+	report.StateHash, report.StateHashBefore = hashText(hash), hashText(hashBefore)
 	for _, t := range reprocessedTables {
 		if now.rows[t.kind]+before.rows[t.kind] > 0 {
 			report.Tables = append(report.Tables, ReprocessedRows{t.name, before.rows[t.kind], now.rows[t.kind], now.sums[t.kind] != before.sums[t.kind]})

@@ -41,6 +41,14 @@ type manifestExtra struct {
 	StateHash string `json:"state_hash,omitempty"`
 }
 
+// extraOf reads what a manifest says of ours.
+func extraOf(m *journal.Manifest) (extra manifestExtra, err error) {
+	if err = json.Unmarshal(m.Extra, &extra); err != nil {
+		err = fmt.Errorf("snapshot %d: %w", m.Number, err)
+	}
+	return extra, err
+}
+
 // newSnapshots makes every shard write its state at barriers. The drivers do not
 // run yet.
 func newSnapshots(d *durable) *snapshots {
@@ -110,6 +118,7 @@ func (s *system) stateHash() string {
 	return hashText(sum)
 }
 
+// hashText is a state's hash as people and files have it.
 func hashText(sum uint64) string { return fmt.Sprintf("%016x", sum) }
 
 // take takes one and returns its number. ask brings a barrier to a shard.
