@@ -13,7 +13,6 @@ import (
 	"tickproc/internal/vfs"
 	"tickproc/internal/vfs/simdisk"
 	"tickproc/tick"
-	"tickproc/writer"
 )
 
 var fullMatrix = flag.Bool("full-matrix", false, "replay every recorded session in every way, rather than each way once; cut off each step in both ways")
@@ -80,15 +79,7 @@ func TestSameCaptureSameRows(t *testing.T) {
 				c := DefaultConfig()
 				c.Shards, c.Rings.Units, c.Wait = w.shards, w.units, w.wait
 				rows = newRowCounts()
-				r := newReplay(ReplayOptions{Config: c, Files: files, Speed: w.speed, Logger: slog.New(slog.DiscardHandler)})
-				if err := r.open(); err != nil {
-					t.Fatal(err)
-				}
-				defer r.close()
-				report, err := r.run(t.Context(), []writer.Sink{r.totals, rows})
-				if err != nil {
-					t.Fatal(err)
-				}
+				report = replayInto(t, ReplayOptions{Config: c, Files: files, Speed: w.speed}, rows)
 				return rows.withoutTimes(), report
 			}
 			all := ways(random)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -98,17 +99,22 @@ nothing in the data_dir. In QuestDB a later or better row stays.`,
 			fmt.Fprint(os.Stderr, "\r\x1b[K")
 		}
 		if report != nil {
-			if *asJSON {
-				if e := json.NewEncoder(c.OutOrStdout()).Encode(report); e != nil {
-					return e
-				}
-			} else {
-				report.Print(c.OutOrStdout())
+			if e := printReport(c, report, *asJSON); e != nil {
+				return e
 			}
 		}
 		return err
 	}
 	return cmd
+}
+
+// printReport prints what came of a replay, for people or as one JSON object.
+func printReport(c *cobra.Command, report interface{ Print(io.Writer) }, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(c.OutOrStdout()).Encode(report)
+	}
+	report.Print(c.OutOrStdout())
+	return nil
 }
 
 // replayFlags refuses flags that are of the other kind of replay.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -58,12 +57,8 @@ key is made no more stay.`,
 		}
 		report, err := pipeline.Reprocess(c.Context(), o)
 		if report != nil {
-			if *asJSON {
-				if e := json.NewEncoder(c.OutOrStdout()).Encode(report); e != nil {
-					return e
-				}
-			} else {
-				report.Print(c.OutOrStdout())
+			if e := printReport(c, report, *asJSON); e != nil {
+				return e
 			}
 		}
 		return err
