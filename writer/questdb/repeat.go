@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -91,30 +92,32 @@ func (k *gapKeeper) sift(ctx context.Context, lines []byte) (rest []byte, droppe
 	return rest, dropped, nil
 }
 
-// gapOf reads a line of gaps. No value of its fields has a comma or a space in it.
+// gapOf reads a line of gaps.
 func gapOf(line string) (key gapKey, is gapStanding) {
-	k, tags := keyOf([]byte(line), "channel"), splitTags(line)
-	key = gapKey{venue: k.venue, symbol: k.symbol, channel: k.name, reason: tags["reason"], ts: k.ts}
-	is.ended = tags["backfill"] != "pending"
-	fields := line[:strings.LastIndexByte(line, ' ')]
-	for {
-		i := strings.LastIndexAny(fields, ", ")
-		if i < 0 {
-			return key, is
-		}
-		switch name, value, _ := strings.Cut(fields[i+1:], "="); name {
+	is.ended = true
+	scanLine(line, func(name, value string) {
+		switch name {
+		case "venue":
+			key.venue = strings.Clone(value)
+		case "symbol":
+			key.symbol = strings.Clone(value)
+		case "channel":
+			key.channel = strings.Clone(value)
+		case "reason":
+			key.reason = strings.Clone(value)
+		case "ord":
+			key.ord = strings.Clone(value)
+		case "ts":
+			key.ts, _ = strconv.ParseInt(value, 10, 64)
 		case "ts_end":
 			is.closed = true
 		case "repaired":
 			is.repaired = value == "t"
-		case "ord":
-			key.ord = strings.TrimSuffix(value, "i")
+		case "backfill":
+			is.ended = value != "pending"
 		}
-		if fields[i] == ' ' {
-			return key, is
-		}
-		fields = fields[:i]
-	}
+	})
+	return key, is
 }
 
 func (k *gapKeeper) present(ctx context.Context, keys []gapKey) (map[gapKey]gapStanding, error) {
