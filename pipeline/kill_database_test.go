@@ -22,10 +22,11 @@ func TestDatabaseKilledAtAnyInstant(t *testing.T) {
 		}
 	}
 	l.start()
-	killed := 0
+	recoveries, worked := 0, false
 	for range *killDatabaseRounds {
 		if l.random.IntN(3) > 0 { // else in what the last round left to be done
 			l.awaitReady()
+			worked = true
 		}
 		l.awhile()
 		both := l.random.IntN(2) == 0
@@ -36,7 +37,9 @@ func TestDatabaseKilledAtAnyInstant(t *testing.T) {
 			continue
 		}
 		l.kill()
-		killed++
+		if worked { // else it may have been killed before there was a log
+			recoveries, worked = recoveries+1, false
+		}
 		if l.random.IntN(2) == 0 {
 			restart()
 			l.start()
@@ -47,5 +50,5 @@ func TestDatabaseKilledAtAnyInstant(t *testing.T) {
 		}
 	}
 	l.awaitReady()
-	l.concludes(killed)
+	l.concludes(recoveries)
 }

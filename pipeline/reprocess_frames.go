@@ -92,7 +92,7 @@ func (c *captureChain) needed(from, to int64) ([]chainFile, error) {
 		}
 	}
 	end := begin
-	for end < len(c.files) && (to == 0 || c.files[end].first < to) {
+	for end < len(c.files) && (to == 0 || c.files[end].first < to+slowCapture) {
 		end++
 	}
 	return c.files[begin:end], nil
@@ -223,7 +223,7 @@ func (d *decoding) close() error {
 	return nil
 }
 
-// run decodes to the end of the period.
+// run decodes to the end of the period, and what may stand too late in a capture.
 func (d *decoding) run(ctx context.Context) error {
 	defer func() {
 		d.close()
@@ -239,7 +239,7 @@ func (d *decoding) run(ctx context.Context) error {
 	for {
 		record, i, err := merge.Next()
 		switch {
-		case errors.Is(err, io.EOF), err == nil && to != 0 && record.RecvNanos >= to:
+		case errors.Is(err, io.EOF), err == nil && to != 0 && record.RecvNanos >= to+slowCapture:
 			for shard := range d.shards {
 				if err := d.flush(ctx, shard); err != nil {
 					return err
@@ -258,7 +258,7 @@ func (d *decoding) run(ctx context.Context) error {
 		if !isFrame || !inside {
 			continue
 		}
-		if fault != nil {
+		if fault != nil && (to == 0 || record.RecvNanos < to) {
 			d.faults++
 			if d.firstFault == "" {
 				d.firstFault = fmt.Sprintf("%s %s, frame %d at %s: %v", l.chain.venue, l.chain.line, record.Ordinal, momentText(record.RecvNanos), fault)

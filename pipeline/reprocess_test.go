@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -106,6 +107,32 @@ func TestReprocessOfTheSame(t *testing.T) {
 	f("over a restart", times[2], times[3], false)
 	f("from a snapshot to the end", times[3], time.Time{}, true)
 	f("all", times[0].Add(-time.Hour), time.Time{}, false)
+	l.captureLate(900 * time.Millisecond)
+	f("faults, captured late", times[0], times[1], false)
+}
+
+// captureLate has the captured REST answers bear later times, as those do whose
+// line was recording something else.
+func (l *logLab) captureLate(by time.Duration) {
+	l.t.Helper()
+	files, err := filepath.Glob(filepath.Join(l.config.captureFolder(), "*-"+restLine+"-*.gz"))
+	if err != nil || len(files) == 0 {
+		l.t.Fatalf("%d captures of answers, %v", len(files), err)
+	}
+	for _, path := range files {
+		var late strings.Builder
+		for line := range strings.Lines(unzip(l.t, path)) {
+			if at, rest, _ := strings.Cut(line, " "); at != "#" {
+				nanos, err := strconv.ParseInt(at, 10, 64)
+				if err != nil {
+					l.t.Fatal(err)
+				}
+				line = strconv.FormatInt(nanos+int64(by), 10) + " " + rest
+			}
+			late.WriteString(line)
+		}
+		write(l.t, path, late.String())
+	}
 }
 
 // wrongAdapter decodes trades wrongly: each with the other side, and of some
