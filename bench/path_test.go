@@ -132,11 +132,7 @@ func (p *path) benchmark(b *testing.B, target func() any) {
 			for frames := p.frames; len(frames) > 0; {
 				n := min(timedFrames, len(frames))
 				from := clock.Nanos()
-				for _, r := range frames[:n] {
-					shard.Apply(l.decode(r))
-					shard.TakeRows()
-					shard.TakeCommands()
-				}
+				current(shard, l, frames[:n])
 				took = append(took, (clock.Nanos()-from)/int64(n))
 				frames = frames[n:]
 			}
@@ -165,6 +161,21 @@ func (p *path) benchmark(b *testing.B, target func() any) {
 		}
 		m.stop(len(p.frames), "frame")
 	})
+}
+
+// current makes the shard current with frames. It has a name of its own so that
+// instructions can be counted in it alone:
+//
+//	go test -c -o bench.test ./bench && cd bench && valgrind --tool=callgrind --toggle-collect=tickproc/bench.current \
+//	  ../bench.test -test.run='^$' -test.bench='Path/trade/spot/ours' -test.benchtime=1x
+//
+//go:noinline
+func current(shard *engine.Shard, l *line, frames []*record) {
+	for _, r := range frames {
+		shard.Apply(l.decode(r))
+		shard.TakeRows()
+		shard.TakeCommands()
+	}
 }
 
 // deepPath is a made-up spot session of frames with 40 levels each: prices near

@@ -298,12 +298,12 @@ func (f *Frame) Level() (price, size int64) {
 //
 // hot: per level, 0 allocs.
 func (f *Frame) Side() {
-	for more := f.Scan.Array(); more; more = f.Scan.Next(']') {
-		if price, size := f.Level(); f.ValidLevel(price, size) {
-			f.Depth.Add(price, size)
-		} else {
+	for more := f.Scan.Array() && f.plainLevels(); more; more = f.Scan.Next(']') && f.plainLevels() {
+		price, size := f.Level()
+		if !f.ValidLevel(price, size) {
 			return
 		}
+		f.Depth.Add(price, size)
 	}
 	if f.Scan.Failed() {
 		f.Refuse("broken levels")
