@@ -79,16 +79,16 @@ func digitsEnd(t []byte, i int) int {
 func Digits(t []byte, i int) (v uint64, next int) {
 	from := i
 	// Times and ids have 10 to 19 digits: take eight at once, twice.
-	if i >= 0 && i+16 <= len(t) {
-		w := binary.LittleEndian.Uint64(t[i:]) ^ '0'*ones
+	if i >= 0 && i <= len(t)-16 {
+		w := binary.LittleEndian.Uint64(t[i:i+8]) ^ '0'*ones
 		n := digitBits(w)
 		if n < 64 {
 			if n == 0 || t[i] == '0' && n > 8 {
 				return 0, -1
 			}
-			return eightDigits(w << (64 - n)), i + int(n/8)
+			return eightDigits(w << ((64 - n) & 63)), i + int(n/8)
 		}
-		more := binary.LittleEndian.Uint64(t[i+8:]) ^ '0'*ones
+		more := binary.LittleEndian.Uint64(t[i+8:i+16]) ^ '0'*ones
 		n = digitBits(more)
 		v = eightDigits(w)*pow10[n/8] + eightDigits(more<<(64-n))
 		i += 8 + int(n/8)
@@ -167,29 +167,39 @@ var pow10 = [placesFast + 1]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8}
 //
 // hot: per number, 0 allocs, inlines what it calls.
 func fixed(t []byte, i int, places uint) (v uint64, next int) {
-	if places > placesFast || i < 0 || i+8 > len(t) {
+	if places > placesFast || i < 0 || i > len(t)-8 {
 		return 0, -1
 	}
-	whole := binary.LittleEndian.Uint64(t[i:]) ^ '0'*ones
+	whole := binary.LittleEndian.Uint64(t[i:i+8]) ^ '0'*ones
 	n := digitBits(whole)
 	dot := i + int(n/8)
-	if n == 64 || dot+9 > len(t) || t[dot] != '.' {
+	if n == 64 || dot < 0 || dot > len(t)-10 || t[dot] != '.' {
 		return fixedOther(t, i, places)
 	}
-	part := binary.LittleEndian.Uint64(t[dot+1:]) ^ '0'*ones
+	behind := (*[9]byte)(t[dot+1 : dot+10])
+	part := binary.LittleEndian.Uint64(behind[:8]) ^ '0'*ones
 	k := digitBits(part)
-	end := dot + 1 + int(k/8)
-	part &= 1<<k - 1
-	if n == 0 || k == 0 || end >= len(t) || t[end] != '"' || part>>(8*places) != 0 {
+	if n == 0 || k == 0 || behind[k/8] != '"' {
 		return 0, -1
 	}
-	// Shifting moves a digit to its place: the last ends in the highest byte.
-	whole <<= 64 - n
-	part <<= 64 - 8*places
-	if n+8*places <= 64 {
-		return eightDigits(whole>>(8*places) | part), end + 1
+	// Shifting moves digits to their places: the last ends in the highest byte.
+	// Shifts are below 64, and masked so that the compiler knows.
+	whole <<= (64 - n) & 63
+	part = part << ((64 - k) & 63) >> ((64 - k) & 63)
+	if places == 0 {
+		if part != 0 {
+			return 0, -1
+		}
+		return eightDigits(whole), dot + 2 + int(k/8)
 	}
-	return eightDigits(whole)*pow10[places] + eightDigits(part), end + 1
+	if places < placesFast && part>>(8*places&63) != 0 {
+		return 0, -1
+	}
+	part <<= (64 - 8*places) & 63
+	if n+8*places <= 64 {
+		return eightDigits(whole>>(8*places&63) | part), dot + 2 + int(k/8)
+	}
+	return eightDigits(whole)*pow10[places] + eightDigits(part), dot + 2 + int(k/8)
 }
 
 // fixedOther is fixed for what few numbers are: whole, of eight and more digits
