@@ -167,8 +167,11 @@ var pow10 = [placesFast + 1]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8}
 //
 // hot: per number, 0 allocs, inlines what it calls.
 func fixed(t []byte, i int, places uint) (v uint64, next int) {
-	if places > placesFast || i < 0 || i > len(t)-8 {
+	if places > placesFast || i < 0 {
 		return 0, -1
+	}
+	if i > len(t)-8 {
+		return fixedOther(t, i, places)
 	}
 	whole := binary.LittleEndian.Uint64(t[i:i+8]) ^ '0'*ones
 	n := digitBits(whole)
@@ -206,7 +209,7 @@ func fixed(t []byte, i int, places uint) (v uint64, next int) {
 // before the point, or at the end of the text.
 func fixedOther(t []byte, i int, places uint) (v uint64, next int) {
 	from := i
-	for ; i < len(t) && t[i]-'0' <= 9; i++ {
+	for ; i >= 0 && i < len(t) && t[i]-'0' <= 9; i++ {
 		if i-from == wholeFast {
 			return 0, -1
 		}
