@@ -2,6 +2,7 @@ package binance
 
 import (
 	"tickproc/feeds/wire"
+	"tickproc/internal/jsonscan"
 	"tickproc/tick"
 )
 
@@ -23,22 +24,22 @@ type shape struct {
 //
 // hot: per frame, 0 allocs.
 func (d *decoder) byShape() bool {
-	// The streams differ in the letter behind the '@'; no symbol has more letters.
 	t := d.Scan.Text()
-	const name = len(`{"stream":"`)
-	for i := name; i < name+40 && i < len(t)-1; i++ {
-		if t[i] != '@' {
-			continue
-		}
-		switch t[i+1] {
-		case 't':
-			return d.Match(&d.shapes.trade.Shape) && d.shapedTrade()
-		case 'b':
-			return d.Match(&d.shapes.quote.Shape) && d.shapedQuote()
-		case 'd':
-			return d.Match(&d.shapes.depth.Shape) && d.shapedDelta()
-		}
+	const head = `{"stream":"`
+	if len(t) < 64 || string(t[:len(head)]) != head {
 		return false
+	}
+	at := jsonscan.Until(t, len(head), '@')
+	if at < 0 || at >= len(t)-1 {
+		return false
+	}
+	switch t[at+1] {
+	case 't':
+		return d.Match(&d.shapes.trade.Shape, at) && d.shapedTrade()
+	case 'b':
+		return d.Match(&d.shapes.quote.Shape, at) && d.shapedQuote()
+	case 'd':
+		return d.Match(&d.shapes.depth.Shape, at) && d.shapedDelta()
 	}
 	return false
 }
@@ -47,7 +48,7 @@ func (d *decoder) shapedTrade() bool {
 	n, x := &d.Numbers, &d.shapes.trade
 	price, size := n[fieldPrice], n[fieldSize]
 	if price == 0 || size == 0 {
-		return false
+		return false // allowed or not, it is read in full
 	}
 	flags := x.flags
 	if n[fieldMaker] != 0 {
@@ -113,6 +114,9 @@ func (d *decoder) learn(x *shape, forms *forms, flags tick.Flags) {
 	parts := d.shapes.parts[:0]
 	for f, form := range forms {
 		if form != wire.FormEnd && d.has(field(f)) {
+			if field(f) == fieldEventTime && d.has(fieldTime) {
+				form = wire.FormUnused
+			}
 			parts = append(parts, wire.Part{Value: d.values[f], Form: form, Field: uint8(f)})
 		}
 	}

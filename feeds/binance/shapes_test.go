@@ -97,8 +97,7 @@ func TestShapesFollow(t *testing.T) {
 		for range 3 {
 			w.read([]byte(frame))
 		}
-		x := w.shaped.decoder.(*decoder).shapes.trade
-		if known := w.shaped.decoder.(*decoder).Match(&x.Shape); known != (i != 2) {
+		if known := w.shaped.decoder.(*decoder).byShape(); known != (i != 2) {
 			t.Errorf("frame %d: by its shape: %v", i, known)
 		}
 	}

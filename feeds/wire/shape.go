@@ -18,7 +18,7 @@ import (
 // the same text, and values of the same form in the same places, and so means
 // the same; one that does not is read in full.
 type Shape struct {
-	texts [shapeTextMax]byte
+	texts [shapeWordsMax]uint64 // eight bytes each, that of a step padded with zeros
 	steps [shapeStepsMax]step
 	count int // 0: it knows no message
 	// missed counts messages that were read in full.
@@ -26,16 +26,17 @@ type Shape struct {
 }
 
 const (
-	shapeTextMax  = 512
+	shapeWordsMax = 64
 	shapeStepsMax = 16
 )
 
 // step is a text and the value behind it.
 type step struct {
-	head, mask uint64 // the text's first eight bytes; fewer where it has fewer
-	from, to   uint16 // the text in texts
-	form       Form
-	field      uint8
+	from, words uint8  // in texts: those that are full, behind them one that is not
+	rest        uint8  // bytes of that one
+	form        Form   // of the value
+	field       uint8  // where its number goes
+	mask        uint64 // of the bytes of rest
 }
 
 // Form is how a value is written.
@@ -46,6 +47,7 @@ const (
 	FormName               // of a stream, up to '@'
 	FormSymbol             // in quotes: the instrument
 	FormDigits             // a whole number
+	FormUnused             // a whole number that nobody wants
 	FormPrice              // in quotes, at the instrument's scale
 	FormSize
 	FormTruth  // true or false
@@ -78,45 +80,38 @@ func (x *Shape) Learn(text []byte, parts []Part) (learnt bool) {
 	}
 	x.count = 0
 	scaled, at, used := false, 0, 0
-	for i := 0; i <= len(parts); i++ {
-		p := Part{Value: jsonscan.Value{Kind: jsonscan.Invalid, Start: int32(len(text)), End: int32(len(text))}}
-		if i < len(parts) {
-			p = parts[i]
-		}
-		from, to := int(p.Value.Start), int(p.Value.End)
-		fits := from >= at && i < shapeStepsMax && used+from-at <= shapeTextMax
+	for i, p := range append(parts, Part{Value: jsonscan.Value{Start: int32(len(text)), End: int32(len(text))}}) {
+		kind, from, to := p.Value.Kind, int(p.Value.Start), int(p.Value.End)
+		fits := true
 		switch p.Form {
 		case FormSymbol:
-			fits = fits && p.Value.Kind == jsonscan.String
-			scaled = true
+			fits, scaled = kind == jsonscan.String, true
 		case FormName:
-			name := text[from:to]
-			at := bytes.IndexByte(name, '@')
-			fits = fits && p.Value.Kind == jsonscan.String && at >= 0
-			to = from + at
-		case FormDigits:
-			fits = fits && p.Value.Kind == jsonscan.Uint
+			fits = i == 0 && kind == jsonscan.String
+			to = from + max(0, bytes.IndexByte(text[from:to], '@'))
+		case FormDigits, FormUnused:
+			fits = kind == jsonscan.Uint
 		case FormPrice, FormSize:
-			fits = fits && p.Value.Kind == jsonscan.String && scaled
+			fits = scaled && kind == jsonscan.String
 			to++ // the closing quote
 		case FormTruth:
-			fits = fits && (p.Value.Kind == jsonscan.True || p.Value.Kind == jsonscan.False)
+			fits = kind == jsonscan.True || kind == jsonscan.False
 		case FormLevels:
-			fits = fits && p.Value.Kind == jsonscan.Array && scaled
+			fits = scaled && kind == jsonscan.Array
 		}
-		if !fits {
+		words, rest := (from-at)/8, (from-at)%8
+		if !fits || from < at || i >= shapeStepsMax || used+words >= shapeWordsMax {
 			return false
 		}
-		s := &x.steps[i]
-		*s = step{from: uint16(used), form: p.Form, field: p.Field}
-		used += copy(x.texts[used:], text[at:from])
-		s.to = uint16(used)
-		var head [8]byte
-		n := copy(head[:], text[at:from])
-		s.head, s.mask = binary.LittleEndian.Uint64(head[:]), ^uint64(0)
-		if n < 8 {
-			s.mask = 1<<(8*n) - 1
+		x.steps[i] = step{from: uint8(used), words: uint8(words), rest: uint8(rest), form: p.Form, field: p.Field % FieldsMax, mask: 1<<(8*rest) - 1}
+		for ; at <= from-8; at += 8 {
+			x.texts[used] = binary.LittleEndian.Uint64(text[at:])
+			used++
 		}
+		var last [8]byte
+		copy(last[:], text[at:from])
+		x.texts[used] = binary.LittleEndian.Uint64(last[:])
+		used++
 		at = to
 	}
 	x.count = len(parts) + 1
@@ -124,49 +119,55 @@ func (x *Shape) Learn(text []byte, parts []Part) (learnt bool) {
 }
 
 // Match reads the frame by a shape into Numbers and, what levels there are,
-// Depth. False leaves a frame that is yet to be read in full: nothing was said
-// of it.
+// Depth. Where the shape begins with a name, at is where that ends. False leaves
+// a frame that is yet to be read in full: nothing was said of it.
 //
 // hot: per frame, 0 allocs.
-func (f *Frame) Match(x *Shape) bool {
-	if x.count == 0 || len(f.finer) > 0 || f.Scan.Failed() {
+func (f *Frame) Match(x *Shape, at int) bool {
+	if len(f.finer) > 0 || f.Scan.Failed() || !f.match(x, at) {
+		f.entry = nil
 		return false
 	}
+	return true
+}
+
+func (f *Frame) match(x *Shape, at int) bool {
 	t, i, sides := f.Scan.Text(), 0, 0
 	for k := range x.steps[:x.count] {
 		s := &x.steps[k]
-		n := int(s.to - s.from)
-		switch {
-		case i <= len(t)-8 && i >= 0:
-			if (binary.LittleEndian.Uint64(t[i:i+8])^s.head)&s.mask != 0 {
+		w := s.from
+		for ; w < s.from+s.words; w++ {
+			if i > len(t)-8 || i < 0 || binary.LittleEndian.Uint64(t[i:i+8]) != x.texts[w%shapeWordsMax] {
 				return false
 			}
-			if n > 8 && (n > len(t)-i || string(t[i+8:i+n]) != string(x.texts[s.from+8:s.to])) {
+			i += 8
+		}
+		if i > len(t)-8 || i < 0 {
+			if !ends(t, i, x.texts[w%shapeWordsMax], s.rest) {
 				return false
 			}
-		case n > len(t)-i || string(t[i:i+n]) != string(x.texts[s.from:s.to]):
+		} else if (binary.LittleEndian.Uint64(t[i:i+8])^x.texts[w%shapeWordsMax])&s.mask != 0 {
 			return false
 		}
-		i += n
+		i += int(s.rest)
 		next := -1
-		switch s.form {
+		switch number := &f.Numbers[s.field%FieldsMax]; s.form {
 		case FormDigits:
 			var v uint64
 			v, next = jsonscan.Digits(t, i)
-			f.Numbers[s.field%FieldsMax] = int64(v)
+			*number = int64(v)
+		case FormUnused:
+			_, next = jsonscan.Digits(t, i)
 		case FormPrice:
-			f.Numbers[s.field%FieldsMax], next = jsonscan.Fixed(t, i, f.price)
+			*number, next = jsonscan.Fixed(t, i, f.price)
 		case FormSize:
-			f.Numbers[s.field%FieldsMax], next = jsonscan.Fixed(t, i, f.size)
+			*number, next = jsonscan.Fixed(t, i, f.size)
 		case FormName:
-			next = jsonscan.Until(t, i, '@')
+			next = at
 		case FormSymbol:
-			if next = jsonscan.Until(t, i, '"'); next < 0 || !f.Known(t[i:next]) {
-				f.entry = nil
-				return false
-			}
+			next = f.knownAt(t, i)
 		case FormTruth:
-			f.Numbers[s.field%FieldsMax], next = truth(t, i)
+			*number, next = truth(t, i)
 		case FormLevels:
 			if sides == 0 {
 				f.Depth.Begin(f.Out, len(t)-i)
@@ -179,12 +180,38 @@ func (f *Frame) Match(x *Shape) bool {
 			return i == len(t)
 		}
 		if next < 0 {
-			f.entry = nil
 			return false
 		}
 		i = next
 	}
 	return false
+}
+
+// ends compares a text of less than eight bytes where the frame is near its end.
+func ends(t []byte, i int, text uint64, n uint8) bool {
+	if i < 0 || int(n) > len(t)-i {
+		return false
+	}
+	for _, c := range t[i : i+int(n)] {
+		if c != byte(text) {
+			return false
+		}
+		text >>= 8
+	}
+	return true
+}
+
+// knownAt finds the instrument whose symbol is at i, and returns the place of
+// the quote behind it; -1 if nobody knows it.
+func (f *Frame) knownAt(t []byte, i int) (next int) {
+	if next = f.table.LastAt(t, i); next < 0 {
+		if next = jsonscan.Until(t, i, '"'); next < 0 || f.table.Known(t[i:next]) == nil {
+			return -1
+		}
+	}
+	f.entry = f.table.Last()
+	f.scale()
+	return next
 }
 
 // truth reads true as 1, false as 0.
