@@ -90,6 +90,24 @@ func (t *Table) Known(symbol []byte) *Entry {
 	return nil
 }
 
+// Last is whom the last Known found; nil if an entry was added since.
+func (t *Table) Last() *Entry { return t.last }
+
+// LastAt reports whether his symbol stands at a place of a text, and returns
+// that of the quote behind it; else -1.
+//
+// hot: per frame, 0 allocs.
+func (t *Table) LastAt(text []byte, at int) int {
+	if t.last == nil {
+		return -1
+	}
+	end := at + len(t.last.Symbol)
+	if at < 0 || end >= len(text) || text[end] != '"' || string(text[at:end]) != t.last.Symbol {
+		return -1
+	}
+	return end
+}
+
 // hash is FNV-1a.
 func hash(b []byte) uint32 {
 	h := uint32(2166136261)

@@ -23,6 +23,7 @@ type decoder struct {
 	strange   []byte // a key that is not documented, if there was one
 	values    [fieldCount]jsonscan.Value
 	sidesRead int
+	shapes    shapes
 }
 
 // Decode implements feeds.Decoder.
@@ -34,6 +35,9 @@ func (d *decoder) Decode(dst []tick.Unit, frame []byte, at feeds.Stamp) ([]tick.
 
 // Read implements wire.Reader.
 func (d *decoder) Read() {
+	if d.snapshot == nil && d.byShape() {
+		return
+	}
 	d.seen, d.sidesRead, d.strange = 0, 0, nil
 	s := &d.Scan
 	switch {
@@ -76,10 +80,10 @@ func (d *decoder) members(count fields) {
 		switch {
 		case (f == fieldBids || f == fieldBookBids) && s.Peek() == jsonscan.Array && d.depthIsKnown():
 			d.Depth.Begin(d.Out, s.Left())
-			d.side()
+			d.values[f] = d.side()
 			continue
 		case (f == fieldAsks || f == fieldBookAsks) && d.sidesRead == 1:
-			d.side()
+			d.values[f] = d.side()
 			continue
 		case f == fieldData && s.Peek() == jsonscan.Object:
 			d.members(dataFields)
@@ -176,6 +180,7 @@ func (d *decoder) trade() {
 	}
 	if d.Lookup(d.text(fieldSymbol)) {
 		d.Trade(flags, tick.ID{Lo: id}, d.price(fieldPrice), d.size(fieldSize), nanos)
+		d.learn(&d.shapes.trade, &tradeForms, flags&tick.FlagNotMarket)
 	}
 }
 
@@ -192,4 +197,5 @@ func (d *decoder) quote() {
 	bid := tick.Level{Price: d.price(fieldBids), Size: d.size(fieldBidSize)}
 	ask := tick.Level{Price: d.price(fieldAsks), Size: d.size(fieldAskSize)}
 	d.Quote(id, bid, ask, nanos)
+	d.learn(&d.shapes.quote, &quoteForms, 0)
 }

@@ -3,6 +3,7 @@ package binance
 import (
 	"bytes"
 
+	"tickproc/internal/jsonscan"
 	"tickproc/tick"
 )
 
@@ -24,6 +25,7 @@ func (d *decoder) delta() {
 	}
 	head.Header = d.At.Header(tick.KindDepth, 0, d.time(true))
 	d.levels(head, d.text(fieldSymbol), fieldBids, fieldAsks)
+	d.learn(&d.shapes.depth, &depthForms, 0)
 }
 
 // levels reads the sides that were not read where they stood, and completes
@@ -68,13 +70,16 @@ func (d *decoder) depthIsKnown() bool {
 	return false
 }
 
-// side reads an array of levels: bids, then asks.
+// side reads an array of levels, bids, then asks, and returns where it is.
 //
 // hot: per level, 0 allocs.
-func (d *decoder) side() {
+func (d *decoder) side() jsonscan.Value {
 	if d.sidesRead == 1 {
 		d.Depth.Asks()
 	}
 	d.sidesRead++
+	d.Scan.Peek() // behind white space
+	from := d.Scan.At()
 	d.Side()
+	return jsonscan.Value{Kind: jsonscan.Array, Start: int32(from), End: int32(d.Scan.At())}
 }

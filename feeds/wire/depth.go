@@ -60,6 +60,17 @@ func (w *DepthWriter) Add(price, size int64) {
 	w.n++
 }
 
+// room is where the next levels may be written; never nothing.
+func (w *DepthWriter) room() []tick.Level {
+	if w.n == len(w.levels) {
+		w.more()
+	}
+	return w.levels[w.n:]
+}
+
+// took says how many were.
+func (w *DepthWriter) took(n int) { w.n += n }
+
 func (w *DepthWriter) more() {
 	if w.n < tick.MaxLevels {
 		w.reserve(min(2*w.n, tick.MaxLevels))

@@ -35,6 +35,8 @@ type Frame struct {
 	Notice feeds.Notice
 	// Depth collects the levels of a message, bids before asks.
 	Depth DepthWriter
+	// Numbers are those of a message that Match has read, by field.
+	Numbers [FieldsMax]int64
 
 	venue   string
 	table   *feeds.Table
@@ -95,6 +97,9 @@ func (f *Frame) Run(r Reader, dst []tick.Unit, frame []byte, at feeds.Stamp) ([]
 
 // Sound reports that no fault was found so far: a finer number is none.
 func (f *Frame) Sound() bool { return f.err == nil || f.err == errFiner }
+
+// Again reports that the frame is read once more, at a finer scale.
+func (f *Frame) Again() bool { return len(f.finer) > 0 }
 
 // Refuse makes the message malformed, unless it has a fault already, and ends
 // the scan. what says which rule it breaks; it quotes nothing, so that a large
@@ -298,12 +303,18 @@ func (f *Frame) Level() (price, size int64) {
 //
 // hot: per level, 0 allocs.
 func (f *Frame) Side() {
-	for more := f.Scan.Array(); more; more = f.Scan.Next(']') {
-		if price, size := f.Level(); f.ValidLevel(price, size) {
-			f.Depth.Add(price, size)
-		} else {
+	s := &f.Scan
+	for more := s.Array(); more; more = s.Next(']') {
+		from := s.At()
+		s.Move(f.plainLevels(s.Text(), from))
+		if t, at := s.Text(), s.At(); at > from && t[at-1] == ']' {
+			continue
+		}
+		price, size := f.Level()
+		if !f.ValidLevel(price, size) {
 			return
 		}
+		f.Depth.Add(price, size)
 	}
 	if f.Scan.Failed() {
 		f.Refuse("broken levels")

@@ -2,6 +2,7 @@ package jsonscan
 
 import (
 	"encoding/binary"
+	"math/bits"
 )
 
 // number reads a number by JSON's grammar.
@@ -71,6 +72,48 @@ func digitsEnd(t []byte, i int) int {
 	return i
 }
 
+// Digits reads the whole number at i as a JSON text has it: one to 19 digits, no
+// zero before others. next is -1 where there is none.
+//
+// hot: per number, 0 allocs.
+func Digits(t []byte, i int) (v uint64, next int) {
+	from := i
+	// Times and ids have 10 to 19 digits: take eight at once, twice.
+	if i >= 0 && i <= len(t)-16 {
+		w := binary.LittleEndian.Uint64(t[i:i+8]) ^ '0'*ones
+		n := digitBits(w)
+		if n < 64 {
+			if n == 0 || t[i] == '0' && n > 8 {
+				return 0, -1
+			}
+			return eightDigits(w << ((64 - n) & 63)), i + int(n/8)
+		}
+		more := binary.LittleEndian.Uint64(t[i+8:i+16]) ^ '0'*ones
+		n = digitBits(more)
+		v = eightDigits(w)*pow10[n/8] + eightDigits(more<<(64-n))
+		i += 8 + int(n/8)
+	}
+	for ; uint(i) < uint(len(t)) && t[i]-'0' <= 9; i++ {
+		if i-from == 19 {
+			return 0, -1
+		}
+		v = v*10 + uint64(t[i]-'0')
+	}
+	if i == from || t[from] == '0' && i > from+1 {
+		return 0, -1
+	}
+	return v, i
+}
+
+// Fixed reads the plain decimal at i, behind its opening quote, as Pair does,
+// and returns the index behind its closing quote; -1 where it is not plain.
+//
+// hot: per number, 0 allocs.
+func Fixed(t []byte, i int, places uint8) (n int64, next int) {
+	v, next := fixed(t, i, uint(places))
+	return int64(v), next
+}
+
 // Pair reads ["61837.63","1.5"], the way most venues write a level, as two
 // integers with the given decimal places: 6183763 and 15 for 2 and 1. Zeros
 // beyond the places do not count. Anything out of this plain way (white space,
@@ -117,51 +160,92 @@ var pow10 = [placesFast + 1]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8}
 // fixed reads the plain decimal at i, behind its opening quote, at the given
 // decimal places, and returns the index behind the closing quote; -1 where
 // the text is not plain, or finer.
+//
+// Eight bytes from the start and eight behind the point are read at once, and
+// how many of them are digits moves them by shifts, not by branches: the
+// lengths of sizes follow no pattern that a processor could foretell.
+//
+// hot: per number, 0 allocs, inlines what it calls.
 func fixed(t []byte, i int, places uint) (v uint64, next int) {
-	if places > placesFast || i < 0 || i+8 > len(t) {
+	if places > placesFast || i < 0 {
 		return 0, -1
 	}
-	whole := binary.LittleEndian.Uint64(t[i:]) ^ '0'*ones
-	end := i
-	for end < len(t) && t[end]-'0' <= 9 {
-		end++
+	if i > len(t)-8 {
+		return fixedOther(t, i, places)
 	}
-	n := uint(end - i)
-	var part uint64
-	if end+9 <= len(t) && t[end] == '.' {
-		from := end + 1
-		part = binary.LittleEndian.Uint64(t[from:]) ^ '0'*ones
-		if end = from + 8; nonDigits(part) != 0 {
-			for end = from; t[end]-'0' <= 9; {
-				end++
-			}
-			part &= 1<<(8*uint(end-from)) - 1
+	whole := binary.LittleEndian.Uint64(t[i:i+8]) ^ '0'*ones
+	n := digitBits(whole)
+	dot := i + int(n/8)
+	if n == 64 || dot < 0 || dot > len(t)-10 || t[dot] != '.' {
+		return fixedOther(t, i, places)
+	}
+	behind := (*[9]byte)(t[dot+1 : dot+10])
+	part := binary.LittleEndian.Uint64(behind[:8]) ^ '0'*ones
+	k := digitBits(part)
+	if n == 0 || k == 0 || behind[k/8] != '"' {
+		return 0, -1
+	}
+	// Shifting moves digits to their places: the last ends in the highest byte.
+	// Shifts are below 64, and masked so that the compiler knows.
+	whole <<= (64 - n) & 63
+	part = part << ((64 - k) & 63) >> ((64 - k) & 63)
+	if places == 0 {
+		if part != 0 {
+			return 0, -1
 		}
-		if end == from || part>>(8*places) != 0 {
+		return eightDigits(whole), dot + 2 + int(k/8)
+	}
+	if places < placesFast && part>>(8*places&63) != 0 {
+		return 0, -1
+	}
+	part <<= (64 - 8*places) & 63
+	if n+8*places <= 64 {
+		return eightDigits(whole>>(8*places&63) | part), dot + 2 + int(k/8)
+	}
+	return eightDigits(whole)*pow10[places] + eightDigits(part), dot + 2 + int(k/8)
+}
+
+// fixedOther is fixed for what few numbers are: whole, of eight and more digits
+// before the point, or at the end of the text.
+func fixedOther(t []byte, i int, places uint) (v uint64, next int) {
+	from := i
+	for ; i >= 0 && i < len(t) && t[i]-'0' <= 9; i++ {
+		if i-from == wholeFast {
+			return 0, -1
+		}
+		v = v*10 + uint64(t[i]-'0')
+	}
+	if i == from || i >= len(t) {
+		return 0, -1
+	}
+	left := places
+	if t[i] == '.' {
+		i++
+		from = i
+		for ; i < len(t) && t[i]-'0' <= 9; i++ {
+			switch {
+			case i-from == placesFast:
+				return 0, -1
+			case left > 0:
+				v = v*10 + uint64(t[i]-'0')
+				left--
+			case t[i] != '0':
+				return 0, -1
+			}
+		}
+		if i == from || i >= len(t) {
 			return 0, -1
 		}
 	}
-	if end >= len(t) || t[end] != '"' {
+	if t[i] != '"' {
 		return 0, -1
 	}
-	// Shifting moves a digit to its place: the last ends in the highest byte.
-	part <<= 64 - 8*places
-	switch {
-	case n-1 < 8-places:
-		v = eightDigits(whole<<(64-8*n)>>(8*places) | part)
-	case n-1 < 8:
-		v = eightDigits(whole<<(64-8*n))*pow10[places] + eightDigits(part)
-	case n-1 < wholeFast:
-		v = eightDigits(whole)
-		for _, c := range t[i+8 : i+int(n)] {
-			v = v*10 + uint64(c-'0')
-		}
-		v = v*pow10[places] + eightDigits(part)
-	default:
-		return 0, -1
-	}
-	return v, end + 1
+	return v * pow10[left], i + 1
 }
+
+// digitBits is eight times the number of digits that w begins with, given text
+// with '0' taken away by xor.
+func digitBits(w uint64) uint { return uint(bits.TrailingZeros64(nonDigits(w))) &^ 7 }
 
 // nonDigits marks the high bit of bytes that are no digits, given text with
 // '0' taken away by xor. The lowest mark is exact, marks above it may be carries.

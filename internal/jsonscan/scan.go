@@ -67,6 +67,12 @@ func (s *Scanner) Seek(v Value) { s.at = int(v.Start) }
 // At is the position in bytes.
 func (s *Scanner) At() int { return s.at }
 
+// Text is the text, from its beginning.
+func (s *Scanner) Text() []byte { return s.text }
+
+// Move continues at a position that the caller found by himself.
+func (s *Scanner) Move(at int) { s.at = at }
+
 // Left is the number of bytes not read yet.
 func (s *Scanner) Left() int { return len(s.text) - s.at }
 

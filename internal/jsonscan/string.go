@@ -56,6 +56,34 @@ func stringEnd(text []byte, i int) int {
 	}
 }
 
+// Until returns where stop is within the string whose content begins at i, -1
+// where the string ends, or an escape stands, before it. stop may be the quote
+// that ends it.
+//
+// hot: per name, 0 allocs.
+func Until(t []byte, i int, stop byte) int {
+	stops := uint64(stop) * ones
+	for i >= 0 && i <= len(t)-8 {
+		w := binary.LittleEndian.Uint64(t[i : i+8])
+		quote, escape, wanted := w^('"'*ones), w^('\\'*ones), w^stops
+		m := ((quote-ones)&^quote | (escape-ones)&^escape | (wanted-ones)&^wanted | (w-' '*ones)&^w) & highs
+		if m != 0 {
+			i += bits.TrailingZeros64(m) / 8
+			break
+		}
+		i += 8
+	}
+	for ; uint(i) < uint(len(t)); i++ {
+		switch c := t[i]; {
+		case c == stop:
+			return i
+		case c == '"' || c == '\\' || c < ' ':
+			return -1
+		}
+	}
+	return -1
+}
+
 // escapeLength returns the length of the escape at the start of t, 0 if it is none.
 func escapeLength(t []byte) int {
 	if len(t) < 2 {

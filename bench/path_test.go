@@ -1,0 +1,279 @@
+package bench
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"tickproc/engine"
+	"tickproc/feeds/binance"
+	"tickproc/internal/clock"
+	"tickproc/tick"
+)
+
+// BenchmarkPath is what stands between a frame in memory and a shard that is
+// current, decoder and shard on one goroutine:
+//
+//	trade, depth      the frames of that stream alone, without a log
+//	session           all frames of a session, the log before them
+//	*/json            the same frames into fitting structs by encoding/json,
+//	                  numbers left as text: a part of the work, the thing to beat
+//
+// A lap is a pass over a session's frames with a shard that begins empty. What
+// must come first (definitions, the snapshot of a book) is not counted.
+func BenchmarkPath(b *testing.B) {
+	b.Run("trade", func(b *testing.B) {
+		eachSession(b, func(b *testing.B, s *session) {
+			s.only("@trade").benchmark(b, func() any { return new(tradeFrame) })
+		})
+	})
+	b.Run("depth", func(b *testing.B) {
+		eachSession(b, func(b *testing.B, s *session) {
+			s.only("@depth").benchmark(b, func() any { return new(depthFrame) })
+		})
+		b.Run("40levels", func(b *testing.B) {
+			deepPath(b).benchmark(b, func() any { return new(depthFrame) })
+		})
+	})
+	b.Run("session", func(b *testing.B) {
+		eachSession(b, func(b *testing.B, s *session) {
+			m := startMeter(b, s.bytes)
+			for b.Loop() {
+				m.pause()
+				l, opening := s.open()
+				shard, log := engine.NewShard(shardOptions()), openLog(b, b.TempDir())
+				m.resume()
+				pass(shard, log.Append, opening)
+				for i := range s.records {
+					pass(shard, log.Append, l.decode(&s.records[i]))
+				}
+				m.pause()
+				mustStand(b, shard)
+				m.resume()
+			}
+			m.stop(s.frames, "frame")
+		})
+	})
+}
+
+// pass gives a frame's packets to the log, then to the shard.
+func pass(shard *engine.Shard, log func([]tick.Unit) uint64, packets []tick.Unit) {
+	if len(packets) == 0 {
+		return
+	}
+	if log(packets) == 0 {
+		panic("BUG: the log takes nothing")
+	}
+	shard.Apply(packets)
+	shard.TakeRows()
+	shard.TakeCommands()
+}
+
+// path is one stream of a session.
+type path struct {
+	session *session
+	before  []*record // not counted
+	frames  []*record
+	bytes   int64
+	levels  int // in the frames
+}
+
+// only are the frames of a stream. Those of depth up to the last snapshot come
+// before: without one there is no book.
+func (s *session) only(stream string) *path {
+	p := &path{session: s}
+	last := 0
+	for i := range s.records {
+		if s.records[i].url != "" {
+			last = i
+		}
+	}
+	l := s.settled()
+	for i := range s.records {
+		r := &s.records[i]
+		switch {
+		case r.url == "" && !bytes.Contains(r.payload[:min(64, len(r.payload))], []byte(stream)), r.url != "" && stream != "@depth":
+		case i <= last && stream == "@depth":
+			p.before = append(p.before, r)
+		default:
+			p.frames = append(p.frames, r)
+			p.bytes += int64(len(r.payload))
+			if packets := l.decode(r); len(packets) > 0 && packets[0].KindOf() == tick.KindDepth {
+				p.levels += int(packets[0].Depth().LevelCount)
+			}
+		}
+	}
+	return p
+}
+
+// timedFrames is how many frames are timed at once: the clock costs as much as
+// half a trade.
+const timedFrames = 16
+
+func (p *path) benchmark(b *testing.B, target func() any) {
+	b.Run("ours", func(b *testing.B) {
+		took := make([]int64, 0, len(p.frames)/timedFrames+1)
+		var shard *engine.Shard
+		m := startMeter(b, p.bytes)
+		for b.Loop() {
+			m.pause()
+			l, opening := p.session.open()
+			shard = engine.NewShard(shardOptions())
+			shard.Apply(opening)
+			for _, r := range p.before {
+				shard.Apply(l.decode(r))
+			}
+			took = took[:0]
+			m.resume()
+			for frames := p.frames; len(frames) > 0; {
+				n := min(timedFrames, len(frames))
+				from := clock.Nanos()
+				current(shard, l, frames[:n])
+				took = append(took, (clock.Nanos()-from)/int64(n))
+				frames = frames[n:]
+			}
+		}
+		m.stop(len(p.frames), "frame")
+		slices.Sort(took)
+		b.ReportMetric(float64(took[len(took)/2]), "p50-ns")
+		b.ReportMetric(float64(took[len(took)*99/100]), "p99-ns")
+		if p.levels > 0 {
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(p.levels), "ns/level")
+		}
+		for _, r := range shard.Reports(1) {
+			if p.levels > 0 && (!r.Valid || r.Depth.Gaps > 0) || p.levels == 0 && r.Counts.Trades == 0 {
+				b.Errorf("%s: %+v", r.Instrument.Symbol, r)
+			}
+		}
+	})
+	b.Run("json", func(b *testing.B) {
+		m := startMeter(b, p.bytes)
+		for b.Loop() {
+			for _, r := range p.frames {
+				if err := json.Unmarshal(r.payload, target()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		m.stop(len(p.frames), "frame")
+	})
+}
+
+// current makes the shard current with frames. It has a name of its own so that
+// instructions can be counted in it alone:
+//
+//	go test -c -o bench.test ./bench && cd bench && valgrind --tool=callgrind --toggle-collect=tickproc/bench.current \
+//	  ../bench.test -test.run='^$' -test.bench='Path/trade/spot/ours' -test.benchtime=1x
+//
+//go:noinline
+func current(shard *engine.Shard, l *line, frames []*record) {
+	for _, r := range frames {
+		shard.Apply(l.decode(r))
+		shard.TakeRows()
+		shard.TakeCommands()
+	}
+}
+
+// deepPath is a made-up spot session of frames with 40 levels each: prices near
+// the top change most, a third of the changes remove a level.
+func deepPath(b *testing.B) *path {
+	b.Helper()
+	const symbol, frames, deep = "BTCUSDT", 4000, 1000
+	s := &session{name: "40levels"}
+	s.adapter, _ = binance.New(binance.Spot)
+	s.streams, _ = s.adapter.Streams("wss://generated/stream?streams=btcusdt@depth@100ms", nil)
+	now := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
+	random := rand.New(rand.NewPCG(1, 2))
+	level := func(text []byte, i int, cents int64, size uint32) []byte {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		return fmt.Appendf(text, `["%d.%02d000000","%d.%05d000"]`, cents/100, cents%100, size/100_000, size%100_000)
+	}
+	id, mid := uint64(50_093_239_408), int64(6_183_763)
+	text := fmt.Appendf(nil, `{"lastUpdateId":%d,"bids":[`, id)
+	for i := range deep {
+		text = level(text, i, mid-1-int64(i), random.Uint32N(1_000_000)+1)
+	}
+	text = append(text, `],"asks":[`...)
+	for i := range deep {
+		text = level(text, i, mid+1+int64(i), random.Uint32N(1_000_000)+1)
+	}
+	request, _ := s.adapter.SnapshotRequest(&tick.Instrument{Symbol: symbol})
+	s.add(now.UnixNano(), request.URL, append(text, `]}`...))
+	for range frames {
+		now = now.Add(100 * time.Millisecond)
+		first := id + 1
+		id += uint64(random.Uint32N(900) + 100)
+		text = fmt.Appendf(text[:0], `{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":%d,"s":"%s","U":%d,"u":%d`, now.UnixMilli(), symbol, first, id)
+		for side, name := range []string{"b", "a"} {
+			text = fmt.Appendf(text, `,"%s":[`, name)
+			// Binance sends levels from the best on, each price once.
+			distance := int64(1)
+			for i := range 20 {
+				size := random.Uint32N(1_000_000) + 1
+				if random.Uint32N(3) == 0 {
+					size = 0
+				}
+				text = level(text, i, mid+distance*int64(2*side-1), size)
+				distance += int64(random.Uint32N(uint32(1+i*2))) + 1
+			}
+			text = append(text, ']')
+		}
+		s.add(now.UnixNano(), "", append(text, `}}`...))
+	}
+	p := &path{session: s, before: []*record{&s.records[0]}, levels: frames * 40}
+	for i := range s.records[1:] {
+		p.frames = append(p.frames, &s.records[1+i])
+	}
+	p.bytes = s.bytes
+	return p
+}
+
+// Keys that differ only in case need both spelled out for encoding/json.
+type tradeFrame struct {
+	Stream string `json:"stream"`
+	Data   struct {
+		Event     string `json:"e"`
+		EventTime int64  `json:"E"`
+		Time      int64  `json:"T"`
+		Symbol    string `json:"s"`
+		ID        uint64 `json:"t"`
+		Price     string `json:"p"`
+		Size      string `json:"q"`
+		Maker     bool   `json:"m"`
+		Ignore    bool   `json:"M"`
+		OrderType string `json:"X"`
+	} `json:"data"`
+}
+
+type depthFrame struct {
+	Stream string `json:"stream"`
+	Data   struct {
+		Event     string      `json:"e"`
+		EventTime int64       `json:"E"`
+		Time      int64       `json:"T"`
+		Symbol    string      `json:"s"`
+		First     uint64      `json:"U"`
+		Last      uint64      `json:"u"`
+		Previous  uint64      `json:"pu"`
+		Bids      [][2]string `json:"b"`
+		Asks      [][2]string `json:"a"`
+	} `json:"data"`
+}
+
+// pause stops measuring, for what a lap needs and is not measured.
+func (m *meter) pause() {
+	m.b.StopTimer()
+	m.mallocs, m.cpu = mallocs()-m.mallocs, cpuTime()-m.cpu
+}
+
+// resume goes on.
+func (m *meter) resume() {
+	m.mallocs, m.cpu = mallocs()-m.mallocs, cpuTime()-m.cpu
+	m.b.StartTimer()
+}

@@ -1,0 +1,132 @@
+package binance
+
+import (
+	"tickproc/feeds/wire"
+	"tickproc/internal/jsonscan"
+	"tickproc/tick"
+)
+
+// shapes are of the messages that come by the thousand, as this line's socket
+// writes them.
+type shapes struct {
+	trade, quote, depth shape
+	parts               [12]wire.Part // scratch
+}
+
+type shape struct {
+	wire.Shape
+	time  field      // whose time counts; fieldNone = there is none
+	flags tick.Flags // of a trade, as far as text tells them
+}
+
+// byShape reads the frame by the shape of its stream's messages. False leaves it
+// to be read in full, which is also where faults are found and told.
+//
+// hot: per frame, 0 allocs.
+func (d *decoder) byShape() bool {
+	t := d.Scan.Text()
+	const head = `{"stream":"`
+	if len(t) < 64 || string(t[:len(head)]) != head {
+		return false
+	}
+	at := jsonscan.Until(t, len(head), '@')
+	if at < 0 || at >= len(t)-1 {
+		return false
+	}
+	switch t[at+1] {
+	case 't':
+		return d.Match(&d.shapes.trade.Shape, at) && d.shapedTrade()
+	case 'b':
+		return d.Match(&d.shapes.quote.Shape, at) && d.shapedQuote()
+	case 'd':
+		return d.Match(&d.shapes.depth.Shape, at) && d.shapedDelta()
+	}
+	return false
+}
+
+func (d *decoder) shapedTrade() bool {
+	n, x := &d.Numbers, &d.shapes.trade
+	price, size := n[fieldPrice], n[fieldSize]
+	if price == 0 || size == 0 {
+		return false // allowed or not, it is read in full
+	}
+	flags := x.flags
+	if n[fieldMaker] != 0 {
+		flags |= tick.FlagSell
+	}
+	d.Trade(flags, tick.ID{Lo: uint64(n[fieldTradeID])}, price, size, d.shapedTime(x))
+	return true
+}
+
+func (d *decoder) shapedQuote() bool {
+	n := &d.Numbers
+	bid := tick.Level{Price: n[fieldBids], Size: n[fieldBidSize]}
+	ask := tick.Level{Price: n[fieldAsks], Size: n[fieldAskSize]}
+	if bid.Price == 0 || ask.Price == 0 {
+		return false
+	}
+	d.Quote(uint64(n[fieldLastID]), bid, ask, d.shapedTime(&d.shapes.quote))
+	return true
+}
+
+func (d *decoder) shapedDelta() bool {
+	n := &d.Numbers
+	head := tick.Depth{FirstID: uint64(n[fieldFirstID]), LastID: uint64(n[fieldLastID])}
+	if d.market.futures {
+		head.PrevID = uint64(n[fieldPrevID])
+	}
+	if head.FirstID > head.LastID {
+		return false
+	}
+	head.Header = d.At.Header(tick.KindDepth, d.Instrument(), d.shapedTime(&d.shapes.depth))
+	d.Out = d.Depth.Finish(head)
+	return true
+}
+
+func (d *decoder) shapedTime(x *shape) int64 {
+	if x.time == fieldNone {
+		return 0
+	}
+	return nanosOf(uint64(d.Numbers[x.time]))
+}
+
+// Fields whose values differ from message to message; all others are text.
+var (
+	tradeForms = forms{fieldStream: wire.FormName, fieldSymbol: wire.FormSymbol, fieldEventTime: wire.FormDigits, fieldTime: wire.FormDigits,
+		fieldTradeID: wire.FormDigits, fieldPrice: wire.FormPrice, fieldSize: wire.FormSize, fieldMaker: wire.FormTruth}
+	quoteForms = forms{fieldStream: wire.FormName, fieldSymbol: wire.FormSymbol, fieldEventTime: wire.FormDigits, fieldTime: wire.FormDigits,
+		fieldLastID: wire.FormDigits, fieldBids: wire.FormPrice, fieldBidSize: wire.FormSize, fieldAsks: wire.FormPrice, fieldAskSize: wire.FormSize}
+	depthForms = forms{fieldStream: wire.FormName, fieldSymbol: wire.FormSymbol, fieldEventTime: wire.FormDigits, fieldTime: wire.FormDigits,
+		fieldFirstID: wire.FormDigits, fieldLastID: wire.FormDigits, fieldPrevID: wire.FormDigits, fieldBids: wire.FormLevels, fieldAsks: wire.FormLevels}
+)
+
+type forms [fieldCount]wire.Form
+
+// learn takes the shape of a message that was read in full and is good.
+func (d *decoder) learn(x *shape, forms *forms, flags tick.Flags) {
+	if d.snapshot != nil || !d.Sound() || d.Again() || !d.has(fieldStream) || d.strange != nil && !unused[string(d.strange)] {
+		return
+	}
+	// Asks before bids would be taken for bids.
+	if forms[fieldBids] == wire.FormLevels && d.values[fieldBids].Start > d.values[fieldAsks].Start {
+		return
+	}
+	parts := d.shapes.parts[:0]
+	for f, form := range forms {
+		if form != wire.FormEnd && d.has(field(f)) {
+			if field(f) == fieldEventTime && d.has(fieldTime) {
+				form = wire.FormUnused
+			}
+			parts = append(parts, wire.Part{Value: d.values[f], Form: form, Field: uint8(f)})
+		}
+	}
+	if !x.Learn(d.Scan.Text(), parts) {
+		return
+	}
+	x.flags, x.time = flags, fieldNone
+	if d.has(fieldTime) {
+		x.time = fieldTime
+	} else if d.has(fieldEventTime) {
+		x.time = fieldEventTime
+	}
+}

@@ -1,0 +1,120 @@
+package binance
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"tickproc/tick"
+)
+
+// twins read the same frames, one by shapes wherever it can, one never.
+type twins struct{ shaped, full *bench }
+
+func newTwins(t testing.TB, venue string, priceDigits, sizeDigits uint8) twins {
+	return twins{newBench(t, venue, priceDigits, sizeDigits), newBench(t, venue, priceDigits, sizeDigits)}
+}
+
+// read holds that both say the same of a frame, to the letter.
+func (w twins) read(frame []byte) {
+	w.shaped.t.Helper()
+	units, notice, err := w.shaped.decoder.Decode(nil, frame, stamp)
+	full := w.full.decoder.(*decoder)
+	full.shapes = shapes{} // forgets what it learnt
+	wantUnits, wantNotice, wantErr := full.Decode(nil, frame, stamp)
+	if fmt.Sprint(err) != fmt.Sprint(wantErr) || notice != wantNotice || *w.shaped.entry != *w.full.entry ||
+		len(units) != len(wantUnits) || len(units) > 0 && !reflect.DeepEqual(units, wantUnits) {
+		w.shaped.t.Fatalf("%q\nby shape %v %+v %+v\n%x\nin full  %v %+v %+v\n%x", frame, err, notice, *w.shaped.entry, units, wantErr, wantNotice, *w.full.entry, wantUnits)
+	}
+}
+
+const (
+	usdmTradeFramed = `{"stream":"btcusdt@trade","data":` + usdmTrade + `}`
+	usdmQuoteFramed = `{"stream":"btcusdt@bookTicker","data":` + usdmQuote + `}`
+	usdmDepthFramed = `{"stream":"btcusdt@depth@0ms","data":` + usdmDepth + `}`
+)
+
+// The second message of a kind is read by the shape of the first, with other
+// values, and whatever is not of that shape in full.
+func TestMessagesAreReadByTheirShape(t *testing.T) {
+	t.Parallel()
+	f := func(venue, frame string, same, other []string) {
+		t.Helper()
+		w := newTwins(t, venue, 2, 5)
+		w.read([]byte(frame))
+		d := w.shaped.decoder.(*decoder)
+		d.Init(venue, d.Table())
+		shaped := func(frame string) bool {
+			d.At, d.Out = stamp, nil
+			d.Scan.Reset([]byte(frame))
+			return d.byShape()
+		}
+		edit := func(edit string) string {
+			from, to, _ := strings.Cut(edit, " → ")
+			if !strings.Contains(frame, from) {
+				t.Fatalf("%s is not in %s", from, frame)
+			}
+			return strings.Replace(frame, from, to, 1)
+		}
+		for _, e := range same {
+			if !shaped(edit(e)) {
+				t.Errorf("%s: is not read by its shape", edit(e))
+			}
+			w.read([]byte(edit(e)))
+		}
+		for _, e := range other {
+			if shaped(edit(e)) {
+				t.Errorf("%s: is read by a shape that it has not", edit(e))
+			}
+			w.read([]byte(edit(e)))
+		}
+		if n := len(frame); shaped(frame[:n-1]) || shaped(frame+" ") || shaped(frame+"}") {
+			t.Errorf("%s: is read with another end", frame)
+		}
+	}
+	numbers := []string{`btcusdt@ → 1000satsusdt@`, `343 → 3`, `61837.63000000 → 0.5`, `61837.63000000 → 1234567.8`}
+	f("binance-spot", spotTrade, append(numbers, `"m":true → "m":false`, `3735683259 → 9999999999999999999`, `0.02000000 → 123456789`),
+		[]string{`"t":37 → "t":037`, `"t":37 → "t":-37`, `3735683259 → 37356832590000000000`, `61837.63 → 61837.631`, `61837.63 → -1837.63`, `"61837.63000000" → 61837.63`,
+			`0.02000000 → 0.00000000`, `"M":true → "M":false`, `"m":true → "m":null`, `btcusdt@ → btc\u0075sdt@`, `BTCUSDT → ETHUSDT`, `BTCUSDT → BTC\u0055SDT`,
+			`,"T" → , "T"`, `"e":"trade" → "e":"aggTrade"`, `@trade → @trade2`, `"p" → "P"`, `343 → 343.5`})
+	f("binance-usdm", usdmTradeFramed, []string{`0.006 → 25`, `false → true`}, []string{`MARKET → NA`, `0.006 → 1e-3`})
+	f("binance-spot", spotQuote, []string{`61837.64000000 → 7`}, []string{`61837.64000000 → 0`, `"u":5 → "u":"5`})
+	f("binance-usdm", usdmQuoteFramed, []string{`1723161256313 → 17231612563130`}, []string{`"T" → "X"`})
+	f("binance-spot", spotDepth, []string{`[["61838.04000000","0.32332000"]] → []`, `["61837.63000000","1.50000000"], → `, `["61837.63000000","1.50000000"] → ["1","0"]`,
+		`"1.50000000"] → "1.50000000"],["2","3.5"]`},
+		[]string{`["61837 → [ "61837`, `],[ → ] ,[`, `@100ms → @1000ms`, `depth@100ms → depth5@100ms`, `"61838.04000000" → 61838.04`, `61838.04000000 → 0`,
+			`"U":50 → "U":60`, `"0.32332000"] → "0.32332000","1"]`, `]],"a" → ],"a"`, `]],"a" → ],],"a"`, `[["61838 → ["61838`})
+	f("binance-usdm", usdmDepthFramed, []string{`"a":[] → "a":[["1","2"]]`}, []string{`"pu" → "pw"`, `"a":[] → "a":[]]`})
+}
+
+// A venue that changes how it writes is followed; the shape of a message with a
+// key that nobody knows is not learnt, so that the key is told.
+func TestShapesFollow(t *testing.T) {
+	t.Parallel()
+	w := newTwins(t, Spot, 2, 5)
+	for i, frame := range []string{spotTrade, strings.Replace(spotTrade, `"M":true`, `"M":false`, 1), strings.Replace(spotTrade, `"M":true`, `"new":true`, 1), spotTrade} {
+		for range 3 {
+			w.read([]byte(frame))
+		}
+		if known := w.shaped.decoder.(*decoder).byShape(); known != (i != 2) {
+			t.Errorf("frame %d: by its shape: %v", i, known)
+		}
+	}
+}
+
+// Whatever a frame says, it says the same by shape as in full, also where the
+// scale grows in between.
+func FuzzShapes(f *testing.F) {
+	all := []string{spotTrade, usdmTradeFramed, spotQuote, usdmQuoteFramed, spotDepth, usdmDepthFramed}
+	for i, frame := range all {
+		f.Add([]byte(frame), []byte(frame), []byte(all[(i+1)%len(all)]), uint8(i%2), uint8(2), uint8(5))
+		f.Add([]byte(frame), []byte(strings.Replace(frame, "6", "7", 3)), []byte(strings.Replace(frame, "BTC", "ETH", 1)), uint8(i%2), uint8(8), uint8(0))
+	}
+	f.Fuzz(func(t *testing.T, first, second, third []byte, venue, priceDigits, sizeDigits uint8) {
+		w := newTwins(t, Venues()[int(venue)%len(Venues())], priceDigits%(tick.MaxDigits+1), sizeDigits%(tick.MaxDigits+1))
+		for _, frame := range [][]byte{first, second, third, second, first} {
+			w.read(frame)
+		}
+	})
+}

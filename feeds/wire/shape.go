@@ -1,0 +1,240 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"tickproc/internal/jsonscan"
+)
+
+// A Shape is the text of a message with its values taken out. Venues write all
+// messages of a kind alike, so that the next one can be read by comparing what
+// stands between the values, and nothing of it need be understood:
+//
+//	{"stream":"ethusdt@trade","data":{"e":"trade","E":1723161255343,"s":"ETHUSDT","t":3735683259,"p":"2683.63",…
+//	╰─ text ─╯╰name╯╰───────────── text ─────────────╯╰─ digits ──╯╰text╯╰symbol╯╰text╯╰ digits ╯╰text╯╰price╯╰text…
+//
+// It is learnt from a message that was read in full. A message that matches has
+// the same text, and values of the same form in the same places, and so means
+// the same; one that does not is read in full.
+type Shape struct {
+	texts [shapeWordsMax]uint64 // eight bytes each, that of a step padded with zeros
+	steps [shapeStepsMax]step
+	count int // 0: it knows no message
+	// missed counts messages that were read in full.
+	missed uint32
+}
+
+const (
+	shapeWordsMax = 64
+	shapeStepsMax = 16
+)
+
+// step is a text and the value behind it.
+type step struct {
+	from, words uint8  // in texts: those that are full, behind them one that is not
+	rest        uint8  // bytes of that one
+	form        Form   // of the value
+	field       uint8  // where its number goes
+	mask        uint64 // of the bytes of rest
+}
+
+// Form is how a value is written.
+type Form uint8
+
+const (
+	FormEnd    Form = iota // of the message
+	FormName               // of a stream, up to '@'
+	FormSymbol             // in quotes: the instrument
+	FormDigits             // a whole number
+	FormUnused             // a whole number that nobody wants
+	FormPrice              // in quotes, at the instrument's scale
+	FormSize
+	FormTruth  // true or false
+	FormLevels // an array of pairs: bids, then asks
+)
+
+// Part is a value of a message that was read in full.
+type Part struct {
+	Value jsonscan.Value
+	Form  Form
+	Field uint8 // where Match puts the number: below FieldsMax
+}
+
+// FieldsMax bounds the numbers of a message that has a Shape.
+const FieldsMax = 64
+
+// Learn takes the shape of a message whose parts are given, in any order. It
+// does so less and less often while messages do not match, and not where a
+// value is in another form than the part says, or numbers come before the
+// symbol that tells their scale.
+func (x *Shape) Learn(text []byte, parts []Part) (learnt bool) {
+	if x.missed++; x.count > 0 && x.missed&(x.missed-1) != 0 {
+		return false
+	}
+	// In the order of the text. There are few.
+	for i := range parts {
+		for j := i; j > 0 && parts[j].Value.Start < parts[j-1].Value.Start; j-- {
+			parts[j], parts[j-1] = parts[j-1], parts[j]
+		}
+	}
+	x.count = 0
+	scaled, at, used := false, 0, 0
+	for i, p := range append(parts, Part{Value: jsonscan.Value{Start: int32(len(text)), End: int32(len(text))}}) {
+		kind, from, to := p.Value.Kind, int(p.Value.Start), int(p.Value.End)
+		fits := true
+		switch p.Form {
+		case FormSymbol:
+			fits, scaled = kind == jsonscan.String, true
+		case FormName:
+			fits = i == 0 && kind == jsonscan.String
+			to = from + max(0, bytes.IndexByte(text[from:to], '@'))
+		case FormDigits, FormUnused:
+			fits = kind == jsonscan.Uint
+		case FormPrice, FormSize:
+			fits = scaled && kind == jsonscan.String
+			to++ // the closing quote
+		case FormTruth:
+			fits = kind == jsonscan.True || kind == jsonscan.False
+		case FormLevels:
+			fits = scaled && kind == jsonscan.Array
+		}
+		words, rest := (from-at)/8, (from-at)%8
+		if !fits || from < at || i >= shapeStepsMax || used+words >= shapeWordsMax {
+			return false
+		}
+		x.steps[i] = step{from: uint8(used), words: uint8(words), rest: uint8(rest), form: p.Form, field: p.Field % FieldsMax, mask: 1<<(8*rest) - 1}
+		for ; at <= from-8; at += 8 {
+			x.texts[used] = binary.LittleEndian.Uint64(text[at:])
+			used++
+		}
+		var last [8]byte
+		copy(last[:], text[at:from])
+		x.texts[used] = binary.LittleEndian.Uint64(last[:])
+		used++
+		at = to
+	}
+	x.count = len(parts) + 1
+	return true
+}
+
+// Match reads the frame by a shape into Numbers and, what levels there are,
+// Depth. Where the shape begins with a name, at is where that ends. False leaves
+// a frame that is yet to be read in full: nothing was said of it.
+//
+// hot: per frame, 0 allocs.
+func (f *Frame) Match(x *Shape, at int) bool {
+	if len(f.finer) > 0 || f.Scan.Failed() || !f.match(x, at) {
+		f.entry = nil
+		return false
+	}
+	return true
+}
+
+func (f *Frame) match(x *Shape, at int) bool {
+	t, i, sides := f.Scan.Text(), 0, 0
+	for k := range x.steps[:x.count] {
+		s := &x.steps[k]
+		w := s.from
+		for ; w < s.from+s.words; w++ {
+			if i > len(t)-8 || i < 0 || binary.LittleEndian.Uint64(t[i:i+8]) != x.texts[w%shapeWordsMax] {
+				return false
+			}
+			i += 8
+		}
+		if i > len(t)-8 || i < 0 {
+			if !ends(t, i, x.texts[w%shapeWordsMax], s.rest) {
+				return false
+			}
+		} else if (binary.LittleEndian.Uint64(t[i:i+8])^x.texts[w%shapeWordsMax])&s.mask != 0 {
+			return false
+		}
+		i += int(s.rest)
+		next := -1
+		switch number := &f.Numbers[s.field%FieldsMax]; s.form {
+		case FormDigits:
+			var v uint64
+			v, next = jsonscan.Digits(t, i)
+			*number = int64(v)
+		case FormUnused:
+			_, next = jsonscan.Digits(t, i)
+		case FormPrice:
+			*number, next = jsonscan.Fixed(t, i, f.price)
+		case FormSize:
+			*number, next = jsonscan.Fixed(t, i, f.size)
+		case FormName:
+			next = at
+		case FormSymbol:
+			next = f.knownAt(t, i)
+		case FormTruth:
+			*number, next = truth(t, i)
+		case FormLevels:
+			if sides == 0 {
+				f.Depth.Begin(f.Out, len(t)-i)
+			} else {
+				f.Depth.Asks()
+			}
+			sides++
+			next = f.plainSide(t, i)
+		case FormEnd:
+			return i == len(t)
+		}
+		if next < 0 {
+			return false
+		}
+		i = next
+	}
+	return false
+}
+
+// ends compares a text of less than eight bytes where the frame is near its end.
+func ends(t []byte, i int, text uint64, n uint8) bool {
+	if i < 0 || int(n) > len(t)-i {
+		return false
+	}
+	for _, c := range t[i : i+int(n)] {
+		if c != byte(text) {
+			return false
+		}
+		text >>= 8
+	}
+	return true
+}
+
+// knownAt finds the instrument whose symbol is at i, and returns the place of
+// the quote behind it; -1 if nobody knows it.
+func (f *Frame) knownAt(t []byte, i int) (next int) {
+	if next = f.table.LastAt(t, i); next < 0 {
+		if next = jsonscan.Until(t, i, '"'); next < 0 || f.table.Known(t[i:next]) == nil {
+			return -1
+		}
+	}
+	f.entry = f.table.Last()
+	f.scale()
+	return next
+}
+
+// truth reads true as 1, false as 0.
+func truth(t []byte, i int) (v int64, next int) {
+	switch {
+	case i <= len(t)-4 && string(t[i:i+4]) == "true":
+		return 1, i + 4
+	case i <= len(t)-5 && string(t[i:i+5]) == "false":
+		return 0, i + 5
+	}
+	return 0, -1
+}
+
+// plainSide reads an array of plain levels, -1 where one is otherwise.
+func (f *Frame) plainSide(t []byte, i int) (next int) {
+	if i > len(t)-2 || t[i] != '[' {
+		return -1
+	}
+	if t[i+1] == ']' {
+		return i + 2
+	}
+	if next = f.plainLevels(t, i+1); next >= len(t) || t[next] != ']' {
+		return -1
+	}
+	return next + 1
+}
