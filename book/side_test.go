@@ -43,6 +43,18 @@ func (s slowSide) best() []tick.Level {
 	return out
 }
 
+// Level returns the i-th best level, 0 being the best.
+func (s *Side) Level(i int) tick.Level { return s.all()[i] }
+
+// all returns the levels of a side, best first.
+func (s *Side) all() (out []tick.Level) {
+	walk := s.Walk()
+	for l, some := walk.Next(); some; l, some = walk.Next() {
+		out = append(out, l)
+	}
+	return out
+}
+
 // A side does what the slow one does, near the best price and deep in the book.
 func TestSide(t *testing.T) {
 	t.Parallel()
@@ -74,9 +86,10 @@ func randomSide(t *testing.T, bids bool, spread int64, near bool) {
 			fast.Clear()
 			clear(slow.sizes)
 		case n == 2 && len(slow.sizes) < 50:
-			if err := fast.rescale(10, 1); err != nil {
+			if checkLevels(fast.gather(), 10, 1) != nil {
 				continue
 			}
+			multiplyLevels(fast.far, 10, 1)
 			scaled := map[int64]int64{}
 			for price, size := range slow.sizes {
 				scaled[price*10] = size
@@ -110,10 +123,8 @@ func compareSide(t *testing.T, fast *Side, slow slowSide, depth int) {
 	if fast.Best() != top {
 		t.Fatalf("best %v, want %v", fast.Best(), top)
 	}
-	for i, l := range want {
-		if fast.Level(i) != l {
-			t.Fatalf("level %d is %v, want %v", i, fast.Level(i), l)
-		}
+	if all := fast.all(); !slices.Equal(all, want) {
+		t.Fatalf("levels %v, want %v", all, want)
 	}
 	some := make([]tick.Level, depth)
 	if n := fast.CopyBest(some); !slices.Equal(some[:n], want[:min(depth, len(want))]) {
@@ -215,9 +226,9 @@ func TestBookCheck(t *testing.T) {
 		}()
 		b := New()
 		if bids {
-			b.Bids.levels = levels
+			b.Bids.far = levels
 		} else {
-			b.Asks.levels = levels
+			b.Asks.far = levels
 		}
 		b.Check()
 	}
