@@ -6,7 +6,8 @@ package book
 const (
 	// levelsMin: with fewer, the slice is as fast.
 	levelsMin = 32
-	// slotsPerLevelMax bounds memory by what is in it: so many slots a level.
+	// slotsPerLevelMax bounds memory by what is in it: so many slots a level, and
+	// fewer, levels/4, where levels are few: thin books are many and quiet.
 	slotsPerLevelMax = 64
 	// anchorRank is the place of the level by which the window is laid, so that
 	// a few levels far ahead of all others do not draw it away from them.
@@ -71,7 +72,7 @@ reach:
 	i = anchorAt
 	for try := slotsMin; try <= slotsMax; try *= 2 {
 		n := within(try)
-		if try > n*slotsPerLevelMax {
+		if try > n*min(n/4, slotsPerLevelMax) {
 			continue // too sparse
 		}
 		slots = try

@@ -47,11 +47,12 @@ func NewSide(bids bool) Side {
 //
 // hot: per level, 0 allocs once the side has grown.
 func (s *Side) Set(price, size int64) bool {
-	slot := s.window.slot(price * s.sign)
-	if slot < uint64(len(s.window.sizes)) {
-		return s.window.put(slot, size) != 0
+	one, before := [1]tick.Level{{Price: price, Size: size}}, s.Len()
+	orphans := s.setAll(one[:])
+	if size == 0 {
+		return orphans == 0
 	}
-	return s.setFar(price, size)
+	return s.Len() == before
 }
 
 // setAll sets levels in their order, and returns how many of them removed what
@@ -62,12 +63,18 @@ func (s *Side) setAll(levels []tick.Level) (orphans int) {
 	if !s.window.isOpen() && s.far.putBehind(levels, s.sign) {
 		return 0
 	}
-	for _, l := range levels {
-		if !s.Set(l.Price, l.Size) && l.Size == 0 {
+	for {
+		n, missing := s.window.put(levels, s.sign)
+		orphans += missing
+		if n == len(levels) {
+			return orphans
+		}
+		l := levels[n]
+		if !s.setFar(l.Price, l.Size) && l.Size == 0 {
 			orphans++
 		}
+		levels = levels[n+1:]
 	}
-	return orphans
 }
 
 // setFar sets a level that is not one of the window's.
@@ -117,13 +124,11 @@ func (s *Side) layWindow() {
 		end--
 	}
 	begin := end
-	for ; begin > 0; begin-- {
-		l := s.far[begin-1]
-		key := l.Price * s.sign
-		if key < base {
-			break
-		}
-		w.put(w.slot(key), l.Size)
+	for begin > 0 && s.far[begin-1].Price*s.sign >= base {
+		begin--
+	}
+	if n, _ := w.put(s.far[begin:end], s.sign); n < end-begin {
+		panic("BUG: a level within reach of the book's window is not one of its prices")
 	}
 	s.above = len(s.far) - end
 	s.far.remove(begin, end)
@@ -231,7 +236,7 @@ func (s *Side) Truncate(n int) {
 	s.window.dropWorst(inside)
 	above := drop - below - inside
 	s.far.remove(0, above)
-	s.above -= min(above, s.above)
+	s.above -= above
 }
 
 // Clear empties the side and keeps its memory. The next levels may be of

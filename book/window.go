@@ -14,8 +14,7 @@ import (
 //	sizes   7     3           9   2 4     1   8 3 5 2 6 9 1
 //	price   base, base+step, base+2×step …  × sign
 //
-// To set a level takes no search and hardly a branch that could be guessed
-// wrong. In place of prices it knows keys: price × sign, so that the best is
+// To set a level takes no search, and no branch that is often guessed wrong. In place of prices it knows keys: price × sign, so that the best is
 // the highest on both sides. Closed, it has no slots and so no level is in it.
 type window struct {
 	base  int64 // key of slot 0
@@ -38,43 +37,54 @@ func (w *window) slot(key int64) uint64 { return w.grid.count(uint64(key - w.bas
 // key returns the key of a slot.
 func (w *window) key(slot uint64) int64 { return w.base + int64(slot*w.grid.step) }
 
-// put makes a slot hold size, 0 = no level, and returns 1 if there was a level.
+// put sets levels in their order, up to the first that is not one of its
+// prices. It returns how many it has set, and how many of these removed what
+// was not there.
 //
-// hot: per level.
-func (w *window) put(slot uint64, size int64) (was uint64) {
-	w.sizes[slot] = size
-	word := &w.words[slot/64]
-	is := uint64(size|-size) >> 63 // 1 unless 0: which it is nobody can guess
-	was = *word >> (slot % 64) & 1
-	*word ^= (was ^ is) << (slot % 64)
-	w.count += int(is) - int(was)
-	if slot >= w.top {
-		w.moveTop(slot, is != 0)
+// hot: per message, 0 allocs.
+func (w *window) put(levels []tick.Level, sign int64) (done, orphans int) {
+	base, g, sizes, words := w.base, w.grid, w.sizes, w.words
+	count := w.count
+	for i := range levels {
+		l := &levels[i]
+		slot := g.count(uint64(l.Price*sign - base))
+		if slot >= uint64(len(sizes)) {
+			w.count = count
+			return i, orphans
+		}
+		size, bit := l.Size, slot%64
+		sizes[slot] = size
+		// Whether levels come or go nobody can guess, least of all the processor:
+		// so the bits are computed and not decided.
+		is := uint64(size|-size) >> 63 // 1 unless size is 0
+		word := words[slot/64]
+		was := word >> bit & 1
+		words[slot/64] = word ^ (was^is)<<bit
+		count += int(is) - int(was)
+		orphans += int(1 &^ (was | is))
+		if slot >= w.top {
+			w.moveTop(slot, is != 0)
+		}
 	}
-	return was
+	w.count = count
+	return len(levels), orphans
 }
 
-// moveTop finds the best level after a slot at or above it was set.
+// moveTop finds the best level after a slot was set that is not below it.
 func (w *window) moveTop(slot uint64, is bool) {
 	if is {
 		w.top = slot
-	} else if slot == w.top {
-		w.top, _ = w.below(slot)
+		return
 	}
-}
-
-// below returns the highest level under a slot, if there is one.
-func (w *window) below(slot uint64) (uint64, bool) {
-	i := slot / 64
-	word := w.words[i] & (1<<(slot%64) - 1)
-	for word == 0 {
+	i := w.top / 64
+	for w.words[i] == 0 {
 		if i == 0 {
-			return 0, false
+			w.top = 0
+			return
 		}
 		i--
-		word = w.words[i]
 	}
-	return i*64 + uint64(bits.Len64(word)) - 1, true
+	w.top = i*64 + uint64(bits.Len64(w.words[i])) - 1
 }
 
 // isOpen reports whether it has slots.
@@ -102,10 +112,15 @@ func (w *window) close() {
 
 // dropWorst removes its n worst levels.
 func (w *window) dropWorst(n int) {
+	w.count -= n
 	for i := 0; n > 0; i++ {
 		for ; n > 0 && w.words[i] != 0; n-- {
-			w.put(uint64(i*64+bits.TrailingZeros64(w.words[i])), 0)
+			w.sizes[i*64+bits.TrailingZeros64(w.words[i])] = 0
+			w.words[i] &= w.words[i] - 1
 		}
+	}
+	if w.count == 0 {
+		w.top = 0
 	}
 }
 
