@@ -5,7 +5,7 @@ package book
 
 const (
 	// levelsMin: with fewer, the slice is as fast.
-	levelsMin = 32
+	levelsMin = 40
 	// slotsPerLevelMax bounds memory by what is in it: so many slots a level, and
 	// fewer, levels/4, where levels are few: thin books are many and quiet.
 	slotsPerLevelMax = 64
