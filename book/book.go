@@ -23,16 +23,7 @@ func New() Book { return Book{Bids: NewSide(true), Asks: NewSide(false)} }
 //
 // hot: per message, 0 allocs once the book has grown.
 func (b *Book) Apply(levels []tick.Level, bids int) {
-	for _, l := range levels[:bids] {
-		if !b.Bids.Set(l.Price, l.Size) && l.Size == 0 {
-			b.Orphans++
-		}
-	}
-	for _, l := range levels[bids:] {
-		if !b.Asks.Set(l.Price, l.Size) && l.Size == 0 {
-			b.Orphans++
-		}
-	}
+	b.Orphans += uint64(b.Bids.setAll(levels[:bids]) + b.Asks.setAll(levels[bids:]))
 }
 
 // Clear empties both sides.
@@ -55,13 +46,14 @@ func (b *Book) Check() {
 // Rescale multiplies every price and size exactly, or returns tick.ErrRange
 // and changes nothing.
 func (b *Book) Rescale(priceFactor, sizeFactor int64) error {
-	if err := checkLevels(b.Bids.levels, priceFactor, sizeFactor); err != nil {
-		return err
+	for _, side := range []*Side{&b.Bids, &b.Asks} {
+		if err := checkLevels(side.gather(), priceFactor, sizeFactor); err != nil {
+			return err
+		}
 	}
-	if err := b.Asks.rescale(priceFactor, sizeFactor); err != nil {
-		return err
+	for _, side := range []*Side{&b.Bids, &b.Asks} {
+		multiplyLevels(side.far, priceFactor, sizeFactor)
 	}
-	multiplyLevels(b.Bids.levels, priceFactor, sizeFactor)
 	return nil
 }
 

@@ -24,17 +24,18 @@ func Checksum(b *Book, rule tick.SyncRule, priceDigits, sizeDigits uint8) uint32
 	switch rule.Checksum {
 	case tick.ChecksumKraken:
 		for _, side := range []*Side{&b.Asks, &b.Bids} {
-			for i := range min(depth, side.Len()) {
-				l := side.Level(i)
+			walk := side.Walk()
+			for range min(depth, side.Len()) {
+				l, _ := walk.Next()
 				out = appendBare(out, l.Price, priceDigits, rule.ChecksumPriceDigits)
 				out = appendBare(out, l.Size, sizeDigits, rule.ChecksumSizeDigits)
 			}
 		}
 	case tick.ChecksumOKX:
-		for i := range depth {
-			for _, side := range []*Side{&b.Bids, &b.Asks} {
-				if i < side.Len() {
-					l := side.Level(i)
+		bids, asks := b.Bids.Walk(), b.Asks.Walk()
+		for range depth {
+			for _, walk := range []*Walk{&bids, &asks} {
+				if l, some := walk.Next(); some {
 					out = append(appendText(out, l.Price, priceDigits, rule.ChecksumPriceDigits), ':')
 					out = append(appendText(out, l.Size, sizeDigits, rule.ChecksumSizeDigits), ':')
 				}

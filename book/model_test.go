@@ -226,7 +226,7 @@ func (p *pair) compare(what string, a, b uint64) {
 			wrong("at place %d of the stream, want %d; reason %v", place, m.place, reason)
 		}
 		if !p.v.books[place].is(&s.Book) {
-			wrong("the book is not the venue's at %d: %v and %v, want %v", s.LastID(), s.Book.Bids.levels, s.Book.Asks.levels, p.v.books[place])
+			wrong("the book is not the venue's at %d: %v and %v, want %v", s.LastID(), s.Book.Bids.all(), s.Book.Asks.all(), p.v.books[place])
 		}
 		s.Book.Check()
 	} else if reason != m.reason || (state == Down) == m.up {

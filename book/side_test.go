@@ -9,6 +9,7 @@ import (
 	"slices"
 	"testing"
 
+	"tickproc/internal/state"
 	"tickproc/tick"
 )
 
@@ -43,29 +44,61 @@ func (s slowSide) best() []tick.Level {
 	return out
 }
 
-// A side does what the slow one does, near the best price and deep in the book.
+// Level returns the i-th best level, 0 being the best.
+func (s *Side) Level(i int) tick.Level { return s.all()[i] }
+
+// all returns the levels of a side, best first.
+func (s *Side) all() (out []tick.Level) {
+	walk := s.Walk()
+	for l, some := walk.Next(); some; l, some = walk.Next() {
+		out = append(out, l)
+	}
+	return out
+}
+
+// A market is how prices come about in a test.
+type market struct {
+	step   int64 // between prices
+	spread int64 // of the prices, in steps
+	drift  int64 // how far the market moves at a time, in steps
+	odd    int64 // every how many prices is no multiple of the step; 0 = none
+	levels int   // about so many
+}
+
+// A side does what the slow one does, wherever its window lies and whether it
+// has one: near the best price and deep in the book, while the market moves
+// slowly or jumps, with prices of any step, and some that are between.
 func TestSide(t *testing.T) {
 	t.Parallel()
 	for _, bids := range []bool{true, false} {
-		for _, spread := range []int64{3, 40, 5000} {
-			for _, near := range []bool{true, false} {
-				name := fmt.Sprintf("bids=%v/%d prices/near=%v", bids, spread, near)
-				t.Run(name, func(t *testing.T) {
-					t.Parallel()
-					randomSide(t, bids, spread, near)
-				})
-			}
+		for _, m := range []market{
+			{step: 1, spread: 3, levels: 3},
+			{step: 1, spread: 40, drift: 1, levels: 20},
+			{step: 1, spread: 300, drift: 3, levels: 150},
+			{step: 10, spread: 2000, drift: 40, levels: 400},
+			{step: 25, spread: 2000, drift: 40, levels: 400, odd: 500},
+			{step: 1000, spread: 300, drift: 2, levels: 100, odd: 40},
+			{step: 7, spread: 30000, drift: 20000, levels: 500},
+			{step: 1 << 41, spread: 500, drift: 1, levels: 200},
+			{step: 1, spread: 1 << 40, drift: 1 << 30, levels: 300},
+		} {
+			t.Run(fmt.Sprintf("bids=%v/%+v", bids, m), func(t *testing.T) {
+				t.Parallel()
+				randomSide(t, bids, m)
+			})
 		}
 	}
 }
 
-func randomSide(t *testing.T, bids bool, spread int64, near bool) {
+func randomSide(t *testing.T, bids bool, m market) {
 	random := seeded(t)
 	fast, slow := NewSide(bids), slowSide{bids, map[int64]int64{}}
-	for range 4000 {
-		switch n := random.IntN(100); {
+	middle, scale := random.Int64N(1+m.spread)-m.spread/3, int64(1) // prices of spreads may be negative
+	windows := 0
+	for range 6000 {
+		switch n := random.IntN(400); {
 		case n == 0:
-			keep := random.IntN(20)
+			keep := random.IntN(2 * m.levels)
 			fast.Truncate(keep)
 			for _, l := range slow.best()[min(keep, len(slow.sizes)):] {
 				slow.set(l.Price, 0)
@@ -73,28 +106,121 @@ func randomSide(t *testing.T, bids bool, spread int64, near bool) {
 		case n == 1 && random.IntN(4) == 0:
 			fast.Clear()
 			clear(slow.sizes)
-		case n == 2 && len(slow.sizes) < 50:
-			if err := fast.rescale(10, 1); err != nil {
-				continue
+		case n == 2 && scale < 100 && m.step < 1<<40 && m.spread < 1<<40:
+			if err := checkLevels(fast.gather(), 10, 1); err != nil {
+				t.Fatal(err)
 			}
+			multiplyLevels(fast.far, 10, 1)
 			scaled := map[int64]int64{}
 			for price, size := range slow.sizes {
 				scaled[price*10] = size
 			}
-			slow.sizes = scaled
+			slow.sizes, scale = scaled, scale*10
+		case n == 3:
+			fast.layWindow() // as good a moment as any
+		case n == 4:
+			// A recovered side has its window elsewhere, and nobody can tell.
+			fast = recovered(t, &fast)
+		case n < 20 && m.drift > 0:
+			middle += random.Int64N(2*m.drift+1) - m.drift
 		default:
-			price := random.Int64N(spread) - spread/3 // prices of spreads may be negative
-			if near && fast.Len() > 0 {
-				price = fast.Best().Price + random.Int64N(7) - 3
+			price := (middle + random.Int64N(m.spread) - m.spread/2) * m.step
+			if near := n%2 == 0 && fast.Len() > 0; near {
+				price = fast.Best().Price/scale + (random.Int64N(7)-3)*m.step
 			}
+			if m.odd > 0 && random.Int64N(m.odd) == 0 {
+				price += random.Int64N(m.step)
+			}
+			price *= scale
 			size := random.Int64N(3) * (1 + random.Int64N(1000))
+			if fast.Len() < m.levels {
+				size++
+			}
 			if fast.Set(price, size) != slow.set(price, size) {
 				t.Fatalf("setting %d to %d: the sides disagree whether it existed", price, size)
 			}
 		}
 		fast.check()
-		compareSide(t, &fast, slow, random.IntN(30))
+		if fast.window.isOpen() {
+			windows++
+		}
+		if random.IntN(10) == 0 {
+			compareSide(t, &fast, slow, random.IntN(30))
+		}
 	}
+	t.Logf("a window in %d of 6000 steps, %d of %d levels in it at last", windows, fast.window.count, fast.Len())
+}
+
+// recovered returns a side that knows no more of s than what s wrote, which is
+// what a slice of all levels would have written.
+func recovered(t *testing.T, s *Side) Side {
+	t.Helper()
+	plain := Side{sign: s.sign, far: s.all()}
+	slices.Reverse(plain.far)
+	bytes := saved(s.code)
+	if string(bytes) != string(saved(plain.code)) {
+		t.Fatal("what is written depends on where levels lie")
+	}
+	var c state.Coder
+	c.Load(bytes)
+	back := Side{sign: s.sign}
+	back.code(&c)
+	if err := c.End(); err != nil {
+		t.Fatal(err)
+	}
+	back.check()
+	return back
+}
+
+// Every order of a few operations on a side with a small window: at its ends,
+// within a word and across words, below it, above it, and between its prices.
+func TestSideExhaustive(t *testing.T) {
+	t.Parallel()
+	const step = 4
+	var ops []tick.Level
+	for _, price := range []int64{-4, 0, 63 * step, 64 * step, 127 * step, 128 * step, 2 * step, 2*step + 1} {
+		ops = append(ops, tick.Level{Price: price}, tick.Level{Price: price, Size: price + 10})
+	}
+	const length = 4
+	for _, bids := range []bool{true, false} {
+		order := make([]int, length)
+		for more := true; more; more = nextOrder(order, len(ops)) {
+			fast, slow := NewSide(bids), slowSide{bids, map[int64]int64{}}
+			base := int64(0)
+			if !bids {
+				base = -127 * step
+			}
+			fast.window.open(base, newGrid(step), 128)
+			for _, i := range order {
+				l := ops[i]
+				if fast.Set(l.Price, l.Size) != slow.set(l.Price, l.Size) {
+					t.Fatalf("bids=%v, %v: setting %v: the sides disagree whether it existed", bids, order, l)
+				}
+				if fault := fast.fault(); fault != "" {
+					t.Fatalf("bids=%v, %v: %s", bids, order, fault)
+				}
+			}
+			if want := slow.best(); !slices.Equal(fast.all(), want) || fast.Len() != len(want) || len(want) > 0 && fast.Best() != want[0] {
+				t.Fatalf("bids=%v, %v: %v, want %v", bids, order, fast.all(), want)
+			}
+			keep := (order[0] + order[1] + order[2]) % length
+			fast.Truncate(keep)
+			if want := slow.best(); !slices.Equal(fast.all(), want[:min(keep, len(want))]) || fast.fault() != "" {
+				t.Fatalf("bids=%v, %v cut to %d: %v, %s", bids, order, keep, fast.all(), fast.fault())
+			}
+		}
+	}
+}
+
+// nextOrder counts on, as the digits of a number of base n; false after the last.
+func nextOrder(order []int, n int) bool {
+	for i := range order {
+		if order[i]++; order[i] < n {
+			return true
+		}
+		order[i] = 0
+	}
+	return false
 }
 
 func compareSide(t *testing.T, fast *Side, slow slowSide, depth int) {
@@ -110,10 +236,8 @@ func compareSide(t *testing.T, fast *Side, slow slowSide, depth int) {
 	if fast.Best() != top {
 		t.Fatalf("best %v, want %v", fast.Best(), top)
 	}
-	for i, l := range want {
-		if fast.Level(i) != l {
-			t.Fatalf("level %d is %v, want %v", i, fast.Level(i), l)
-		}
+	if all := fast.all(); !slices.Equal(all, want) {
+		t.Fatalf("levels %v, want %v", all, want)
 	}
 	some := make([]tick.Level, depth)
 	if n := fast.CopyBest(some); !slices.Equal(some[:n], want[:min(depth, len(want))]) {
@@ -215,9 +339,9 @@ func TestBookCheck(t *testing.T) {
 		}()
 		b := New()
 		if bids {
-			b.Bids.levels = levels
+			b.Bids.far = levels
 		} else {
-			b.Asks.levels = levels
+			b.Asks.far = levels
 		}
 		b.Check()
 	}
@@ -226,6 +350,107 @@ func TestBookCheck(t *testing.T) {
 	f("bids best first", true, tick.Level{Price: 2, Size: 1}, tick.Level{Price: 1, Size: 1})
 	f("asks best first", false, tick.Level{Price: 1, Size: 1}, tick.Level{Price: 2, Size: 1})
 	f("a price twice", true, tick.Level{Price: 2, Size: 1}, tick.Level{Price: 2, Size: 1})
+	g := func(what string, spoil func(s *Side)) {
+		t.Helper()
+		defer func() {
+			if recover() == nil {
+				t.Errorf("%s passes", what)
+			}
+		}()
+		b := New()
+		b.Bids.window.open(100, newGrid(1), 128)
+		b.Apply([]tick.Level{{Price: 99, Size: 1}, {Price: 100, Size: 1}, {Price: 170, Size: 1}, {Price: 300, Size: 1}}, 4)
+		b.Check()
+		spoil(&b.Bids)
+		b.Check()
+	}
+	g("a bit without a size", func(s *Side) { s.window.sizes[70] = 0 })
+	g("a bit too many", func(s *Side) { s.window.words[0] |= 4 })
+	g("a miscount", func(s *Side) { s.window.count++ })
+	g("a wrong best level", func(s *Side) { s.window.top = 0 })
+	g("a level above that is not", func(s *Side) { s.above = 2 })
+	g("a level above that is not counted", func(s *Side) { s.above = 0 })
+	g("a window that is gone", func(s *Side) { s.window = window{} })
+}
+
+// A side that has grown, and seen its market move, allocates nothing.
+func TestSideZeroAllocs(t *testing.T) {
+	if underRace {
+		t.Skip("the race detector allocates")
+	}
+	random := seeded(t)
+	for _, bids := range []bool{true, false} {
+		s := NewSide(bids)
+		var lap []tick.Level
+		for i := range int64(20000) {
+			middle := 10000 + i/4
+			if i > 10000 {
+				middle = 15000 - i/4
+			}
+			lap = append(lap, tick.Level{Price: middle + random.Int64N(1000), Size: random.Int64N(2) * 5})
+		}
+		laid := false
+		run := func() {
+			for len(lap) > 0 {
+				n := min(len(lap), 20)
+				s.setAll(lap[:n])
+				lap = lap[n:]
+				laid = laid || s.window.isOpen()
+			}
+			s.Clear()
+		}
+		all := lap
+		if n := testing.AllocsPerRun(2, func() { lap = all; run() }); n != 0 || !laid {
+			t.Errorf("%v allocations, a window: %v", n, laid)
+		}
+	}
+}
+
+// Whatever the operations: the side is the slice of all levels that it could be.
+func FuzzSide(f *testing.F) {
+	f.Add(true, byte(1), []byte("a few levels near a price, which moves a little\x00\x01\x02\x03"))
+	f.Add(false, byte(10), []byte("\x00\x10\x20\x30\xff\x40\x50\x60\xfe\x70\x80\x90\xfd\x11\x22\xfc\x33\x44\x55"))
+	f.Fuzz(func(t *testing.T, bids bool, step byte, story []byte) {
+		if len(story) > 1<<12 {
+			return
+		}
+		fast, plain := NewSide(bids), NewSide(bids)
+		middle := int64(1000)
+		// Enough levels for a window to be worth it.
+		for i := range int64(80) {
+			fast.Set((middle-40+i)*int64(step), 1+i)
+			plain.far.set((middle-40+i)*int64(step), 1+i, plain.sign)
+		}
+		fast.layWindow()
+		for len(story) >= 2 {
+			op, arg := story[0], int64(story[1])
+			story = story[2:]
+			switch op {
+			case 0xff:
+				fast.layWindow()
+			case 0xfe:
+				middle += (arg - 128) * arg
+			case 0xfd:
+				fast.Truncate(int(arg))
+				plain.Truncate(int(arg))
+			case 0xfc:
+				fast = recovered(t, &fast)
+			default:
+				price := (middle+int64(int8(op)))*int64(step) + arg/251
+				size := arg % 4
+				if fast.Set(price, size) != plain.far.set(price, size, plain.sign) {
+					t.Fatalf("setting %d to %d: the sides disagree whether it existed", price, size)
+				}
+			}
+			fast.check()
+			if fast.Len() != plain.Len() || fast.Best() != plain.Best() {
+				t.Fatalf("%d levels, best %v; want %d, %v", fast.Len(), fast.Best(), plain.Len(), plain.Best())
+			}
+		}
+		if !slices.Equal(fast.all(), plain.all()) || string(saved(fast.code)) != string(saved(plain.code)) {
+			t.Fatalf("%v, want %v", fast.all(), plain.all())
+		}
+	})
 }
 
 // seeded returns random numbers from a new seed, which it prints.

@@ -33,7 +33,7 @@ func (b truth) is(book *Book) bool {
 		if s.Len() != len(sizes) {
 			return false
 		}
-		for _, l := range s.levels {
+		for _, l := range s.all() {
 			if sizes[l.Price] != l.Size {
 				return false
 			}

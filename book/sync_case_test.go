@@ -502,7 +502,7 @@ func TestLostFragments(t *testing.T) {
 	s.Snapshot(whole(30, 0, bids, side(101, 1)), ignore{})
 	must(t, s, Valid, tick.ReasonNone, 30)
 	if s.Book.Bids.Len() != 4 {
-		t.Errorf("bids %v", s.Book.Bids.levels)
+		t.Errorf("bids %v", s.Book.Bids.all())
 	}
 }
 

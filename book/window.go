@@ -1,0 +1,156 @@
+package book
+
+import (
+	"math/bits"
+
+	"tickproc/tick"
+)
+
+// window are the levels of consecutive prices: a size for each, 0 where there
+// is no level, and a bit that says so, by which the next level is found.
+//
+//	slot    0                                            top
+//	words   1 0 0 1 0 0 0 0 0 1 0 1 1 0 0 1 0 1 1 1 1 1 1 1 0 0 0 0
+//	sizes   7     3           9   2 4     1   8 3 5 2 6 9 1
+//	price   base, base+step, base+2×step …  × sign
+//
+// To set a level takes no search, and no branch that is often guessed wrong. In place of prices it knows keys: price × sign, so that the best is
+// the highest on both sides. Closed, it has no slots and so no level is in it.
+type window struct {
+	base  int64 // key of slot 0
+	grid  grid
+	sizes []int64
+	words []uint64 // a bit a slot
+	top   uint64   // the highest slot that is a level; 0 where none is
+	count int      // levels
+}
+
+const (
+	// slotsMax bounds a window and with it the memory of a book: 130 KiB a side.
+	slotsMax = 1 << 14
+	slotsMin = 1 << 8
+)
+
+// slot returns where key lies; at or above len(sizes): nowhere.
+func (w *window) slot(key int64) uint64 { return w.grid.count(uint64(key - w.base)) }
+
+// key returns the key of a slot.
+func (w *window) key(slot uint64) int64 { return w.base + int64(slot*w.grid.step) }
+
+// put sets levels in their order, up to the first that is not one of its
+// prices. It returns how many it has set, and how many of these removed what
+// was not there.
+//
+// hot: per message, 0 allocs.
+func (w *window) put(levels []tick.Level, sign int64) (done, orphans int) {
+	base, g, sizes, words := w.base, w.grid, w.sizes, w.words
+	count := w.count
+	for i := range levels {
+		l := &levels[i]
+		slot := g.count(uint64(l.Price*sign - base))
+		if slot >= uint64(len(sizes)) {
+			w.count = count
+			return i, orphans
+		}
+		size, bit := l.Size, slot%64
+		sizes[slot] = size
+		// Whether levels come or go nobody can guess, least of all the processor:
+		// so the bits are computed and not decided.
+		is := uint64(size|-size) >> 63 // 1 unless size is 0
+		word := words[slot/64]
+		was := word >> bit & 1
+		words[slot/64] = word ^ (was^is)<<bit
+		count += int(is) - int(was)
+		orphans += int(1 &^ (was | is))
+		if slot >= w.top {
+			w.moveTop(slot, is != 0)
+		}
+	}
+	w.count = count
+	return len(levels), orphans
+}
+
+// moveTop finds the best level after a slot was set that is not below it.
+func (w *window) moveTop(slot uint64, is bool) {
+	if is {
+		w.top = slot
+		return
+	}
+	i := w.top / 64
+	for w.words[i] == 0 {
+		if i == 0 {
+			w.top = 0
+			return
+		}
+		i--
+	}
+	w.top = i*64 + uint64(bits.Len64(w.words[i])) - 1
+}
+
+// isOpen reports whether it has slots.
+func (w *window) isOpen() bool { return len(w.sizes) > 0 }
+
+// open gives it slots, all empty. The memory of a larger one before is used again.
+func (w *window) open(base int64, g grid, slots int) {
+	if cap(w.sizes) < slots {
+		w.sizes, w.words = make([]int64, slots), make([]uint64, slots/64)
+	}
+	w.base, w.grid, w.sizes, w.words = base, g, w.sizes[:slots], w.words[:slots/64]
+}
+
+// close takes its slots; every level in them must have been taken before, or
+// be lost.
+func (w *window) close() {
+	for i, word := range w.words {
+		for ; word != 0; word &= word - 1 {
+			w.sizes[i*64+bits.TrailingZeros64(word)] = 0
+		}
+		w.words[i] = 0
+	}
+	w.sizes, w.words, w.top, w.count = w.sizes[:0], w.words[:0], 0, 0
+}
+
+// dropWorst removes its n worst levels.
+func (w *window) dropWorst(n int) {
+	w.count -= n
+	for i := 0; n > 0; i++ {
+		for ; n > 0 && w.words[i] != 0; n-- {
+			w.sizes[i*64+bits.TrailingZeros64(w.words[i])] = 0
+			w.words[i] &= w.words[i] - 1
+		}
+	}
+	if w.count == 0 {
+		w.top = 0
+	}
+}
+
+// appendWord writes the levels of the i-th word, worst first.
+func (w *window) appendWord(dst []tick.Level, i int, sign int64) []tick.Level {
+	for word := w.words[i]; word != 0; word &= word - 1 {
+		slot := uint64(i*64 + bits.TrailingZeros64(word))
+		dst = append(dst, tick.Level{Price: w.key(slot) * sign, Size: w.sizes[slot]})
+	}
+	return dst
+}
+
+// fault says what is wrong, "" if nothing is.
+func (w *window) fault() string {
+	count, top := 0, uint64(0)
+	for i, word := range w.words {
+		count += bits.OnesCount64(word)
+		for ; word != 0; word &= word - 1 {
+			if top = uint64(i*64 + bits.TrailingZeros64(word)); w.sizes[top] <= 0 {
+				return "book holds a level without size"
+			}
+		}
+	}
+	switch {
+	case len(w.words)*64 != len(w.sizes):
+		return "book window of another size than its bits"
+	case count != w.count:
+		return "book window miscounts its levels"
+	case top != w.top:
+		return "book window does not know its best level"
+	}
+	return ""
+}
