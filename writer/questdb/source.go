@@ -17,6 +17,7 @@ type instrument struct {
 	unfit    error  // why its names cannot be written; nil = they can
 	unstated bool   // its definition had no time yet to be a row of its own
 	pair     string // base-quote
+	tags     string // its venue and symbol as a line has them; "" = not encoded yet
 }
 
 // source is the row that is being written, as the columns see it.

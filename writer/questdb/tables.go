@@ -35,6 +35,9 @@ type column struct {
 	key      bool // part of the row's identity
 	capacity int  // distinct values a symbol column is laid out for
 	index    int  // level of a book column
+	// ofInstrument: every row of an instrument has the same.
+	ofInstrument bool
+	label        string // what a line has before the value: ",name="
 
 	// The one that belongs to the kind. Text "" and number null are SQL null.
 	text    func(*source) string
@@ -86,8 +89,8 @@ const (
 
 var (
 	columnTs     = column{name: "ts", kind: designated, key: true}
-	columnVenue  = column{name: "venue", kind: symbol, key: true, capacity: capacityVenues, text: func(x *source) string { return x.in.Venue }}
-	columnSymbol = column{name: "symbol", kind: symbol, key: true, capacity: capacitySymbols, text: func(x *source) string { return x.in.Symbol }}
+	columnVenue  = column{name: "venue", kind: symbol, key: true, ofInstrument: true, capacity: capacityVenues, text: func(x *source) string { return x.in.Venue }}
+	columnSymbol = column{name: "symbol", kind: symbol, key: true, ofInstrument: true, capacity: capacitySymbols, text: func(x *source) string { return x.in.Symbol }}
 	columnOrd    = column{name: "ord", kind: long, key: true, integer: func(x *source) (int64, bool) { return int64(x.head().Ord), true }}
 	columnValid  = column{name: "valid", kind: boolean, truth: func(x *source) bool { return x.has(tick.RowValid) }}
 	columnFinal  = column{name: "final", kind: boolean, truth: func(x *source) bool { return x.has(tick.RowFinal) }}
@@ -295,7 +298,9 @@ func bookArrays(depth int) string {
 func lineOrder(columns []column) []*column {
 	var symbols, fields []*column
 	for i := range columns {
-		switch c := &columns[i]; c.kind {
+		c := &columns[i]
+		c.label = "," + c.name + "=" // no name has anything to escape
+		switch c.kind {
 		case designated:
 		case symbol:
 			symbols = append(symbols, c)
