@@ -1,7 +1,5 @@
 package questdb
 
-import "strconv"
-
 // nativeLines writes lines by itself, byte for byte as QuestDB's client does
 // (encode_native_test.go), from integers rather than by way of float64.
 //
@@ -69,7 +67,7 @@ func (w *nativeLines) text(c *column, text string) {
 }
 
 func (w *nativeLines) integer(c *column, v int64) {
-	w.lines = append(strconv.AppendInt(append(w.lines, c.label...), v, 10), 'i')
+	w.lines = append(appendInt(append(w.lines, c.label...), v), 'i')
 }
 
 func (w *nativeLines) truth(c *column, v bool) {
@@ -88,7 +86,7 @@ func (w *nativeLines) end(ts int64) error {
 	if len(w.lines) > w.fields {
 		w.lines[w.fields] = ' '
 	}
-	w.lines = append(strconv.AppendInt(append(w.lines, ' '), ts, 10), '\n')
+	w.lines = append(appendInt(append(w.lines, ' '), ts), '\n')
 	return nil
 }
 

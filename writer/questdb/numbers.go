@@ -57,9 +57,7 @@ func (n number) float(scratch []byte) float64 {
 // appendFloat appends the text of n.float() as QuestDB's client writes it:
 // strconv's 'G' with the fewest digits that give the same float64 again.
 //
-// A decimal of up to 15 significant digits is that text itself: no two of them
-// have the same float64, and so none is shorter. Thus most numbers are printed
-// from their integer and are never floats.
+// Most numbers are printed from their integer and are never floats.
 //
 // hot: per number, 0 allocs; n is not null.
 func (n number) appendFloat(dst, scratch []byte) []byte {
@@ -70,76 +68,6 @@ func (n number) appendFloat(dst, scratch []byte) []byte {
 	}
 	return strconv.AppendFloat(dst, n.float(scratch), 'G', -1, 64)
 }
-
-const shortDigits = 15
-
-// appendShort appends v / 10^digits as appendFloat does, if it has at most
-// shortDigits significant digits.
-func appendShort(dst []byte, v int64, digits int) (text []byte, ok bool) {
-	if v == 0 {
-		return append(dst, '0'), true
-	}
-	u := uint64(v)
-	if v < 0 {
-		u = -u
-	}
-	var all [20]byte
-	first, end := len(all), len(all)
-	for u >= 100 {
-		rest := u % 100
-		u /= 100
-		first -= 2
-		copy(all[first:], pairs[2*rest:2*rest+2])
-	}
-	if u < 10 {
-		first--
-		all[first] = '0' + byte(u)
-	} else {
-		first -= 2
-		copy(all[first:], pairs[2*u:2*u+2])
-	}
-	point := end - digits - first // how many digits are before the point, negative: zeros behind it
-	for all[end-1] == '0' {
-		end--
-	}
-	d := all[first:end]
-	if len(d) > shortDigits {
-		return dst, false
-	}
-	if v < 0 {
-		dst = append(dst, '-')
-	}
-	switch exponent := point - 1; {
-	case exponent < -4 || exponent > 5:
-		dst = append(dst, d[0])
-		if len(d) > 1 {
-			dst = append(append(dst, '.'), d[1:]...)
-		}
-		sign := byte('+')
-		if exponent < 0 {
-			sign, exponent = '-', -exponent
-		}
-		dst = append(dst, 'E', sign, '0'+byte(exponent/10), '0'+byte(exponent%10))
-	case point <= 0:
-		dst = append(append(dst, "0.0000"[:2-point]...), d...)
-	case len(d) <= point:
-		dst = append(append(dst, d...), "00000"[:point-len(d)]...)
-	default:
-		dst = append(append(append(dst, d[:point]...), '.'), d[point:]...)
-	}
-	return dst, true
-}
-
-const pairs = "00010203040506070809" +
-	"10111213141516171819" +
-	"20212223242526272829" +
-	"30313233343536373839" +
-	"40414243444546474849" +
-	"50515253545556575859" +
-	"60616263646566676869" +
-	"70717273747576777879" +
-	"80818283848586878889" +
-	"90919293949596979899"
 
 // Powers of ten that float64 holds exactly.
 var tens = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22}

@@ -3,7 +3,6 @@ package questdb
 import (
 	"bytes"
 	"fmt"
-	"strconv"
 	"time"
 
 	"tickproc/indicators"
@@ -188,7 +187,7 @@ func (x *source) side() string {
 func (x *source) tradeID() string {
 	id := x.trade().ID
 	if x.in.TradeIDs != tick.TradeIDUUID {
-		x.scratch = strconv.AppendUint(x.scratch[:0], id.Lo, 10)
+		x.scratch = appendUint(x.scratch[:0], id.Lo)
 		return view(x.scratch)
 	}
 	const hex = "0123456789abcdef"
