@@ -81,7 +81,7 @@ func (e *encoder) line(x *source, ts int64) error {
 			text := c.text(x)
 			switch {
 			case text == "": // null
-			case !fit(text):
+			case !c.plain && !fit(text):
 				w.drop()
 				return errText
 			case c.kind == symbol:

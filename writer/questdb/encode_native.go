@@ -55,14 +55,22 @@ func (w *nativeLines) begin(in *instrument) []*column {
 }
 
 func (w *nativeLines) symbol(c *column, text string) {
-	w.lines = appendTag(w.lines, c.label, text)
+	if c.plain {
+		w.lines = append(append(w.lines, c.label...), text...)
+	} else {
+		w.lines = appendTag(w.lines, c.label, text)
+	}
 	w.fields = len(w.lines)
 }
 
 func (w *nativeLines) text(c *column, text string) {
 	b := append(w.lines, c.label...)
 	b = append(b, '"')
-	b = appendEscaped(b, text, inQuotes)
+	if c.plain {
+		b = append(b, text...)
+	} else {
+		b = appendEscaped(b, text, inQuotes)
+	}
 	w.lines = append(b, '"')
 }
 
