@@ -38,7 +38,7 @@ type column struct {
 	// ofInstrument: every row of an instrument has the same. plain: its text is of
 	// letters, digits and signs that need no escape, whatever venues send.
 	ofInstrument, plain bool
-	label        string // what a line has before the value: ",name="
+	label               string // what a line has before the value: ",name="
 
 	// The one that belongs to the kind. Text "" and number null are SQL null.
 	text    func(*source) string
