@@ -301,7 +301,7 @@ func (w *hardWatch) since() map[string]float64 {
 }
 
 func (w *hardWatch) amplification(c map[string]float64, rows float64) string {
-	physical, committed := c["questdb_physically_written_rows_total"]+c["questdb_wal_apply_physically_written_rows_total"], c["questdb_wal_apply_written_rows_total"]
+	physical, committed := c["questdb_wal_apply_physically_written_rows_total"], c["questdb_wal_apply_written_rows_total"]
 	return fmt.Sprintf("rows written %.2f times (of %.0f), %.0f bytes to disk a row, server %.1f µs a row", physical/committed, committed, c["write_bytes"]/rows, 1e6*c["cpu"]/rows)
 }
 
@@ -313,6 +313,9 @@ func (w *hardWatch) report(rows int, acked, visible time.Duration) {
 	for _, table := range []int{tableTrades, tableQuotes} {
 		st := &w.sink.Stats.Tables[table]
 		_, nanos := st.PostNanos.Snapshot()
+		for _, row := range w.sql("SELECT table_write_amp_p50, table_write_amp_p99, wal_tx_size_p50, wal_dedup_row_count_since_start FROM tables() WHERE table_name = '" + w.sink.lanes[table].table.name + "'") {
+			w.t.Logf("%s: a commit writes its rows p50 %v p99 %v times, has p50 %v rows; %v rows were there already", w.sink.lanes[table].table.name, row[0], row[1], row[2], row[3])
+		}
 		w.t.Logf("%s: %d rows in %d posts of %s", w.sink.lanes[table].table.name, st.Acked.Load(), st.Batches.Load(),
 			time.Duration(nanos/int64(max(st.Batches.Load(), 1))).Round(time.Microsecond))
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"io"
+	"math"
 	"net/http"
 	"os"
 	"slices"
@@ -172,4 +174,72 @@ func processorTimeOf(t testing.TB, pid int) int64 {
 		ticks += n
 	}
 	return ticks * 1e7
+}
+
+// discard answers every post at once.
+type discard struct{}
+
+func (discard) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		_, _ = io.Copy(io.Discard, r.Body)
+		r.Body.Close()
+	}
+	return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Request: r}, nil
+}
+
+// BenchmarkSinkAlone is what the sink takes of the processors when the
+// database costs nothing: encoding, the spool, and a post that is read.
+func BenchmarkSinkAlone(b *testing.B) {
+	for _, encoder := range []string{EncoderNative, EncoderV3} {
+		for _, where := range []string{"memory", "spool"} {
+			b.Run(encoder+"/"+where, func(b *testing.B) {
+				o := Options{Encoder: encoder, Transport: discard{}, FlushRows: 20_000}
+				if where == "spool" {
+					spooled(b.TempDir())(&o)
+				}
+				s := idleSinkOf(b, o)
+				s.spool.Start()
+				s.senders[tableTrades].verifiedAt = math.MaxInt64
+				s.running.Go(func() {
+					x := s.senders[tableTrades]
+					for s.sending.Err() == nil {
+						if batch, _ := x.spool.Next(x.index, s.o.FlushRows, s.flushBytes); batch != nil {
+							x.deliver(s.sending, batch)
+						} else {
+							x.await(s.sending)
+						}
+					}
+				})
+				s.Write(mixed(b, 1)[:tick.CatalogUnits])
+				var x tape
+				id := uint64(0)
+				for range 1000 {
+					id++
+					tr := x.trade(0, start+int64(id)*1e5, 3_000_000_000+id)
+					tr.Price, tr.Size = 6183763+int64(id%100), 12345+int64(id%1000)
+				}
+				acked := &s.Stats.Tables[tableTrades].Acked
+				write := func() {
+					s.Write(x.units)
+					s.Idle(s.o.Now())
+					for s.Stats.WaitingBytes.Load() > 32<<20 {
+						time.Sleep(100 * time.Microsecond)
+						s.Idle(s.o.Now())
+					}
+				}
+				for range 500 {
+					write()
+				}
+				cpu, from := processorTime(), acked.Load()
+				for b.Loop() {
+					write()
+				}
+				until(b, "all is acknowledged", func() bool { s.Idle(s.o.Now() + 1e9); return acked.Load() == s.Stats.Tables[tableTrades].Accepted.Load() })
+				b.ReportMetric(float64(processorTime()-cpu)/float64(acked.Load()-from), "cpu-ns/row")
+				s.cancel()
+				s.running.Wait()
+				s.spool.Close()
+			})
+		}
+	}
 }
