@@ -90,12 +90,12 @@ func TestOverlap(t *testing.T) {
 					s.Write(units[:min(1000, len(units))])
 					s.Idle(s.o.Now())
 					for s.Stats.WaitingBytes.Load() > 64<<20 {
-						time.Sleep(100 * time.Microsecond)
+						time.Sleep(time.Millisecond)
 						s.Idle(s.o.Now())
 					}
 				}
 				for acked.Load() != want {
-					time.Sleep(100 * time.Microsecond)
+					time.Sleep(time.Millisecond)
 					s.Idle(s.o.Now() + int64(time.Second))
 				}
 			}
@@ -223,7 +223,7 @@ func BenchmarkSinkAlone(b *testing.B) {
 					s.Write(x.units)
 					s.Idle(s.o.Now())
 					for s.Stats.WaitingBytes.Load() > 32<<20 {
-						time.Sleep(100 * time.Microsecond)
+						time.Sleep(time.Millisecond)
 						s.Idle(s.o.Now())
 					}
 				}
@@ -234,7 +234,10 @@ func BenchmarkSinkAlone(b *testing.B) {
 				for b.Loop() {
 					write()
 				}
-				until(b, "all is acknowledged", func() bool { s.Idle(s.o.Now() + 1e9); return acked.Load() == s.Stats.Tables[tableTrades].Accepted.Load() })
+				until(b, "all is acknowledged", func() bool {
+					s.Idle(s.o.Now() + 1e9)
+					return acked.Load() == s.Stats.Tables[tableTrades].Accepted.Load()
+				})
 				b.ReportMetric(float64(processorTime()-cpu)/float64(acked.Load()-from), "cpu-ns/row")
 				s.cancel()
 				s.running.Wait()
