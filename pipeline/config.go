@@ -59,6 +59,8 @@ type QuestDB struct {
 	// Numbers is the column type of prices and sizes.
 	Numbers        string   `yaml:"numbers" default:"double" oneof:"double decimal"`
 	RequestTimeout Duration `yaml:"request_timeout" default:"10s" min:"100ms" max:"5m"`
+	// Encoder writes the rows' lines: our own, or QuestDB's client. The bytes are the same.
+	Encoder string `yaml:"encoder" default:"native" oneof:"native v3"`
 }
 
 // Feed is what one venue is asked for. A venue may have several, with

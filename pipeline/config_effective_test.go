@@ -44,6 +44,7 @@ questdb:
   max_memory: 512MiB
   numbers: double
   request_timeout: 10s
+  encoder: native
 feeds:
   - venue: binance-spot
     symbols: ["1000", BTCUSDT, "null", "é"]

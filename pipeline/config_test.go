@@ -45,7 +45,7 @@ func TestAMinimalFileGetsEveryDefault(t *testing.T) {
 		Instance: "a",
 		DataDir:  "./data",
 		QuestDB: QuestDB{URL: "http://127.0.0.1:9000", FlushInterval: Duration(100 * time.Millisecond), FlushRows: 20000,
-			MaxMemory: 512 << 20, Numbers: "double", RequestTimeout: Duration(10 * time.Second)},
+			MaxMemory: 512 << 20, Numbers: "double", RequestTimeout: Duration(10 * time.Second), Encoder: "native"},
 		Feeds: []Feed{{Venue: "binance-spot", Symbols: []string{"BTCUSDT"}, Channels: []string{"trades", "quotes", "depth"},
 			CatalogTimeout: Duration(10 * time.Second), CatalogRefresh: Duration(10 * time.Minute),
 			Backfill: Backfill{Enabled: On, MaxAge: Duration(24 * time.Hour), MaxTrades: 200_000}}},
@@ -210,6 +210,7 @@ func TestFaults(t *testing.T) {
 	// Words.
 	f(with("wait: spn"), `t.yaml:2:7: wait: "spn" is not known here; did you mean "spin"?`)
 	f(with("wait: never"), `t.yaml:2:7: wait: "never" is not known here; known: auto, spin, yield, park`)
+	f(with("questdb: {encoder: v4}"), `t.yaml:2:20: questdb.encoder: "v4" is not known here; did you mean "v3"?`)
 	f(with("questdb: {numbers: decimals}"), `t.yaml:2:20: questdb.numbers: "decimals" is not known here; did you mean "decimal"?`)
 	f(with("instance: a/b"), `t.yaml:2:11: instance: "a/b" is no name; use up to 32 letters, digits, - and _`)
 	f(with(`data_dir: "a\nb"`), `t.yaml:2:11: data_dir: holds a line break or another control character; remove it`)

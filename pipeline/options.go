@@ -52,7 +52,7 @@ func (c *Config) questDBOptions() questdb.Options {
 	return questdb.Options{
 		URL: q.URL, Credentials: c.credentials(),
 		FlushRows: q.FlushRows, FlushInterval: q.FlushInterval.Std(), MaxBytes: int64(q.MaxMemory),
-		RequestTimeout: q.RequestTimeout.Std(), Numbers: q.Numbers, Depth: c.Book.Depth,
+		RequestTimeout: q.RequestTimeout.Std(), Numbers: q.Numbers, Encoder: q.Encoder, Depth: c.Book.Depth,
 	}
 }
 

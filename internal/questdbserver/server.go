@@ -122,6 +122,17 @@ func findCommand(ctx context.Context, o Options) (func(ports) *exec.Cmd, error) 
 // URL is the base of the REST and ILP endpoints.
 func (s *Server) URL() string { return fmt.Sprintf("http://127.0.0.1:%d", s.ports.http) }
 
+// HealthURL is the base of the endpoint that has /status, and /metrics where
+// QDB_METRICS_ENABLED is set.
+func (s *Server) HealthURL() string { return fmt.Sprintf("http://127.0.0.1:%d", s.ports.health) }
+
+// PID is the server's process, or that of the container engine's client.
+func (s *Server) PID() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.process.pid
+}
+
 // Dir holds the database files and questdb.out, the server's log.
 func (s *Server) Dir() string { return s.options.Dir }
 

@@ -1,33 +1,46 @@
 package questdb
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"io"
-	"net/http"
-	"time"
 	"unicode/utf8"
-
-	qdb "github.com/questdb/go-questdb-client/v3"
 )
 
-// encoder turns rows of one table into lines of ILP. QuestDB's client does
-// the writing of values; what it would send is caught on its transport.
+// encoder turns rows of one table into lines of ILP: it says which values a
+// line has, and its writer how they are written.
 // owner: the goroutine that writes rows.
 type encoder struct {
+	lineWriter
 	table    *table
 	decimals bool
-	client   lineClient
-	caught   caught
 	text     []byte // of decimals
 }
 
-// lineClient is what the client's HTTP sender offers.
-type lineClient interface {
-	qdb.LineSender
-	BufLen() int // bytes of finished lines and of the one being written
+// lineWriter writes the lines of one table. Two do, and write the same bytes:
+// clientLines and nativeLines.
+type lineWriter interface {
+	// begin opens a line of the instrument, nil where the row is of none. It
+	// returns the columns that it has not written yet.
+	begin(in *instrument) []*column
+	symbol(c *column, text string)
+	text(c *column, text string)
+	float(c *column, n number)
+	integer(c *column, v int64)
+	truth(c *column, v bool)
+	// end closes the line, drop takes it back.
+	end(ts int64) error
+	drop()
+	// size is the bytes written since the last take, those of an open line included.
+	size() int
+	// take returns the lines written since the last take. Their memory is the
+	// caller's, and dst's memory the writer's, from then on.
+	take(dst []byte) []byte
 }
+
+// Encoders that Options.Encoder names.
+const (
+	EncoderNative = "native"
+	EncoderV3     = "v3"
+)
 
 // Times that a row may have, exclusive. Before: QuestDB takes none from before
 // 1970, and 0 is a forgotten time. After: one wrong year would make a TTL drop
@@ -44,24 +57,15 @@ var (
 	errName = errors.New("venue or symbol is empty")
 )
 
-func newEncoder(t *table, decimals bool, bytesMax int) *encoder {
-	e := &encoder{table: t, decimals: decimals, text: make([]byte, 0, 128)}
-	transport := &http.Transport{}
-	transport.RegisterProtocol("http", &e.caught)
-	// The client's own flushing and retrying lose rows when they fail.
-	sender, err := qdb.NewLineSender(context.Background(), qdb.WithHttp(), qdb.WithAddress("encoder:1"),
-		qdb.WithHttpTransport(transport), qdb.WithAutoFlushDisabled(), qdb.WithRetryTimeout(0), qdb.WithInitBufferSize(16<<10),
-		// Looked at after growth by doubling, so the bound must not be the batch's.
-		qdb.WithMaxBufferSize(8*bytesMax+1<<20))
-	if err != nil {
-		panic("BUG: " + err.Error())
+func newEncoder(t *table, o *Options, bytesMax int) *encoder {
+	e := &encoder{table: t, decimals: o.Numbers == "decimal", text: make([]byte, 0, 128)}
+	if o.Encoder == EncoderV3 {
+		e.lineWriter = newClientLines(t, bytesMax)
+	} else {
+		e.lineWriter = newNativeLines(t)
 	}
-	e.client = sender.(lineClient)
 	return e
 }
-
-// size is the bytes encoded since the last take.
-func (e *encoder) size() int { return e.client.BufLen() }
 
 // line encodes x as a row at ts. An error leaves no trace of the row.
 //
@@ -70,94 +74,61 @@ func (e *encoder) line(x *source, ts int64) error {
 	if ts <= nanosMin || ts >= nanosMax {
 		return errTime
 	}
-	c := e.client
-	c.Table(e.table.name)
-	refused := error(nil)
-	for _, column := range e.table.lines {
-		switch column.kind {
+	w := e.lineWriter
+	for _, c := range w.begin(x.in) {
+		switch c.kind {
 		case symbol, varchar:
-			text := column.text(x)
-			if text == "" {
-				continue // null
-			}
-			if !fit(text) {
-				refused = errText
-				text = "?"
-			}
-			if column.kind == symbol {
-				c.Symbol(column.name, text)
-			} else {
-				c.StringColumn(column.name, text)
+			text := c.text(x)
+			switch {
+			case text == "": // null
+			case !c.plain && !fit(text):
+				w.drop()
+				return errText
+			case c.kind == symbol:
+				w.symbol(c, text)
+			default:
+				w.text(c, text)
 			}
 		case price, sum:
-			e.number(column, column.number(x, column), x)
+			n := c.number(x, c)
+			switch {
+			case n.null:
+			case e.decimals:
+				e.decimal(c, n)
+			default:
+				w.float(c, n)
+			}
 		case long, nanos:
-			if v, ok := column.integer(x); ok {
-				c.Int64Column(column.name, v)
+			if v, ok := c.integer(x); ok {
+				w.integer(c, v)
 			}
 		case boolean:
-			c.BoolColumn(column.name, column.truth(x))
+			w.truth(c, c.truth(x))
 		}
 	}
-	if refused != nil {
-		// The client drops an unfinished row only with an error of its own.
-		c.Table(e.table.name)
-	}
-	if err := c.At(context.Background(), time.Unix(0, ts)); err != nil && refused == nil {
-		return fmt.Errorf("the client refused the row: %w", err)
-	}
-	return refused
+	return w.end(ts)
 }
 
-func (e *encoder) number(c *column, n number, x *source) {
-	switch {
-	case n.null:
-	case !e.decimals:
-		e.client.Float64Column(c.name, n.float(e.text))
-	default:
-		scale := priceScale
-		if c.kind == sum {
-			scale = sumScale
-		}
-		e.text = n.appendDecimal(e.text[:0], scale)
-		e.client.StringColumn(c.name, view(e.text))
+// decimal writes n as text, from which QuestDB reads a DECIMAL exactly.
+func (e *encoder) decimal(c *column, n number) {
+	scale := priceScale
+	if c.kind == sum {
+		scale = sumScale
 	}
-}
-
-// take appends the encoded lines to dst and starts anew.
-func (e *encoder) take(dst []byte) []byte {
-	e.caught.dst = dst
-	if err := e.client.Flush(context.Background()); err != nil {
-		panic("BUG: nothing to fail on the way to memory: " + err.Error())
-	}
-	dst, e.caught.dst = e.caught.dst, nil
-	return dst
-}
-
-// caught is the transport on which the client flushes: it keeps the body and
-// answers as QuestDB does when all is well.
-type caught struct{ dst []byte }
-
-func (c *caught) RoundTrip(request *http.Request) (*http.Response, error) {
-	at, n := len(c.dst), int(request.ContentLength)
-	if cap(c.dst)-at < n {
-		c.dst = append(make([]byte, 0, at+n), c.dst...)
-	}
-	c.dst = c.dst[:at+n]
-	if _, err := io.ReadFull(request.Body, c.dst[at:]); err != nil {
-		return nil, err
-	}
-	return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Request: request}, nil
+	e.text = n.appendDecimal(e.text[:0], scale)
+	e.lineWriter.text(c, view(e.text))
 }
 
 // fit reports text that may go into a line. Control characters are refused
 // with NUL, so that a line of ILP is a line of text: a rejected one is found
 // by its number.
 func fit(text string) bool {
+	all := byte(0)
 	for i := 0; i < len(text); i++ {
 		if text[i] < ' ' || text[i] == 0x7f {
 			return false
 		}
+		all |= text[i]
 	}
-	return utf8.ValidString(text)
+	return all < utf8.RuneSelf || utf8.ValidString(text)
 }

@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
-	"unsafe"
 
 	"tickproc/tick"
 )
@@ -104,10 +103,16 @@ func scalar(v string) bool {
 	return err == nil && !math.IsInf(f, 0) && !math.IsNaN(f) && !strings.ContainsAny(v, "xX_pP")
 }
 
-// idle returns a sink whose senders never start.
+// idleSink returns a sink whose senders never start.
 func idleSink(t testing.TB, numbers string) *Sink {
 	t.Helper()
-	s, err := New(Options{Numbers: numbers, Logger: quiet()})
+	return idleSinkOf(t, Options{Numbers: numbers})
+}
+
+func idleSinkOf(t testing.TB, o Options) *Sink {
+	t.Helper()
+	o.Logger = quiet()
+	s, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,48 +120,52 @@ func idleSink(t testing.TB, numbers string) *Sink {
 }
 
 // lines takes what a lane has encoded.
-func (s *Sink) lines(table int) []string {
-	text := string(s.lanes[table].take(nil))
-	if text == "" {
+func (s *Sink) lines(table int) []string { return splitLines(s.lanes[table].take(nil)) }
+
+func splitLines(lines []byte) []string {
+	if len(lines) == 0 {
 		return nil
 	}
-	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	return strings.Split(strings.TrimSuffix(string(lines), "\n"), "\n")
 }
 
 // checkLines holds every encoded line against the table's declaration.
 func checkLines(t *testing.T, s *Sink) {
 	t.Helper()
 	for i := range s.lanes {
-		l := &s.lanes[i]
-		lines := s.lines(i)
-		if uint64(len(lines)) != s.Stats.Tables[i].Accepted.Load() {
-			t.Fatalf("%s: %d lines of %d rows", l.table.name, len(lines), s.Stats.Tables[i].Accepted.Load())
+		checkTable(t, s.lanes[i].table, s.lines(i), s.Stats.Tables[i].Accepted.Load())
+	}
+}
+
+func checkTable(t *testing.T, table *table, lines []string, rows uint64) {
+	t.Helper()
+	if uint64(len(lines)) != rows {
+		t.Fatalf("%s: %d lines of %d rows", table.name, len(lines), rows)
+	}
+	for _, line := range lines {
+		p, err := parseLine(line)
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
 		}
-		for _, line := range lines {
-			p, err := parseLine(line)
-			if err != nil {
-				t.Fatalf("%s: %v", line, err)
+		if p.table != table.name || p.ts <= nanosMin || p.ts >= nanosMax {
+			t.Fatalf("%s: table or time", line)
+		}
+		if venue, symbol, ts, ok := lineIdentity(line); ok {
+			if !slices.Contains(p.tags, [2]string{"venue", venue}) || !slices.Contains(p.tags, [2]string{"symbol", symbol}) || ts != p.ts {
+				t.Fatalf("%s: identity %q %q %d", line, venue, symbol, ts)
 			}
-			if p.table != l.table.name || p.ts <= nanosMin || p.ts >= nanosMax {
-				t.Fatalf("%s: table or time", line)
-			}
-			if venue, symbol, ts, ok := lineIdentity(line); ok {
-				if !slices.Contains(p.tags, [2]string{"venue", venue}) || !slices.Contains(p.tags, [2]string{"symbol", symbol}) || ts != p.ts {
-					t.Fatalf("%s: identity %q %q %d", line, venue, symbol, ts)
-				}
-			}
-			next := 0
-			for _, named := range [][][2]string{p.tags, p.fields} {
-				for _, pair := range named {
-					// In the declared order: so none is there twice.
-					for next < len(l.table.lines) && l.table.lines[next].name != pair[0] {
-						next++
-					}
-					if next == len(l.table.lines) {
-						t.Fatalf("%s: column %s is unknown or out of order", line, pair[0])
-					}
+		}
+		next := 0
+		for _, named := range [][][2]string{p.tags, p.fields} {
+			for _, pair := range named {
+				// In the declared order: so none is there twice.
+				for next < len(table.lines) && table.lines[next].name != pair[0] {
 					next++
 				}
+				if next == len(table.lines) {
+					t.Fatalf("%s: column %s is unknown or out of order", line, pair[0])
+				}
+				next++
 			}
 		}
 	}
@@ -165,11 +174,13 @@ func checkLines(t *testing.T, s *Sink) {
 func TestEncodedRowsAreValidLines(t *testing.T) {
 	t.Parallel()
 	for _, numbers := range []string{"double", "decimal"} {
-		s := idleSink(t, numbers)
-		var x tape
-		oneOfEach(t, &x)
-		s.Write(x.take())
-		checkLines(t, s)
+		for _, encoder := range []string{EncoderNative, EncoderV3} {
+			s := idleSinkOf(t, Options{Numbers: numbers, Encoder: encoder})
+			var x tape
+			oneOfEach(t, &x)
+			s.Write(x.take())
+			checkLines(t, s)
+		}
 	}
 }
 
@@ -257,83 +268,6 @@ func TestOwnNonsensePanics(t *testing.T) {
 	f("no row", x.take())
 }
 
-var rowKinds = []tick.Kind{tick.RowTrade, tick.RowQuote, tick.RowBook, tick.RowBar, tick.RowWindow, tick.RowGap, tick.RowHealth,
-	tick.RowFunding, tick.RowOpenInterest, tick.RowLiquidation, tick.RowStatus, tick.RowNbbo}
-
-// Whatever a row holds, what is encoded is a valid line of its table.
-func FuzzEncode(f *testing.F) {
-	f.Add("BTCUSDT", uint8(0), []byte("seed"), false)
-	f.Add("a,b=c d\"\\\n", uint8(3), []byte{0xff, 0x80, 0x7f}, true)
-	f.Fuzz(func(t *testing.T, name string, kind uint8, data []byte, decimals bool) {
-		numbers := "double"
-		if decimals {
-			numbers = "decimal"
-		}
-		s := idleSink(t, numbers)
-		in := btc
-		in.Symbol, in.TradeIDs, in.Inverse, in.Type = name, tick.TradeIDKind(kind>>4)%3, kind&8 != 0, tick.InstrumentType(kind>>6)
-		in.ContractSize = tick.Number{Mantissa: int64(len(data)) - 2, Digits: kind % 19}
-		units, err := tick.AppendCatalog(nil, tick.Header{ReceiveNanos: start}, in)
-		if err != nil {
-			return
-		}
-		var u *tick.Unit
-		if row := rowKinds[int(kind)%len(rowKinds)]; row == tick.RowBook {
-			var x tape
-			x.book(0, 0, 0, make([]tick.Level, kind>>4), make([]tick.Level, len(data)%25))
-			units = append(units, x.units...)
-			u = &units[tick.CatalogUnits]
-		} else {
-			units, u = tick.NewRow(units, row)
-		}
-		// Fill the row with data, then set what the shard guarantees.
-		h := *u.RowHeader()
-		var levels tick.BookRow
-		if h.Kind == tick.RowBook {
-			levels = *u.BookRow()
-		}
-		body := units[tick.CatalogUnits:]
-		bytes := unsafe.Slice((*byte)(unsafe.Pointer(&body[0])), len(body)*tick.UnitSize)
-		for i := range bytes {
-			if len(data) > 0 {
-				bytes[i] = data[i%len(data)] + byte(i/len(data))
-			}
-		}
-		g := u.RowHeader()
-		g.Kind, g.Instrument = h.Kind, 0
-		g.PriceDigits, g.SizeDigits, g.Source = g.PriceDigits%(tick.MaxDigits+1), g.SizeDigits%(tick.MaxDigits+1), g.Source%3
-		switch h.Kind {
-		case tick.RowBook:
-			u.BookRow().Bids, u.BookRow().LevelCount = levels.Bids, levels.LevelCount
-		case tick.RowBar:
-			u.BarRow().IntervalNanos = max(u.BarRow().IntervalNanos, 1)
-		case tick.RowWindow:
-			u.WindowRow().SpanNanos, u.WindowRow().StepNanos = 60e9, 1e9
-		case tick.RowNbbo:
-			n := u.NbboRow()
-			n.BidInstrument, n.AskInstrument = 0, 0
-			boundDigits(&n.BidDigits, &n.BidSizeDigits, &n.AskDigits, &n.AskSizeDigits)
-		case tick.RowFunding:
-			f := u.FundingRow()
-			boundDigits(&f.MarkDigits, &f.IndexDigits, &f.RateDigits)
-		case tick.RowHealth:
-			up := (*byte)(unsafe.Pointer(&u.HealthRow().Up))
-			*up &= 1
-		}
-		if len(data)%2 == 0 {
-			g.TsNanos = start
-		}
-		s.Write(units)
-		checkLines(t, s)
-	})
-}
-
-func boundDigits(digits ...*uint8) {
-	for _, d := range digits {
-		*d %= tick.MaxDigits + 1
-	}
-}
-
 // mixed is a run of rows as a busy market gives them.
 func mixed(t testing.TB, n int) []tick.Unit {
 	t.Helper()
@@ -365,17 +299,19 @@ func mixed(t testing.TB, n int) []tick.Unit {
 
 func TestWriteZeroAllocs(t *testing.T) {
 	skipUnderRace(t)
-	s := idleSink(t, "double")
-	rows := mixed(t, 1000)
-	s.Write(rows)
-	rows = rows[tick.CatalogUnits:]
-	s.Write(rows)
-	for i := range s.lanes {
-		s.lanes[i].take(nil)
-		s.lanes[i].rows = 0
-	}
-	if n := testing.AllocsPerRun(1, func() { s.Write(rows) }); n != 0 {
-		t.Errorf("%v allocations for 1000 rows", n)
+	for _, encoder := range []string{EncoderNative, EncoderV3} {
+		s := idleSinkOf(t, Options{Encoder: encoder})
+		rows := mixed(t, 1000)
+		s.Write(rows)
+		rows = rows[tick.CatalogUnits:]
+		s.Write(rows)
+		for i := range s.lanes {
+			s.lanes[i].take(s.lanes[i].take(nil))
+			s.lanes[i].rows = 0
+		}
+		if n := testing.AllocsPerRun(1, func() { s.Write(rows) }); n != 0 {
+			t.Errorf("%s: %v allocations for 1000 rows", encoder, n)
+		}
 	}
 }
 
@@ -387,27 +323,34 @@ func TestIdleZeroAllocs(t *testing.T) {
 	}
 }
 
+// BenchmarkEncode is Write without anybody behind it. cpu-ns is what says
+// something on a machine that others use too.
 func BenchmarkEncode(b *testing.B) {
-	f := func(name, numbers string, rows []tick.Unit, n int) {
-		b.Run(name+"/"+numbers, func(b *testing.B) {
-			s := idleSink(b, numbers)
+	f := func(name string, o Options, rows []tick.Unit, n int) {
+		b.Run(name+"/"+o.Encoder+"/"+o.Numbers, func(b *testing.B) {
+			s := idleSinkOf(b, o)
 			s.Write(mixed(b, 1)[:tick.CatalogUnits])
 			var buffer []byte
-			b.ReportAllocs()
-			var bytes int64
-			for b.Loop() {
+			lap := func() {
 				s.Write(rows)
 				for i := range s.lanes {
 					l := &s.lanes[i]
-					if l.size() > flushBytesMax/2 {
-						buffer = l.take(buffer[:0])
-						bytes += int64(len(buffer))
+					if l.size() > 4<<20 {
+						buffer = l.take(buffer)
 						l.rows, l.spans = 0, l.spans[:0]
 						l.batch++
 					}
 				}
 			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/row")
+			for range 300 { // buffers have grown
+				lap()
+			}
+			b.ReportAllocs()
+			cpu := processorTime()
+			for b.Loop() {
+				lap()
+			}
+			b.ReportMetric(float64(processorTime()-cpu)/float64(b.N)/float64(n), "cpu-ns/row")
 		})
 	}
 	trades := func() []tick.Unit {
@@ -418,9 +361,11 @@ func BenchmarkEncode(b *testing.B) {
 		}
 		return x.take()
 	}()
-	f("trades", "double", trades, 1000)
-	f("trades", "decimal", trades, 1000)
-	f("mixed", "double", mixed(b, 1000)[tick.CatalogUnits:], 1000)
+	for _, encoder := range []string{EncoderNative, EncoderV3} {
+		f("trades", Options{Encoder: encoder, Numbers: "double"}, trades, 1000)
+		f("trades", Options{Encoder: encoder, Numbers: "decimal"}, trades, 1000)
+		f("mixed", Options{Encoder: encoder, Numbers: "double"}, mixed(b, 1000)[tick.CatalogUnits:], 1000)
+	}
 }
 
 // benchTrades writes n trades.

@@ -49,6 +49,9 @@ type Options struct {
 
 	// Numbers is "double" (default) or "decimal": how prices and sizes are stored.
 	Numbers string
+	// Encoder writes the lines: EncoderNative (default) or EncoderV3, QuestDB's own
+	// client. Their bytes are the same.
+	Encoder string
 	// Depth is the number of levels a side in table book; default 10.
 	Depth int
 
@@ -115,6 +118,7 @@ func (o *Options) EnsureDefaults() {
 	}
 	fill(&o.URL, "http://127.0.0.1:9000")
 	fill(&o.Numbers, "double")
+	fill(&o.Encoder, EncoderNative)
 	if o.FlushRows == 0 {
 		o.FlushRows = 75_000
 	}
@@ -185,6 +189,9 @@ func (o *Options) Validate() error {
 	}
 	if o.Numbers != "double" && o.Numbers != "decimal" {
 		bad("questdb numbers %q: want double or decimal", o.Numbers)
+	}
+	if o.Encoder != EncoderNative && o.Encoder != EncoderV3 {
+		bad("questdb encoder %q: want %s or %s", o.Encoder, EncoderNative, EncoderV3)
 	}
 	if o.Depth < 1 || o.Depth > 100 {
 		bad("questdb book depth %d: want 1 to 100", o.Depth)

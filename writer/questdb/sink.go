@@ -97,7 +97,7 @@ func New(o Options) (*Sink, error) {
 		flushBytes: int(min(flushBytesMax, o.MaxBytes/(4*tableCount))),
 		source:     source{scratch: make([]byte, 0, 64)}}
 	for i, t := range tablesOf(o.Depth) {
-		s.lanes[i] = lane{index: i, encoder: newEncoder(t, o.Numbers == "decimal", s.flushBytes), batch: 1}
+		s.lanes[i] = lane{index: i, encoder: newEncoder(t, &s.o, s.flushBytes), batch: 1}
 	}
 	if err := s.openSpool(); err != nil {
 		return nil, err
@@ -334,6 +334,9 @@ func (s *Sink) introduce(row []tick.Unit, now int64) {
 		case !fit(name):
 			in.unfit = errText
 		}
+	}
+	if in.unfit == nil {
+		in.tags = string(appendInstrumentTags(nil, &in))
 	}
 	for int(in.ID) >= len(s.instruments) {
 		s.instruments = append(s.instruments, instrument{})

@@ -3,7 +3,6 @@ package questdb
 import (
 	"bytes"
 	"fmt"
-	"strconv"
 	"time"
 
 	"tickproc/indicators"
@@ -17,6 +16,7 @@ type instrument struct {
 	unfit    error  // why its names cannot be written; nil = they can
 	unstated bool   // its definition had no time yet to be a row of its own
 	pair     string // base-quote
+	tags     string // its venue and symbol as a line has them; "" = not encoded yet
 }
 
 // source is the row that is being written, as the columns see it.
@@ -187,7 +187,7 @@ func (x *source) side() string {
 func (x *source) tradeID() string {
 	id := x.trade().ID
 	if x.in.TradeIDs != tick.TradeIDUUID {
-		x.scratch = strconv.AppendUint(x.scratch[:0], id.Lo, 10)
+		x.scratch = appendUint(x.scratch[:0], id.Lo)
 		return view(x.scratch)
 	}
 	const hex = "0123456789abcdef"

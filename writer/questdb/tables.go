@@ -35,6 +35,10 @@ type column struct {
 	key      bool // part of the row's identity
 	capacity int  // distinct values a symbol column is laid out for
 	index    int  // level of a book column
+	// ofInstrument: every row of an instrument has the same. plain: its text is of
+	// letters, digits and signs that need no escape, whatever venues send.
+	ofInstrument, plain bool
+	label               string // what a line has before the value: ",name="
 
 	// The one that belongs to the kind. Text "" and number null are SQL null.
 	text    func(*source) string
@@ -86,16 +90,16 @@ const (
 
 var (
 	columnTs     = column{name: "ts", kind: designated, key: true}
-	columnVenue  = column{name: "venue", kind: symbol, key: true, capacity: capacityVenues, text: func(x *source) string { return x.in.Venue }}
-	columnSymbol = column{name: "symbol", kind: symbol, key: true, capacity: capacitySymbols, text: func(x *source) string { return x.in.Symbol }}
+	columnVenue  = column{name: "venue", kind: symbol, key: true, ofInstrument: true, capacity: capacityVenues, text: func(x *source) string { return x.in.Venue }}
+	columnSymbol = column{name: "symbol", kind: symbol, key: true, ofInstrument: true, capacity: capacitySymbols, text: func(x *source) string { return x.in.Symbol }}
 	columnOrd    = column{name: "ord", kind: long, key: true, integer: func(x *source) (int64, bool) { return int64(x.head().Ord), true }}
 	columnValid  = column{name: "valid", kind: boolean, truth: func(x *source) bool { return x.has(tick.RowValid) }}
 	columnFinal  = column{name: "final", kind: boolean, truth: func(x *source) bool { return x.has(tick.RowFinal) }}
 	columnWhole  = column{name: "complete", kind: boolean, truth: func(x *source) bool { return x.has(tick.RowComplete) }}
-	columnSide   = column{name: "side", kind: symbol, capacity: capacityNames, text: (*source).side}
+	columnSide   = column{name: "side", kind: symbol, plain: true, capacity: capacityNames, text: (*source).side}
 	columnPrice  = column{name: "price", kind: price, number: func(x *source, _ *column) number { return x.price(x.trade().Price) }}
 	columnSize   = column{name: "size", kind: price, number: func(x *source, _ *column) number { return x.size(x.trade().Size) }}
-	columnSource = column{name: "ts_source", kind: symbol, capacity: capacityNames, text: func(x *source) string { return x.head().Source.String() }}
+	columnSource = column{name: "ts_source", kind: symbol, plain: true, capacity: capacityNames, text: func(x *source) string { return x.head().Source.String() }}
 	columnRecv   = column{name: "recv_ts", kind: nanos, integer: func(x *source) (int64, bool) { return x.head().ReceiveNanos, x.head().ReceiveNanos > 0 }}
 )
 
@@ -104,7 +108,7 @@ func tablesOf(depth int) [tableCount]*table {
 	tables := [tableCount]*table{
 		tableTrades: {name: "trades", partition: "HOUR", channel: tick.ChannelTrades.String(), columns: []column{
 			columnTs, columnVenue, columnSymbol,
-			{name: "id", kind: varchar, key: true, text: (*source).tradeID},
+			{name: "id", kind: varchar, key: true, plain: true, text: (*source).tradeID},
 			columnSide, columnPrice, columnSize,
 			{name: "late", kind: boolean, truth: func(x *source) bool { return x.has(tick.RowLate) }},
 			columnRecv,
@@ -119,7 +123,7 @@ func tablesOf(depth int) [tableCount]*table {
 			{name: "ask", kind: price, number: func(x *source, _ *column) number { return x.quotePrice(x.quote().Ask, x.quote().AskSize) }},
 			{name: "ask_size", kind: price, number: func(x *source, _ *column) number { return x.quoteSize(x.quote().AskSize) }},
 			columnValid,
-			{name: "src", kind: symbol, capacity: capacityNames, text: func(x *source) string {
+			{name: "src", kind: symbol, plain: true, capacity: capacityNames, text: func(x *source) string {
 				if x.has(tick.RowFromBook) {
 					return "book"
 				}
@@ -133,7 +137,7 @@ func tablesOf(depth int) [tableCount]*table {
 
 		tableBars: {name: "bars", partition: "DAY", channel: "bars", columns: []column{
 			columnTs, columnVenue, columnSymbol,
-			{name: "interval", kind: symbol, key: true, capacity: capacityNames, text: func(x *source) string { return x.intervalName(x.bar().IntervalNanos) }},
+			{name: "interval", kind: symbol, key: true, plain: true, capacity: capacityNames, text: func(x *source) string { return x.intervalName(x.bar().IntervalNanos) }},
 			{name: "open", kind: price, number: func(x *source, _ *column) number { return x.price(x.bar().Open) }},
 			{name: "high", kind: price, number: func(x *source, _ *column) number { return x.price(x.bar().High) }},
 			{name: "low", kind: price, number: func(x *source, _ *column) number { return x.price(x.bar().Low) }},
@@ -152,7 +156,7 @@ func tablesOf(depth int) [tableCount]*table {
 
 		tableWindows: {name: "windows", partition: "DAY", channel: "windows", columns: []column{
 			columnTs, columnVenue, columnSymbol,
-			{name: "name", kind: symbol, key: true, capacity: capacityNames, text: (*source).windowName},
+			{name: "name", kind: symbol, key: true, plain: true, capacity: capacityNames, text: (*source).windowName},
 			{name: "value", kind: price, number: func(x *source, _ *column) number { return x.vwap(x.window().Notional, x.window().Volume) }},
 			{name: "volume", kind: price, number: func(x *source, _ *column) number { return x.volume(x.window().Volume) }},
 			{name: "notional", kind: sum, number: func(x *source, _ *column) number { return x.notional(x.window().Notional) }},
@@ -295,7 +299,9 @@ func bookArrays(depth int) string {
 func lineOrder(columns []column) []*column {
 	var symbols, fields []*column
 	for i := range columns {
-		switch c := &columns[i]; c.kind {
+		c := &columns[i]
+		c.label = "," + c.name + "=" // no name has anything to escape
+		switch c.kind {
 		case designated:
 		case symbol:
 			symbols = append(symbols, c)
