@@ -55,6 +55,9 @@ type Driver struct {
 	Batch int
 	// Pause waits a moment for the reader of a full ring; default a back-off.
 	Pause func()
+	// Latency, where set, counts by venue and class how long packets take; not
+	// with Merge, whose packets are of another time.
+	Latency *Latency
 
 	Stats DriverStats
 
@@ -212,10 +215,15 @@ func (d *Driver) apply(batch []tick.Unit) {
 	packets := uint64(d.Shard.Apply(batch))
 	d.Stats.Packets.Add(packets)
 	d.Stats.Batches.Add(1)
+	applied := int64(0)
 	if !d.Merge {
-		d.Stats.Apply.Observe((d.Now()-before)/int64(packets), packets)
+		applied = d.Now()
+		d.Stats.Apply.Observe((applied-before)/int64(packets), packets)
 	}
 	d.Flush()
+	if d.Latency != nil && !d.Merge {
+		d.Latency.batch(batch, before, applied, d.Now())
+	}
 }
 
 // Logged is the position behind the last batch that was applied. It is the
