@@ -96,6 +96,13 @@ func latencyLower(i int) int64 {
 	return latencyUpper(i-1) + 1
 }
 
+// Add adds others.
+func (b *Buckets) Add(other *Buckets) {
+	for i := range b {
+		b[i] += other[i]
+	}
+}
+
 // Sub takes earlier counts off.
 func (b *Buckets) Sub(earlier *Buckets) {
 	for i := range b {
@@ -144,6 +151,12 @@ func (s *Signed) AddTo(b *SignedBuckets) {
 func (s *Signed) Touch() {
 	s.below.Touch()
 	s.above.Touch()
+}
+
+// Add adds others.
+func (b *SignedBuckets) Add(other *SignedBuckets) {
+	b.Below.Add(&other.Below)
+	b.Above.Add(&other.Above)
 }
 
 // Sub takes earlier counts off.
