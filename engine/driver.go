@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tickproc/internal/clock"
+	"tickproc/internal/machine"
 	"tickproc/internal/stat"
 	"tickproc/ringbuf"
 	"tickproc/tick"
@@ -110,9 +111,8 @@ func (d *Driver) attach() {
 // owns the shard again.
 func (d *Driver) Run() {
 	if d.Pin {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		pinThread(d.Core)
+		runtime.LockOSThread() // for good: a thread that was pinned is of no use to others
+		_ = machine.Pin(d.Core) // a refusal (a container's cpu set, say) leaves it where it is
 	}
 	d.Begin()
 	for {
