@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"tickproc/internal/clock"
+	"tickproc/internal/machine"
 	"tickproc/internal/stat"
 	"tickproc/ringbuf"
 	"tickproc/tick"
@@ -55,6 +56,9 @@ type Driver struct {
 	Batch int
 	// Pause waits a moment for the reader of a full ring; default a back-off.
 	Pause func()
+	// Latency, where set, counts by venue and class how long packets take; not
+	// with Merge, whose packets are of another time.
+	Latency *Latency
 
 	Stats DriverStats
 
@@ -107,9 +111,8 @@ func (d *Driver) attach() {
 // owns the shard again.
 func (d *Driver) Run() {
 	if d.Pin {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		pinThread(d.Core)
+		runtime.LockOSThread() // for good: a thread that was pinned is of no use to others
+		_ = machine.Pin(d.Core) // a refusal (a container's cpu set, say) leaves it where it is
 	}
 	d.Begin()
 	for {
@@ -212,10 +215,15 @@ func (d *Driver) apply(batch []tick.Unit) {
 	packets := uint64(d.Shard.Apply(batch))
 	d.Stats.Packets.Add(packets)
 	d.Stats.Batches.Add(1)
+	applied := int64(0)
 	if !d.Merge {
-		d.Stats.Apply.Observe((d.Now()-before)/int64(packets), packets)
+		applied = d.Now()
+		d.Stats.Apply.Observe((applied-before)/int64(packets), packets)
 	}
 	d.Flush()
+	if d.Latency != nil && !d.Merge {
+		d.Latency.batch(batch, before, applied, d.Now())
+	}
 }
 
 // Logged is the position behind the last batch that was applied. It is the

@@ -43,7 +43,7 @@ const lineLimit = 256 << 20
 
 // CaptureReader reads a capture, gzip or plain:
 //
-//	# venue NAME · # line NAME · # first_ordinal N · # run N · # number N · # continues FILE
+//	# venue NAME · # line NAME · # first_ordinal N · # run N · # number N · # recv_src SOURCE · # continues FILE
 //	<receive time, ns> open URL
 //	<receive time, ns> text FRAME
 //
@@ -63,6 +63,9 @@ type CaptureReader struct {
 	// they are not told.
 	Run    int64
 	Number uint16
+	// ReceiveSource says whose receive times these are: "kernel", of the kernel's
+	// stamps where they could be, else "" or "user".
+	ReceiveSource string
 	// Malformed counts the lines that could not be read, FirstMalformed says
 	// what was wrong with the first.
 	Malformed      uint64
@@ -259,6 +262,8 @@ func (r *CaptureReader) comment(line []byte) {
 		r.Venue = string(value)
 	case "line":
 		r.Line = string(value)
+	case "recv_src":
+		r.ReceiveSource = string(value)
 	case "continues":
 		r.Continues = string(value)
 	case "run":

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime"
 	"slices"
 	"time"
 
@@ -14,6 +15,8 @@ import (
 	"golang.org/x/time/rate"
 
 	"tickproc/internal/invariants"
+	"tickproc/internal/machine"
+	"tickproc/internal/rawsocket"
 	"tickproc/internal/stat"
 	"tickproc/tick"
 )
@@ -55,6 +58,10 @@ type connection struct {
 	hold        *hold         // the feed's
 	covered     chan struct{} // the bridge delivers all of it; capacity 1
 	handover    *handover     // of a bridge: what it stands in for
+	reading     rawsocket.Options
+	raw         *rawsocket.Conn // below the present socket, nil where the runtime reads it
+	core        int             // the reading thread's, while it spins
+	stamper     *stamper        // nil: receive times are when a frame is complete here
 }
 
 // carry gives the line what it carries, before it runs or between two sockets.
@@ -95,6 +102,12 @@ func (c *connection) introduce() {
 func (c *connection) run(ctx context.Context) {
 	defer c.stats.setState(LineStopped, tick.ReasonStopped)
 	defer c.out.Close()
+	if c.reading.Spin > 0 {
+		runtime.LockOSThread() // for good: a thread that was pinned is of no use to others
+		if err := machine.Pin(c.core); err != nil {
+			c.trouble.log.Warn("the socket's thread is not pinned: it competes for its core", "error", err)
+		}
+	}
 	for ctx.Err() == nil {
 		if why, _ := c.hold.state(); why != tick.ReasonNone {
 			c.stats.setState(LineDown, why)
@@ -114,13 +127,14 @@ func (c *connection) runOnce(ctx context.Context) (wait time.Duration) {
 	if c.connects.Wait(ctx) != nil {
 		return 0
 	}
-	ws, response, err := dialSocket(ctx, c.options.Dial, c.url, c.options.Compression, c.out)
+	ws, raw, response, err := dialSocket(ctx, c.options, c.url, c.reading, c.out)
 	if err != nil {
 		if ctx.Err() != nil {
 			return 0
 		}
 		return c.undialled(response, err)
 	}
+	c.raw = raw
 	reason, err := c.serve(ctx, ws)
 	if ctx.Err() != nil && reason == endedBy(ctx) {
 		return 0
@@ -230,6 +244,13 @@ func (c *connection) opened() *dialogue {
 	c.stats.Connects.Add(1)
 	c.stats.setState(LineUp, tick.ReasonNone)
 	c.trouble.log.Info("connected")
+	if c.stamper != nil {
+		var stamp func() int64
+		if c.raw != nil {
+			stamp = c.raw.Stamp
+		}
+		c.stamper.opened(stamp, now)
+	}
 	if c.recorder != nil {
 		c.recorder.open(now, c.plan.URL)
 	}
@@ -284,12 +305,28 @@ func (c *connection) read(ws *websocket.Conn) error {
 			return err
 		}
 		now := c.options.Now()
+		if c.stamper != nil {
+			now = c.received(now)
+		}
 		c.ordinal++
 		if c.recorder != nil {
 			c.recorder.frame(now, c.ordinal, kind == websocket.BinaryMessage, c.frame)
 		}
 		c.take(now)
 	}
+}
+
+// received is the receive time of a frame that is complete now.
+func (c *connection) received(now int64) int64 {
+	at, kernel := c.stamper.receive(now)
+	source := ReceivedUser
+	if kernel {
+		source = ReceivedKernel
+	}
+	if int64(source) != c.stats.Received.Load() {
+		c.stats.Received.Set(int64(source))
+	}
+	return at
 }
 
 // readFrame reads one message into c.frame. An oversized one is an error of

@@ -2,6 +2,7 @@ package feeds
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"tickproc/internal/clock"
+	"tickproc/internal/stat"
 	"tickproc/tick"
 )
 
@@ -26,6 +28,7 @@ const (
 	DefaultStopWait   = time.Second
 	DefaultCoverWait  = 30 * time.Second
 	DefaultOverlap    = 500 * time.Millisecond
+	DefaultSpin       = time.Second
 	DefaultFrameLimit = 16 << 20
 	DefaultBodyLimit  = 64 << 20
 )
@@ -55,6 +58,8 @@ type Options struct {
 	Backfill BackfillOptions
 	// Recorder captures raw frames; nil = off. Run runs it.
 	Recorder *Recorder
+	// Read says how sockets are read.
+	Read ReadOptions
 	// Compression offers permessage-deflate. Default off: it costs the reader
 	// more time than it saves on the wire.
 	Compression bool
@@ -67,6 +72,8 @@ type Options struct {
 	Overlap    time.Duration // for which two sockets deliver a stream before one is closed; default DefaultOverlap
 	CoverWait  time.Duration // for a second connection to take over before a planned end; default DefaultCoverWait
 
+	// TLS is for sockets; nil = the system's certificates.
+	TLS  *tls.Config
 	Dial DialFunc          // nil = the network; for sockets and, without HTTP, requests
 	HTTP http.RoundTripper // nil = one over Dial
 
@@ -74,6 +81,21 @@ type Options struct {
 	Now func() int64
 	// Random returns a number below n; default the process's.
 	Random func(n int64) int64
+}
+
+// ReadOptions say how sockets are read. The zero ReadOptions wait by the
+// runtime's poller, and stamp frames when they are complete.
+type ReadOptions struct {
+	// Cores are for sockets that are read without waiting: each, in the order in
+	// which they are planned, takes one, to which its thread is pinned. Sockets
+	// beyond them, and the bridge, wait.
+	Cores []int
+	// Spin is how long such a socket is looked at in vain before it is waited for;
+	// default DefaultSpin.
+	Spin time.Duration
+	// KernelStamps makes the kernel's receive stamps receive times, where they can
+	// be.
+	KernelStamps bool
 }
 
 // LineInfo describes a line before it starts.
@@ -99,6 +121,7 @@ func (o *Options) ensureDefaults() {
 	set(&o.StopWait, DefaultStopWait)
 	set(&o.CoverWait, DefaultCoverWait)
 	set(&o.Overlap, DefaultOverlap)
+	set(&o.Read.Spin, DefaultSpin)
 	set(&o.Backfill.MaxAge, DefaultBackfillAge)
 	if o.Backfill.MaxTrades == 0 {
 		o.Backfill.MaxTrades = DefaultBackfillTrades
@@ -151,6 +174,7 @@ type Feed struct {
 	stats       []*LineStats
 	introduced  map[uint32]bool
 	additions   int
+	cores       int // of Options.Read that sockets have
 	lines       sync.WaitGroup
 	ctx         context.Context // of Run; nil before
 }
@@ -235,6 +259,10 @@ func (f *Feed) plan(subscriptions []Subscription, suffix string) (added []*conne
 			}
 			c := f.newConnection(LineInfo{Name: p.Name, Instruments: carriedBy(p)})
 			c.bridge = func() *bridge { return f.bridge } // which comes after it
+			if f.cores < len(f.options.Read.Cores) {
+				c.core, c.reading.Spin = f.options.Read.Cores[f.cores], f.options.Read.Spin
+				f.cores++
+			}
 			c.carry(p, url)
 			introduce(&c.catalog, carriedBy(p))
 			added = append(added, c)
@@ -257,9 +285,18 @@ func (f *Feed) newConnection(line LineInfo) *connection {
 		backoff: backoff{min: f.options.BackoffMin, max: f.options.BackoffMax, chance: f.options.Random}, wishes: newWishes(), covered: make(chan struct{}, 1),
 	}
 	c.stats = &LineStats{Line: line.Line, Name: line.Name, Output: &c.out.Stats}
+	if f.options.Read.KernelStamps {
+		c.reading.Stamps = true
+		var latency *stat.Latency
+		if all := c.out.Latency(); all != nil {
+			latency = &all.Socket
+		}
+		c.stamper = newStamper(&c.stats.Stamps, latency)
+	}
 	if f.options.Recorder != nil {
 		c.recorder = f.options.Recorder.Line(line.Name)
 		c.recorder.number.Store(int32(line.Line))
+		c.recorder.kernel.Store(c.stamper != nil)
 		c.stats.Recorder = &c.recorder.Stats
 	}
 	return c

@@ -78,12 +78,13 @@ func (b *bridge) cover(ctx context.Context, c *connection) {
 	if b.line.connects.Wait(ctx) != nil {
 		return
 	}
-	ws, _, err := dialSocket(ctx, b.line.options.Dial, b.line.url, b.line.options.Compression, b.line.out)
+	ws, raw, _, err := dialSocket(ctx, b.line.options, b.line.url, b.line.reading, b.line.out)
 	if err != nil {
 		b.line.stats.DialFailures.Add(1)
 		b.line.trouble.warn(troubleDial, b.line.options.Now(), "cannot connect to stand in for another connection", "for", c.plan.Name, "error", err)
 		return
 	}
+	b.line.raw = raw
 	reason, err := b.line.serve(ctx, ws)
 	if reason != tick.ReasonReconnect && !(ctx.Err() != nil && reason == endedBy(ctx)) {
 		b.line.stats.Lost.Add(1)

@@ -61,6 +61,10 @@ type OutputOptions struct {
 	// Abort, when closed, ends every wait for room: nobody reads the rings any
 	// more. What does not fit is counted as abandoned. Nil = never.
 	Abort <-chan struct{}
+	// Latency, where set, is told how long packets take to become visible.
+	Latency *LineLatency
+	// Now is the clock for that, ns since the epoch; default the process clock.
+	Now func() int64
 }
 
 // OutputStats counts what became of a line's packets.
@@ -86,7 +90,8 @@ type Output struct {
 	routes *Routes
 	waitNs int64
 	abort  <-chan struct{}
-	owed   int      // gap packets in all lanes that found no room yet
+	owed   int // gap packets in all lanes that found no room yet
+	notes  latencyNotes
 	torn   []uint32 // instruments of which a fragment was dropped and the last fragment is still to come
 }
 
@@ -107,6 +112,12 @@ func NewOutput(rings []*ringbuf.Ring, routes *Routes, o OutputOptions) *Output {
 	for i, r := range rings {
 		out.lanes[i].ring = r
 	}
+	if o.Latency != nil {
+		if o.Now == nil {
+			o.Now = clock.Nanos
+		}
+		out.notes = latencyNotes{into: o.Latency, now: o.Now, runs: make([]run, 0, runsMax)}
+	}
 	return out
 }
 
@@ -121,11 +132,18 @@ func (o *Output) Write(packets []tick.Unit) {
 			panic("BUG: Write of something that is no packet")
 		}
 		l := &o.lanes[o.routes.Shard(packets[0].Header().Instrument)]
-		if len(l.owed) == 0 && len(o.torn) == 0 && l.ring.Write(packets[:n]) {
+		written := len(l.owed) == 0 && len(o.torn) == 0 && l.ring.Write(packets[:n])
+		if written {
 			l.dirty = true
 			o.Stats.Packets.Add(1)
 		} else {
-			o.writeSlow(l, packets[:n])
+			written = o.writeSlow(l, packets[:n])
+		}
+		if written && o.notes.into != nil {
+			o.notes.note(packets[0].Header())
+			if o.notes.full() {
+				o.Flush()
+			}
 		}
 		packets = packets[n:]
 	}
@@ -145,7 +163,11 @@ func (o *Output) Flush() {
 			l.dirty = false
 		}
 	}
+	o.notes.published()
 }
+
+// Latency is what the line measures, nil if it measures nothing.
+func (o *Output) Latency() *LineLatency { return o.notes.into }
 
 // Owes reports whether a gap packet still waits for room: until it is in, the
 // shard takes a book for whole that is not, so the line must Flush again soon
@@ -165,7 +187,8 @@ func (o *Output) Close() {
 }
 
 // writeSlow takes a packet that the ring has no room for, or that follows a loss.
-func (o *Output) writeSlow(l *lane, packet []tick.Unit) {
+// It reports whether the packet is in the ring.
+func (o *Output) writeSlow(l *lane, packet []tick.Unit) bool {
 	h := packet[0].Header()
 	switch h.Kind {
 	case tick.KindDepth:
@@ -175,12 +198,12 @@ func (o *Output) writeSlow(l *lane, packet []tick.Unit) {
 				if h.Flags&tick.FlagLast != 0 {
 					o.torn = slices.Delete(o.torn, at, at+1)
 				}
-				return
+				return false
 			}
 			o.torn = slices.Delete(o.torn, at, at+1)
 		}
 		if o.await(l, packet, o.patience(l)) {
-			return
+			return true
 		}
 		o.Stats.DroppedDepth.Add(1)
 		o.owe(l, h, tick.ChannelDepth)
@@ -189,15 +212,17 @@ func (o *Output) writeSlow(l *lane, packet []tick.Unit) {
 		}
 	case tick.KindQuote:
 		if o.await(l, packet, o.patience(l)) {
-			return
+			return true
 		}
 		o.Stats.DroppedQuotes.Add(1)
 		o.owe(l, h, tick.ChannelQuotes)
 	default:
-		if !o.await(l, packet, 0) {
-			o.Stats.Abandoned.Add(1)
+		if o.await(l, packet, 0) {
+			return true
 		}
+		o.Stats.Abandoned.Add(1)
 	}
+	return false
 }
 
 // patience is how long depth and quotes wait. A lane that owes a gap has

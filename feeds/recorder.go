@@ -140,6 +140,9 @@ type LineRecorder struct {
 	// number is the line's as packets have it; -1 = not told. It is set before the
 	// recorder runs.
 	number atomic.Int32
+	// kernel: receive times are the kernel's, where they can be. It is set before
+	// the line runs.
+	kernel atomic.Bool
 
 	// The mutex is held for a copy of the frame, or to swap two slices: lines of
 	// any length do not fit a ring, and recording is off unless asked for.
@@ -319,6 +322,9 @@ func (l *LineRecorder) create(o *RecorderOptions, first uint64) error {
 	_, err := fmt.Fprintf(l.zip, "# venue %s\n# line %s\n# first_ordinal %d\n", o.Venue, l.name, first)
 	if number := l.number.Load(); o.Run != 0 && number >= 0 && err == nil {
 		_, err = fmt.Fprintf(l.zip, "# run %d\n# number %d\n", o.Run, number)
+	}
+	if l.kernel.Load() && err == nil {
+		_, err = fmt.Fprintf(l.zip, "# recv_src %s\n", ReceivedKernel)
 	}
 	if l.before != "" && err == nil {
 		_, err = fmt.Fprintf(l.zip, "# continues %s\n", l.before)

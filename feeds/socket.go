@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"tickproc/internal/rawsocket"
 )
 
 // DialFunc opens a network connection, as net.Dialer.DialContext does.
@@ -57,18 +59,29 @@ func (c *flushingConn) Read(p []byte) (int, error) {
 }
 
 // dialSocket opens a websocket whose reads flush out. response is that of a
-// refused handshake, if there was one.
-func dialSocket(ctx context.Context, dial DialFunc, url string, compression bool, out *Output) (ws *websocket.Conn, response *http.Response, err error) {
+// refused handshake, if there was one; raw is the connection below, where it is
+// read by hand as read says.
+func dialSocket(ctx context.Context, o *Options, url string, read rawsocket.Options, out *Output) (ws *websocket.Conn, raw *rawsocket.Conn, response *http.Response, err error) {
 	var socket *flushingConn
 	dialer := websocket.Dialer{
 		Proxy:             http.ProxyFromEnvironment,
 		HandshakeTimeout:  handshakeTimeout,
 		ReadBufferSize:    readBuffer,
-		EnableCompression: compression,
+		EnableCompression: o.Compression,
+		TLSClientConfig:   o.TLS,
 		NetDialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			c, err := dial(ctx, network, address)
+			c, err := o.Dial(ctx, network, address)
 			if err != nil {
 				return nil, err
+			}
+			if read != (rawsocket.Options{}) {
+				switch raw, err = rawsocket.New(c, read); {
+				case err == nil:
+					c = raw
+				case !errors.Is(err, rawsocket.ErrUnsupported): // then it is read as any other
+					c.Close()
+					return nil, err
+				}
 			}
 			socket = &flushingConn{Conn: c, out: out}
 			return socket, nil
@@ -76,8 +89,8 @@ func dialSocket(ctx context.Context, dial DialFunc, url string, compression bool
 	}
 	ws, response, err = dialer.DialContext(ctx, url, http.Header{"User-Agent": {userAgent}})
 	if err != nil {
-		return nil, response, err
+		return nil, nil, response, err
 	}
 	socket.live = true
-	return ws, nil, nil
+	return ws, raw, nil, nil
 }

@@ -30,6 +30,10 @@ type LineStats struct {
 	Faults         [FaultCount]stat.Counter // by Fault
 	LastFrameNanos stat.Gauge               // receive time of the last frame, 0 = none
 
+	// Received says whose clock the last frame's receive time is of, a ReceiveSource.
+	Received stat.Gauge
+	Stamps   StampStats
+
 	// Of connections.
 	Connects     stat.Counter // sockets opened
 	DialFailures stat.Counter
@@ -53,6 +57,16 @@ type LineStats struct {
 
 	state stat.Gauge // LineState<<8 | tick.Reason
 }
+
+// ReceiveSource says who stamped a frame.
+type ReceiveSource uint8
+
+const (
+	ReceivedUser   ReceiveSource = iota // this process, when the frame was complete
+	ReceivedKernel                      // the kernel, when its last bytes arrived
+)
+
+func (s ReceiveSource) String() string { return [...]string{"user", "kernel"}[s] }
 
 // StreamStats are the numbers of one stream of a connection.
 type StreamStats struct {

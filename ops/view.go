@@ -14,7 +14,12 @@ type View struct {
 	Instruments []InstrumentLine // venue by venue
 	Nbbo        []NbboLine
 	Stages      []StageLine
-	Footer      []string
+	// Latencies are by venue and stage, LatenciesOfAll by stage, for a screen
+	// that has no room for the others.
+	Latencies, LatenciesOfAll []LatencyLine
+	// Clock is what is known of this machine's clock, beside one-way times.
+	Clock  string
+	Footer []string
 }
 
 // InstrumentLine is one instrument of one feed. Texts are ready to print.
@@ -43,6 +48,40 @@ type StageLine struct {
 	Name          string
 	P50, P99, Max time.Duration
 	Count         uint64
+}
+
+// LatencyLine is a stage's distribution over the last while.
+type LatencyLine struct {
+	Venue, Stage        string
+	P50, P99, P999, Max time.Duration
+	Count               uint64
+}
+
+const latencyHeader = "LATENCY OF    STAGE                          P50       P99     P99.9       MAX     COUNT"
+
+func (l *LatencyLine) text() string {
+	return fmt.Sprintf("%-13s %-24s %9s %9s %9s %9s %9d", l.Venue, l.Stage, short(l.P50), short(l.P99), short(l.P999), short(l.Max), l.Count)
+}
+
+// latencies are the lines of the table of latencies that fit into a room; 0 =
+// any number does.
+func (v *View) latencies(room int) (lines []string) {
+	for _, all := range [][]LatencyLine{v.Latencies, v.LatenciesOfAll} {
+		if len(all) == 0 {
+			continue
+		}
+		lines = []string{"", latencyHeader}
+		for i := range all {
+			lines = append(lines, all[i].text())
+		}
+		if v.Clock != "" {
+			lines = append(lines, v.Clock)
+		}
+		if room == 0 || len(lines) <= room {
+			return lines
+		}
+	}
+	return nil
 }
 
 // Screen redraws a View in place on a terminal.
@@ -92,10 +131,16 @@ func (v *View) fit(height int) []string {
 	for _, l := range v.Stages {
 		below = append(below, fmt.Sprintf("%-34s %9s %9s %9s %9d", l.Name, short(l.P50), short(l.P99), short(l.Max), l.Count))
 	}
+	room := 0
+	if height > 0 {
+		// Instruments come first; of many, a few lines are enough.
+		room = max(1, height-1-len(above)-len(below)-len(v.Footer)-min(len(v.Instruments), fewInstruments))
+	}
+	below = append(below, v.latencies(room)...)
 	below = append(below, v.Footer...)
 
 	shown := v.Instruments
-	room := height - 1 - len(above) - len(below)
+	room = height - 1 - len(above) - len(below)
 	if height > 0 && len(shown) > room {
 		shown = v.venues()
 		for _, l := range v.Instruments {
@@ -114,6 +159,9 @@ func (v *View) fit(height int) []string {
 	}
 	return lines
 }
+
+// fewInstruments is for how many there is always room before there is for latencies.
+const fewInstruments = 10
 
 // valid is what InstrumentLine.Book says of a good book.
 const valid = "valid"
@@ -172,6 +220,13 @@ func (v *View) Lines() []string {
 	}
 	for _, l := range v.Stages {
 		lines = append(lines, fmt.Sprintf("stage %q p50=%s p99=%s max=%s n=%d", l.Name, short(l.P50), short(l.P99), short(l.Max), l.Count))
+	}
+	for i := range v.Latencies {
+		l := &v.Latencies[i]
+		lines = append(lines, fmt.Sprintf("latency %s %q p50=%s p99=%s p99.9=%s max=%s n=%d", l.Venue, l.Stage, short(l.P50), short(l.P99), short(l.P999), short(l.Max), l.Count))
+	}
+	if v.Clock != "" {
+		lines = append(lines, v.Clock)
 	}
 	return lines
 }

@@ -44,9 +44,12 @@ func (s *system) register(r *ops.Registry, database *questdb.Sink) {
 			name string
 			from *stat.Histogram
 		}{{"receive_to_shard", &d.Stats.Wait}, {"shard_apply", &d.Stats.Apply}} {
-			r.Histogram("tickproc_stage_seconds", "Latency by stage.", map[string]string{"stage": stage.name, "shard": strconv.Itoa(i)}, stage.from)
+			r.Histogram("tickproc_shard_stage_seconds", "Latency by shard: of the oldest packet of a batch until it is taken, of a packet while it is applied.", map[string]string{"stage": stage.name, "shard": strconv.Itoa(i)}, stage.from)
 		}
 	}
+	s.latency.database(database)
+	s.latency.register(r)
+	s.clock.register(r)
 	if s.durable != nil {
 		s.durable.register(r)
 	}

@@ -112,6 +112,12 @@ func TestMetricsOfARunningService(t *testing.T) {
 		`tickproc_feed_up{feed="2",line="public-0",venue="binance-usdm"} 1`,
 		`tickproc_stream_age_seconds{channel="depth",feed="2",line="public-0",symbol="ETHUSDT",venue="binance-usdm"}`,
 		`tickproc_listings_total{feed="0",venue="binance-usdm"} 0`,
+		`tickproc_stage_seconds{kind="depth",stage="decode",venue="binance-usdm",quantile="0.999"}`,
+		`tickproc_stage_seconds{kind="depth",stage="shard",venue="binance-usdm",quantile="0.999"}`,
+		`tickproc_stage_seconds{kind="depth",stage="apply",venue="binance-coinm",quantile="1"}`,
+		`tickproc_stage_seconds_count{kind="depth",stage="rows",venue="binance-usdm"}`,
+		`tickproc_one_way_seconds{kind="depth",venue="binance-usdm",quantile="0.5"}`,
+		`tickproc_clock_error_seconds{bound="max"}`,
 		`tickproc_protocol_signs_total{sign="silent_stream",venue="binance-coinm"} 0`,
 	} {
 		if !strings.Contains(text, "\n"+want) {
@@ -126,9 +132,13 @@ func TestMetricsOfARunningService(t *testing.T) {
 // metricNames are the names in the source, so that none is shown nowhere.
 func metricNames(t *testing.T) (names []string) {
 	t.Helper()
-	source, err := os.ReadFile("metrics.go")
-	if err != nil {
-		t.Fatal(err)
+	var source []byte
+	for _, file := range []string{"metrics.go", "latency.go"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source = append(source, text...)
 	}
 	for _, m := range regexp.MustCompile(`"(tickproc_[a-z_%]+)"`).FindAllStringSubmatch(string(source), -1) {
 		if !strings.Contains(m[1], "%s") {

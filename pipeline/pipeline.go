@@ -56,6 +56,8 @@ type system struct {
 	writing      sync.WaitGroup
 	beginWriting sync.Once
 	status       *status
+	latency      *latencies // nil: nothing is measured
+	clock        hostClock
 	compared     lineComparison
 	lines        int                   // numbers that are given away
 	named        map[symbolOf]struct{} // symbols that feeds list by name
@@ -151,6 +153,13 @@ func newSystemIn(a *around, config *Config, logger *slog.Logger, sinks ...writer
 		s.drivers = append(s.drivers, d)
 		s.compared = append(s.compared, d.Shard.CountLines(s.comparedLines()))
 	}
+	if a.hand == nil {
+		s.latency = newLatencies()
+		for _, d := range s.drivers {
+			d.Latency = s.latency.driver()
+		}
+	}
+	s.clock.look()
 	s.reload.current = config
 	s.take(config)
 	// Rows may wait for a batch anyway: the writer parks.
@@ -211,6 +220,7 @@ func (s *system) addInstrument(in tick.Instrument, f *venueFeed) *tick.Instrumen
 		known.Tick, known.Lot, known.ContractSize = in.Tick, in.Lot, in.ContractSize
 		known.State, known.ExpiryNanos, known.Channels = in.State, in.ExpiryNanos, in.Channels
 		s.states[known.ID], s.feedOf[known.ID] = in.State, f
+		s.latency.instrument(known.ID, in.Venue)
 		return known
 	}
 	if n := len(s.unused); n > 0 {
@@ -220,6 +230,7 @@ func (s *system) addInstrument(in tick.Instrument, f *venueFeed) *tick.Instrumen
 	}
 	s.instruments[in.ID], s.states[in.ID], s.feedOf[in.ID] = &in, in.State, f
 	s.routes.Set(in.ID, shardOf(in.Underlying, len(s.drivers)))
+	s.latency.instrument(in.ID, in.Venue)
 	return &in
 }
 
@@ -342,7 +353,11 @@ func (s *system) newOutput(f *venueFeed, line feeds.LineInfo) *feeds.Output {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.inputs = append(f.inputs, lineRings{line: line.Line, name: line.Name, rings: rings})
-	return feeds.NewOutput(rings, &s.routes, feeds.OutputOptions{})
+	o := feeds.OutputOptions{Now: s.now}
+	if !line.REST { // its times are of requests
+		o.Latency = s.latency.line(f.venue, line.Name)
+	}
+	return feeds.NewOutput(rings, &s.routes, o)
 }
 
 // addFeed plans the sockets of one configured feed.

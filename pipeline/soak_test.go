@@ -203,7 +203,7 @@ func (s *service) sample() soakSample {
 			x.routines = value
 		case "tickproc_shard_packets_total":
 			x.packets += value
-		case "tickproc_stage_seconds_bucket":
+		case "tickproc_shard_stage_seconds_bucket":
 			if bound := upTo.FindStringSubmatch(m[2]); bound != nil && strings.Contains(m[2], "receive_to_shard") {
 				limit, err := strconv.ParseFloat(bound[1], 64)
 				if err != nil {

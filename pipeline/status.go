@@ -60,6 +60,8 @@ func (x *status) run(stop <-chan struct{}) {
 		case <-images.C:
 			x.read()
 		case <-health.C:
+			x.system.clock.look()
+			x.system.latency.turn(clock.Nanos())
 			x.warnClocks()
 			x.silence.look(x.lines(), x.system.venueCanaries(), clock.Nanos())
 			x.oddities.look(x.imagesByVenue(), x.lines(), x.system.venueCanaries(), clock.Nanos())

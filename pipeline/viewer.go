@@ -119,6 +119,7 @@ func newViewer(s *system, last *lastRows, database *questdb.Sink) *viewer {
 		wait.from = append(wait.from, &d.Stats.Wait)
 		apply.from = append(apply.from, &d.Stats.Apply)
 	}
+	s.latency.database(database)
 	v.stages = []*stageSince{wait, apply, {name: "writer: encode what one poll gave", from: []*stat.Histogram{&s.writer.Stats.SinkNanos}}}
 	if database != nil {
 		post := &stageSince{name: "QuestDB: one post"}
@@ -147,6 +148,10 @@ func (v *viewer) view() *ops.View {
 	out.Nbbo = v.last.consolidated("BTC", v.system.instrument)
 	for _, s := range v.stages {
 		out.Stages = append(out.Stages, s.line())
+	}
+	out.Latencies, out.LatenciesOfAll = v.system.latency.linesOf()
+	if len(out.Latencies) > 0 {
+		out.Clock = v.system.clock.text()
 	}
 	return out
 }

@@ -167,6 +167,7 @@ func (x *sender) deliver(ctx context.Context, b *spool.Batch) {
 		switch {
 		case a.err == nil:
 			x.acked()
+			x.measure(b, rows)
 			x.advance(b, len(lines), rows)
 			limit = min(2*limit, b.Rows)
 			if doomed != "" {
@@ -240,6 +241,16 @@ func (x *sender) goesBack(b *spool.Batch) bool {
 	}
 	x.stats.Resent.Add(uint64(b.Taken() - rows))
 	return true
+}
+
+// measure counts how long rows took that were just acknowledged.
+func (x *sender) measure(b *spool.Batch, rows int) {
+	if b.Again || b.FirstNanos == 0 {
+		return
+	}
+	now := x.sink.o.Now()
+	x.stats.AckFirst.Observe(now-b.FirstNanos, uint64(rows))
+	x.stats.AckLast.Observe(now-b.LastNanos, uint64(rows))
 }
 
 func (x *sender) advance(b *spool.Batch, bytes, rows int) {

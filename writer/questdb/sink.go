@@ -77,6 +77,8 @@ type lane struct {
 	index  int
 	rows   int
 	oldest int64 // when the first row was written
+	first  int64 // earliest receive time among the rows, 0 = of none
+	last   int64 // and latest
 	spans  []span
 	// at finds an instrument's span: spans[at[id].place] if batch is the current.
 	at    []spanPlace
@@ -379,12 +381,26 @@ func (s *Sink) add(l *lane, ts, now int64) {
 		l.oldest = now
 	}
 	l.rows++
+	if x.row != nil {
+		l.received(x.row[0].RowHeader().ReceiveNanos)
+	}
 	if x.in != nil && l.table.channel != "" {
 		l.note(x.in, ts)
 	}
 	if l.rows >= s.o.FlushRows || l.size() >= s.flushBytes {
 		s.seal(l, now)
 	}
+}
+
+// received notes a row's receive time.
+func (l *lane) received(at int64) {
+	if at == 0 {
+		return
+	}
+	if l.first == 0 || at < l.first {
+		l.first = at
+	}
+	l.last = max(l.last, at)
 }
 
 // refuse counts a row that cannot be a row.
@@ -417,8 +433,9 @@ func (l *lane) note(in *instrument, ts int64) {
 // seal closes the lane's batch and hands it on; what has to go for it is lost.
 func (s *Sink) seal(l *lane, now int64) {
 	s.meta = encodeSpans(s.meta[:0], l.spans)
-	r := spool.Record{Payload: l.take(s.spool.Buffer()), Rows: l.rows, OldestNanos: l.oldest, Marks: slices.Clone(s.marks), Meta: slices.Clone(s.meta)}
-	l.rows, l.spans = 0, l.spans[:0]
+	r := spool.Record{Payload: l.take(s.spool.Buffer()), Rows: l.rows, OldestNanos: l.oldest, Marks: slices.Clone(s.marks), Meta: slices.Clone(s.meta),
+		FirstNanos: l.first, LastNanos: l.last}
+	l.rows, l.spans, l.first, l.last = 0, l.spans[:0], 0, 0
 	l.batch++
 	open := 0
 	for i := range s.lanes {

@@ -26,12 +26,17 @@ type TableStats struct {
 	Damaged     stat.Counter // places in the spool where rows of unknown number cannot be read back
 	Outranked   stat.Counter // rows left out because a better one of their key stands
 
-	Retried     stat.Counter // rows that were posted again
-	Batches     stat.Counter // acknowledged posts
-	PostNanos   stat.Histogram
-	Unreachable stat.Counter // posts without an answer
-	Refusals    stat.Counter // answers 400
-	Busy        stat.Counter // answers 429 and 5xx
-	Denied      stat.Counter // answers that a change of configuration must cure: 401, 403, 404 …
-	SchemaFails stat.Counter // checks of the table that failed
+	Retried   stat.Counter // rows that were posted again
+	Batches   stat.Counter // acknowledged posts
+	PostNanos stat.Histogram
+	// AckFirst and AckLast are the receive time → QuestDB's acknowledgement, each
+	// row of a batch counted as its earliest and as its latest: between the two lies
+	// what the rows took. Not of rows that the spool gave back from the disk or that
+	// are sent again.
+	AckFirst, AckLast stat.Latency
+	Unreachable       stat.Counter // posts without an answer
+	Refusals          stat.Counter // answers 400
+	Busy              stat.Counter // answers 429 and 5xx
+	Denied            stat.Counter // answers that a change of configuration must cure: 401, 403, 404 …
+	SchemaFails       stat.Counter // checks of the table that failed
 }

@@ -15,6 +15,9 @@ type Batch struct {
 	OldestNanos int64
 	// Again: it was taken by an earlier run, or had been acknowledged before.
 	Again bool
+	// FirstNanos and LastNanos are the earliest and latest receive time among its
+	// rows; 0 where it was read from the disk.
+	FirstNanos, LastNanos int64
 
 	From, end int64 // offsets; equal where the rows are in memory alone
 	memory    int   // records that are in memory alone
@@ -181,6 +184,12 @@ func (s *Spool) nextInMemory(l *lane, rowsMax, bytesMax int) (b *Batch, where pl
 	for n < len(records) && (n == 0 || b.rows+records[n].Rows <= rowsMax && b.bytes+len(records[n].Payload) <= bytesMax) {
 		b.rows += records[n].Rows
 		b.bytes += len(records[n].Payload)
+		if r := records[n]; r.FirstNanos != 0 {
+			if b.FirstNanos == 0 || r.FirstNanos < b.FirstNanos {
+				b.FirstNanos = r.FirstNanos
+			}
+			b.LastNanos = max(b.LastNanos, r.LastNanos)
+		}
 		n++
 	}
 	records = slices.Clone(records[:n])

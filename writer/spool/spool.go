@@ -133,6 +133,9 @@ type Record struct {
 	OldestNanos int64       // when its first row was written
 	Marks       []ShardMark // up to where the shards' rows of this table are in it or before it
 	Meta        []byte      // the caller's; comes back with a Loss
+	// FirstNanos and LastNanos are the earliest and latest receive time among its
+	// rows, 0 = of none. They are not on disk.
+	FirstNanos, LastNanos int64
 }
 
 // Loss is rows that will never be sent.
