@@ -13,9 +13,11 @@ type Follower interface {
 	// RowDepth has the shard's book whenever the last RowValidity says valid. The
 	// memory is the shard's.
 	Rows(rows []tick.Unit)
-	// Image takes how an instrument stands after the rows, if the batch touched it.
-	// x and the sides are the shard's.
+	// Image takes how an instrument stands after the rows, for each that the batch
+	// touched. x and the sides are the shard's.
 	Image(x *Image, bids, asks *book.Side)
+	// End comes after both.
+	End()
 }
 
 // told is what a follower knows of an instrument's book.
@@ -69,6 +71,7 @@ func (s *Shard) tellFollower(f Follower, rows []tick.Unit, x *Image) {
 		f.Image(x, &in.sync.Book.Bids, &in.sync.Book.Asks)
 	}
 	s.touched = s.touched[:0]
+	f.End()
 }
 
 // forTables leaves out, in place, what only a follower is told.

@@ -136,7 +136,10 @@ func TestFollower(t *testing.T) {
 	}
 	begun, from := len(w.rows), len(w.tape)
 	w.read = func(_, rows []tick.Unit) {
-		w.shard.tellFollower(f, rows, &x)
+		ends := f.ends
+		if w.shard.tellFollower(f, rows, &x); f.ends != ends+1 {
+			t.Fatal("no end")
+		}
 		f.compare(w.shard)
 		for _, in := range w.shard.instruments {
 			want := Image{}
@@ -174,6 +177,7 @@ type imageFollower struct {
 	*echo
 	images   map[uint32]Image
 	catalogs int
+	ends     int
 }
 
 func (f *imageFollower) Rows(rows []tick.Unit) {
@@ -191,6 +195,8 @@ func (f *imageFollower) Image(x *Image, bids, asks *book.Side) {
 	}
 	f.images[x.Instrument] = *x
 }
+
+func (f *imageFollower) End() { f.ends++ }
 
 // A book of more levels than a row takes is told in several.
 func TestFollowerOfALargeBook(t *testing.T) {
