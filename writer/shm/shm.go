@@ -12,7 +12,6 @@
 package shm
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -219,26 +218,15 @@ func (w *Writer) Ring(shard int) *Ring { return w.rings[shard] }
 // LeftOut is how many instruments found no room; any goroutine may ask.
 func (w *Writer) LeftOut() uint64 { return w.directory.leftOut.Load() }
 
-// Run says that the writer lives, until ctx ends.
-func (w *Writer) Run(ctx context.Context) {
-	beat := time.NewTicker(time.Duration(layout.HeartbeatNanos))
-	defer beat.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-beat.C:
-			w.Beat()
-		}
-	}
-}
+// BeatEvery is how often Beat is to be called.
+const BeatEvery = time.Duration(layout.HeartbeatNanos)
 
 // Beat says once that the writer lives. One goroutine.
 func (w *Writer) Beat() {
 	atomic.StoreUint64(w.directory.atomically(layout.DirHeartbeat), uint64(w.now()))
 }
 
-// Close ends the epoch in order. The shards and Run have ended. Readers go on
+// Close ends the epoch in order. The shards have ended, and nobody calls Beat. Readers go on
 // with what they have mapped; the directory stays, to say that it was stopped.
 func (w *Writer) Close() error {
 	for _, r := range w.rings {
