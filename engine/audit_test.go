@@ -14,13 +14,14 @@ import (
 // whether it is coded, or, behind "=", why not. A new field must be decided.
 const decided = `
 engine.Shard: options instruments due=told_by_deadlines now rows=said commands=said dirty=all_after_loading scratch=scratch lineStats=metrics uncounted=metrics count
+engine.Shard: follows=of_this_process touched=of_this_process levels=scratch
 engine.Shard: groups=found_anew groupList=in_another_order saving=of_this_process configs=the_caller_teaches_them learning=guards_configs
 engine.Options: Intervals Grace Lateness Carry Windows BookEvery BookGrace BookOnChange BookDepth Silence Stale LineHold ClockWindow Nbbo NbboStale NbboEvery
 indicators.WindowSpec: Span Step Grace=of_the_options Lateness=of_the_options
 engine.instrument: shard def priceDigits sizeDigits lines coarser disabled offset channels firsts sync merges leader standbys depthLine answerBy lineDue
 engine.instrument: sample quote funding interest liquidationOrd statusOrd gone group contribution ids coverage indicators indicatorDue out=scratch trade=scratch
 engine.instrument: depthTs depthSource silenceAt doubtUntil deltaID counts=totals;_Trades_is_coded_where_it_orders_trades
-engine.instrument: key=may_be_early_while_it_lives place=of_the_key dirty=all_after_loading savedAt=of_this_process
+engine.instrument: key=may_be_early_while_it_lives place=of_the_key dirty=all_after_loading touched=of_this_process told=of_this_process savedAt=of_this_process
 engine.lineScale: line priceDigits sizeDigits
 engine.clockOffset: halfEnd newest older seen hasOld
 engine.channel: lastTs leftTs gap ord

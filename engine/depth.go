@@ -103,6 +103,9 @@ func (in *instrument) AfterDelta(d *tick.Depth) {
 	if in.quote.aheadSince != 0 && d.LastID >= in.quote.aheadID {
 		in.quote.aheadSince = 0
 	}
+	if in.shard.follows {
+		in.tellDelta(d, ts, source)
+	}
 	in.sample.note(ts, source, d)
 	if in.shard.options.BookOnChange {
 		in.writeSample()
@@ -141,6 +144,9 @@ func (in *instrument) announceBook() {
 			in.closeGap(c, tick.ChannelDepth, end, lostUnknown, true)
 		}
 		in.writeBook(valid)
+	}
+	if in.shard.follows {
+		in.tellBook()
 	}
 	in.announceBookQuote(valid, changed)
 }

@@ -46,6 +46,8 @@ type Driver struct {
 	Rows     *ringbuf.Ring // to the writer
 	Commands *ringbuf.Ring // to the feeds; nil in replay
 	Images   *ringbuf.Broadcast
+	// Follower, where set, is told of each batch as soon as it is applied.
+	Follower Follower
 	// Pin locks the goroutine to its thread, and the thread to a core where the
 	// platform can.
 	Pin  bool
@@ -73,6 +75,7 @@ type Driver struct {
 	ready       func() bool // readable, bound once
 	imagesAt    int64
 	imageUnits  []tick.Unit
+	toldImage   Image // scratch
 	tickPackets []tick.Unit
 	pause       time.Duration // after a Step that did nothing; 0 = until there is something
 }
@@ -133,6 +136,10 @@ func (d *Driver) Begin() {
 	d.attach()
 	d.imageUnits = make([]tick.Unit, ImageUnits)
 	d.tickPackets = make([]tick.Unit, 1)
+	if d.Follower != nil {
+		d.Shard.follow(d.Follower)
+		d.Flush()
+	}
 }
 
 func (d *Driver) ensureDefaults() {
@@ -309,7 +316,12 @@ func (d *Driver) log(batch []tick.Unit) bool {
 
 // Flush carries away what the shard said.
 func (d *Driver) Flush() {
-	d.writeRows(d.Shard.TakeRows())
+	rows := d.Shard.TakeRows()
+	if d.Follower != nil {
+		d.Shard.tellFollower(d.Follower, rows, &d.toldImage)
+		rows = forTables(rows)
+	}
+	d.writeRows(rows)
 	if commands := d.Shard.TakeCommands(); d.Commands != nil {
 		d.write(d.Commands, commands)
 	}

@@ -45,13 +45,19 @@ func (s *Shard) takeImages(scratch []tick.Unit, publish func([]tick.Unit)) {
 	s.dirty = s.dirty[:0]
 }
 
-func (in *instrument) image(x *Image) {
-	b := &in.sync.Book
-	_, reason := in.sync.State()
+// standing says whether the book is shown as the venue's, and why not.
+func (in *instrument) standing() (valid bool, reason tick.Reason) {
+	_, reason = in.sync.State()
 	if in.sync.IsValid() && !in.sample.announced {
 		reason = in.channels[tick.ChannelDepth.Index()].gap.reason // doubted still
 	}
-	*x = Image{Instrument: in.def.ID, Valid: in.sample.announced, Reason: reason, PriceDigits: in.priceDigits, SizeDigits: in.sizeDigits,
+	return in.sample.announced, reason
+}
+
+func (in *instrument) image(x *Image) {
+	b := &in.sync.Book
+	valid, reason := in.standing()
+	*x = Image{Instrument: in.def.ID, Valid: valid, Reason: reason, PriceDigits: in.priceDigits, SizeDigits: in.sizeDigits,
 		ReceiveNanos: in.shard.now, OffsetNanos: in.offset.nanos(), LastID: in.sync.LastID(),
 		Bid: b.Bids.Best(), Ask: b.Asks.Best(), BidLevels: uint32(b.Bids.Len()), AskLevels: uint32(b.Asks.Len()),
 		Depth: in.sync.Counts.Applied, Quotes: in.counts.Quotes, Trades: in.counts.Trades,

@@ -67,6 +67,8 @@ type instrument struct {
 	key     int64 // in the heap of deadlines
 	place   int
 	dirty   bool
+	touched bool // a follower's image of it is old
+	told    told
 	savedAt uint64 // the barrier for which it is written
 }
 
@@ -107,6 +109,9 @@ func (in *instrument) begin(channels tick.Channels) {
 	}
 	if channels.Has(tick.ChannelDepth) {
 		in.writeBook(false)
+		if in.shard.follows {
+			in.tellBook()
+		}
 	}
 	in.quote.fromBook = !in.def.Channels.Has(tick.ChannelQuotes) && in.def.Channels.Has(tick.ChannelDepth)
 	if channels.Has(tick.ChannelQuotes) || in.quote.fromBook && channels.Has(tick.ChannelDepth) {

@@ -68,11 +68,13 @@ type redundant struct {
 	resyncs     int
 	quoteTs     int64
 	bids, asks  [200]tick.Level
+	echo        *echo // follows
 }
 
 func newRedundant(t testing.TB, random *rand.Rand, rule tick.SyncRule, bounded bool) *redundant {
 	x := &redundant{t: t, random: random, rule: rule, bounded: bounded, shard: NewShard(Options{BookEvery: 100 * time.Millisecond}),
-		now: midnight + int64(time.Hour), whole: lineA}
+		now: midnight + int64(time.Hour), whole: lineA, echo: newEcho(t)}
+	x.shard.follows = true
 	x.books = []truthBook{{bids: []tick.Level{{Price: 1000, Size: 5}}, asks: []tick.Level{{Price: 1010, Size: 5}}}}
 	def := define(0, "BTC")
 	def.Sync = rule
@@ -275,6 +277,9 @@ func (x *redundant) give(p []tick.Unit) {
 	x.tape = append(x.tape, p...)
 	x.shard.Apply(p)
 	rows := x.shard.TakeRows()
+	x.echo.take(rows)
+	x.echo.compare(x.shard)
+	rows = forTables(rows)
 	x.rows = append(x.rows, rows...)
 	eachRow(rows, x.look)
 	eachRow(x.shard.TakeCommands(), x.answer)

@@ -43,6 +43,7 @@ func (in *instrument) rescale(priceDigits, sizeDigits uint8) {
 	priceFactor := tick.Pow10(priceDigits - in.priceDigits)
 	sizeFactor := tick.Pow10(sizeDigits - in.sizeDigits)
 	in.priceDigits, in.sizeDigits = priceDigits, sizeDigits
+	in.told.whole = false // a follower's levels are at the old one
 	err := in.sync.Rescale(priceFactor, sizeFactor, priceDigits, sizeDigits)
 	for _, x := range in.standbys {
 		if e := x.sync.Rescale(priceFactor, sizeFactor, priceDigits, sizeDigits); e != nil {

@@ -28,6 +28,9 @@ type Shard struct {
 	commands    []tick.Unit
 	dirty       []*instrument // changed since the last TakeImages
 	scratch     []tick.Unit   // a packet brought to a finer scale
+	follows     bool          // a Follower is told
+	touched     []*instrument // changed since it was told last
+	levels      []tick.Level  // scratch of tellWhole
 	lineStats   []LineStats   // by line; nil where lines are not compared
 	uncounted   LineStats     // of lines beyond
 	count       int           // of instruments
@@ -117,6 +120,9 @@ func (s *Shard) settle(in *instrument) {
 	if !in.dirty {
 		in.dirty = true
 		s.dirty = append(s.dirty, in)
+	}
+	if s.follows {
+		s.touch(in)
 	}
 }
 

@@ -139,6 +139,7 @@ func (in *instrument) validStandby() int {
 
 // takeOver makes x the leader; the leader stands by in its place.
 func (in *instrument) takeOver(x *standby) {
+	in.told.whole = false
 	in.writeSample() // what waits for its boundary is of the old leader's book
 	x.sync.Succeed(in.sync)
 	in.sync, x.sync = x.sync, in.sync

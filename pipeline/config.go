@@ -39,6 +39,7 @@ type Config struct {
 	Snapshots Snapshots `yaml:"snapshots"`
 	Spool     Spool     `yaml:"spool"`
 	NBBO      NBBO      `yaml:"nbbo"`
+	Shm       Shm       `yaml:"shm"`
 	Record    Record    `yaml:"record"`
 	Metrics   Metrics   `yaml:"metrics"`
 	Log       Log       `yaml:"log"`
@@ -222,6 +223,21 @@ type NBBO struct {
 	Every Duration `yaml:"every" default:"100ms" min:"1ms" max:"1h"`
 	// Stale is the age beyond which a venue's quote no longer counts.
 	Stale Duration `yaml:"stale" default:"10s" min:"100ms" max:"1h"`
+}
+
+// Shm shows what the shards make of the market to other processes of the
+// machine, in memory that they share.
+type Shm struct {
+	Enabled Switch `yaml:"enabled" default:"false"`
+	// Dir is on a file system in memory; the default is a folder in
+	// Journal.MemoryDir that is named after DataDir.
+	Dir string `yaml:"dir"`
+	// Ring is the memory of each shard's messages.
+	Ring Size `yaml:"ring" default:"8MiB" min:"64KiB" max:"16GiB"`
+	// Levels a side in the image of a book.
+	Levels int `yaml:"levels" default:"10" min:"1" max:"50"`
+	// Instruments that there is room for.
+	Instruments int `yaml:"instruments" default:"4096" min:"1" max:"1000000"`
 }
 
 // Record keeps the raw frames, from which a period can be decoded again.

@@ -287,9 +287,15 @@ func (d *dataDir) readOptions() (all map[optionsHash]engine.Options, unread []er
 
 // name tells folders apart in a place that several share.
 func (d *dataDir) name() string {
-	path, err := filepath.Abs(d.path)
+	return nameOfFolder(d.path)
+}
+
+// nameOfFolder is the same for all names of a folder that lead to one absolute
+// path.
+func nameOfFolder(folder string) string {
+	path, err := filepath.Abs(folder)
 	if err != nil {
-		path = d.path
+		path = folder
 	}
 	sum := sha256.Sum256([]byte(path))
 	return hex.EncodeToString(sum[:8])

@@ -53,6 +53,9 @@ func (s *system) register(r *ops.Registry, database *questdb.Sink) {
 	if s.durable != nil {
 		s.durable.register(r)
 	}
+	if s.shared != nil {
+		s.registerShared(r)
+	}
 	if database != nil {
 		registerQuestDB(r, database)
 		r.GaugeFunc("tickproc_questdb_other_writers", "Other processes that write our tables now.", nil, func() float64 {

@@ -79,9 +79,9 @@ func (p *packetPrinter) packet(position uint64, packet []tick.Unit) error {
 	}
 	fields := p.fields(position, packet)
 	if p.asJSON {
-		return p.json(fields)
+		return jsonLine(p.out, fields)
 	}
-	return p.text(fields)
+	return textLine(p.out, fields)
 }
 
 // ofNoInstrument are records that concern the shard.
@@ -214,7 +214,8 @@ func tradeIDText(id tick.ID) string {
 	return fmt.Sprintf("%016x%016x", id.Hi, id.Lo)
 }
 
-func (p *packetPrinter) json(fields []field) error {
+// jsonLine prints an object.
+func jsonLine(out io.Writer, fields []field) error {
 	var b strings.Builder
 	for i, f := range fields {
 		value, err := json.Marshal(f.value)
@@ -223,14 +224,15 @@ func (p *packetPrinter) json(fields []field) error {
 		}
 		fmt.Fprintf(&b, "%c%q:%s", "{,"[min(i, 1)], f.name, value)
 	}
-	_, err := fmt.Fprintf(p.out, "%s}\n", b.String())
+	_, err := fmt.Fprintf(out, "%s}\n", b.String())
 	return err
 }
 
 // levelsShown bounds the levels a side that are printed for people.
 const levelsShown = 3
 
-func (p *packetPrinter) text(fields []field) error {
+// textLine prints values, all but the first four with their names.
+func textLine(out io.Writer, fields []field) error {
 	var b strings.Builder
 	for i, f := range fields {
 		switch v := f.value.(type) {
@@ -250,6 +252,6 @@ func (p *packetPrinter) text(fields []field) error {
 			}
 		}
 	}
-	_, err := fmt.Fprintln(p.out, b.String())
+	_, err := fmt.Fprintln(out, b.String())
 	return err
 }

@@ -23,6 +23,7 @@ import (
 	"tickproc/tick"
 	"tickproc/writer"
 	"tickproc/writer/questdb"
+	"tickproc/writer/shm"
 )
 
 const (
@@ -50,6 +51,7 @@ type system struct {
 	records      []*recordLine  // by shard
 	durable      *durable       // nil: nothing outlives the process
 	watch        *questdb.Watch // nil: nobody asks the database
+	shared       *shm.Writer    // nil: no other process is shown anything
 	health       *ringbuf.Ring  // rows that no shard made
 	commanded    *ringbuf.Waker
 	writer       *writer.Writer
@@ -399,6 +401,7 @@ func (s *system) endWriting() {
 
 // abandon ends a system that never ran.
 func (s *system) abandon() {
+	s.endSharing()
 	if s.durable == nil {
 		return
 	}
@@ -413,6 +416,7 @@ func (s *system) abandon() {
 func (s *system) run(ctx context.Context) {
 	s.startWriting()
 	var sharding, commanding, watching sync.WaitGroup
+	stopBeating := s.beat()
 	s.reload.open(ctx)
 	for _, f := range s.venueFeeds() {
 		f.begin(ctx)
@@ -452,6 +456,8 @@ func (s *system) run(ctx context.Context) {
 		d.Rows.Close()
 		d.Commands.Close()
 	}
+	stopBeating()
+	s.endSharing()
 	commanding.Wait()
 	close(stop)
 	watching.Wait() // it writes the health rows

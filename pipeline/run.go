@@ -126,6 +126,12 @@ func serve(ctx context.Context, o RunOptions, sink writer.Sink, database *questd
 		s.abandon()
 		return err
 	}
+	if dir != nil {
+		if err := s.share(); err != nil {
+			s.abandon()
+			return err
+		}
+	}
 	if o.Config.Metrics.Listen != ListenNone {
 		registry := ops.NewRegistry()
 		s.register(registry, database)

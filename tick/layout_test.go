@@ -42,6 +42,7 @@ func TestLayout(t *testing.T) {
 	f("position row", unsafe.Sizeof(PositionRow{}), 64)
 	f("position row's position", unsafe.Offsetof(PositionRow{}.Position), 32)
 	f("position row's shard", unsafe.Offsetof(PositionRow{}.Shard), 48)
+	f("validity row", unsafe.Sizeof(ValidityRow{}), 64)
 	f("resync", unsafe.Sizeof(Resync{}), 64)
 	f("backfill command", unsafe.Sizeof(BackfillCommand{}), 64)
 	f("backfill end", unsafe.Sizeof(BackfillEnd{}), 64)

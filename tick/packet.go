@@ -311,6 +311,11 @@ func Levels(p []Unit) []Level {
 	return unsafe.Slice((*Level)(unsafe.Pointer(&body[0])), n)
 }
 
+// Levels returns the levels behind the head of a packet that is whole in memory.
+func (d *Depth) Levels() []Level {
+	return Levels(unsafe.Slice((*Unit)(unsafe.Pointer(d)), DepthUnits(int(d.LevelCount))))
+}
+
 // AppendUnits extends dst by n zeroed units and returns it with the new part.
 func AppendUnits(dst []Unit, n int) (all, added []Unit) {
 	at := len(dst)

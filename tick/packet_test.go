@@ -77,6 +77,7 @@ func TestPacketUnits(t *testing.T) {
 		KindRescale: 1, KindUp: 1, KindDown: 1, KindGap: 1, KindClockStep: 1, KindTick: 1, KindBarrier: 1, KindConfig: 1, KindBackfillEnd: 1,
 		RowTrade: 1, RowQuote: 2, RowBook: 3, RowBar: 3, RowWindow: 2, RowGap: 1, RowHealth: 3, CmdResync: 1,
 		RowFunding: 2, RowOpenInterest: 1, RowLiquidation: 1, RowStatus: 1, RowNbbo: 2, RowPosition: 1, CmdBackfill: 1,
+		RowDepth: 3, RowValidity: 1,
 	}
 	for k := range 256 {
 		var u Unit
@@ -85,7 +86,7 @@ func TestPacketUnits(t *testing.T) {
 		switch kind {
 		case KindQuote, KindDepth, KindSnapshot:
 			u.Depth().LevelCount = 2
-		case RowBook:
+		case RowBook, RowDepth:
 			u.BookRow().LevelCount = 7
 		}
 		// Kinds nobody knows have no length: a reader must stop there.

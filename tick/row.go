@@ -22,6 +22,8 @@ const (
 	RowNbbo                          // NbboRow → nbbo
 	RowPosition                      // PositionRow → no table: where the rows before it come from
 	CmdBackfill                      // BackfillCommand → the feed of the instrument
+	RowDepth                         // BookRow → no table: a change of a valid book, or all of it, for a shard's follower
+	RowValidity                      // ValidityRow → no table: whether the book is the venue's, likewise
 )
 
 // RowFlags qualify a row.
@@ -36,6 +38,12 @@ const (
 	RowRepaired                      // gaps
 	RowFromBook                      // quotes: from our book, not the venue's channel
 	RowCrossed                       // nbbo: the best bid is at or above the best ask
+)
+
+// Flags of RowDepth.
+const (
+	RowWhole RowFlags = 1 << iota // the book anew: forget the levels before
+	RowMore                       // the message goes on in the next row
 )
 
 // TimeSource says what clock a row's ts is of.
@@ -83,6 +91,13 @@ type BookRow struct {
 	Seq              uint64
 	Bids, LevelCount uint16
 	_                [20]byte
+}
+
+// ValidityRow says whether a book is the venue's, and why not.
+type ValidityRow struct {
+	RowHeader // RowValid
+	Reason    Reason
+	_         [31]byte
 }
 
 // BarRow is one bar; TsNanos is its start. Volumes have SizeDigits, notional
@@ -237,6 +252,7 @@ func (u *Unit) OpenInterestRow() *OpenInterestRow { return (*OpenInterestRow)(un
 func (u *Unit) StatusRow() *StatusRow             { return (*StatusRow)(unsafe.Pointer(u)) }
 func (u *Unit) NbboRow() *NbboRow                 { return (*NbboRow)(unsafe.Pointer(u)) }
 func (u *Unit) PositionRow() *PositionRow         { return (*PositionRow)(unsafe.Pointer(u)) }
+func (u *Unit) ValidityRow() *ValidityRow         { return (*ValidityRow)(unsafe.Pointer(u)) }
 func (u *Unit) RowHeader() *RowHeader             { return (*RowHeader)(unsafe.Pointer(u)) }
 
 const (
@@ -250,7 +266,7 @@ const (
 
 func rowUnits(u *Unit) int {
 	switch u.KindOf() {
-	case RowTrade, RowGap, CmdResync, CmdBackfill, RowOpenInterest, RowLiquidation, RowStatus, RowPosition:
+	case RowTrade, RowGap, CmdResync, CmdBackfill, RowOpenInterest, RowLiquidation, RowStatus, RowPosition, RowValidity:
 		return 1
 	case RowFunding:
 		return fundingUnits
@@ -258,7 +274,7 @@ func rowUnits(u *Unit) int {
 		return nbboUnits
 	case RowQuote:
 		return quoteRowUnits
-	case RowBook:
+	case RowBook, RowDepth:
 		return DepthUnits(int(u.BookRow().LevelCount))
 	case RowBar:
 		return barRowUnits

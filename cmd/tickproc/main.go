@@ -82,7 +82,7 @@ Exit codes: 0 ok; 1 a check found a difference; 2 usage or configuration;
 		return errUsage{fmt.Errorf("%w (see %s --help)", err, c.CommandPath())}
 	})
 	cmd.AddCommand(demoCommand(), runCommand(), checkCommand(), recordCommand(), replayCommand(), reprocessCommand(), verifyCommand(), simCommand(),
-		journalCommand(), snapshotCommand(), reloadCommand(), resendCommand(), deadLetterCommand(), versionCommand())
+		journalCommand(), snapshotCommand(), reloadCommand(), resendCommand(), tailCommand(), deadLetterCommand(), versionCommand())
 	return cmd
 }
 

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package reader
+
+const populate = 0
