@@ -2,8 +2,6 @@ package bench
 
 import (
 	"sync/atomic"
-
-	"tickproc/internal/affinity"
 )
 
 // counterLine is a counter on cache lines of its own: x86 fetches them in
@@ -36,7 +34,7 @@ func pingPongFloors() []Measurement {
 	pingPong := func(r *Run, s *Sample, batch int) error {
 		var there, back counterLine
 		x := uint64(0)
-		pinned := pinnedThreads(r.Cores, affinity.Pin, func() {
+		pinned := r.Pinned(func() {
 			r.Batches(s, Work{Batch: batch, Do: func(n int) int {
 				for range n / 2 {
 					x++

@@ -2,8 +2,6 @@ package bench
 
 import (
 	"sync/atomic"
-
-	"tickproc/internal/affinity"
 )
 
 func storeFloors() []Measurement {
@@ -12,7 +10,7 @@ func storeFloors() []Measurement {
 			var line counterLine
 			var stop atomic.Bool
 			x := uint64(0)
-			pinned := pinnedThreads(r.Cores, affinity.Pin, func() {
+			pinned := r.Pinned(func() {
 				r.Batches(s, Work{Do: func(n int) int {
 					for range n {
 						x++

@@ -72,7 +72,6 @@ func path(r *Run, s *Sample, venue string, channel tick.Channels, perLevel bool)
 			}
 			return n
 		}})
-	s.Note = f.String()
 	return stands(shard, channel)
 }
 

@@ -3,7 +3,6 @@ package bench
 import (
 	"sync/atomic"
 
-	"tickproc/internal/affinity"
 	"tickproc/ringbuf"
 	"tickproc/tick"
 )
@@ -20,7 +19,7 @@ func ringLines() []Measurement {
 func ringHop(r *Run, s *Sample) error {
 	there, back := ringbuf.New(1024), ringbuf.New(1024)
 	packet := []tick.Unit{{}}
-	pinned := pinnedThreads(r.Cores, affinity.Pin, func() {
+	pinned := r.Pinned(func() {
 		r.Batches(s, Work{Batch: 32, Do: func(n int) int {
 			for range n / 2 {
 				there.Write(packet)
@@ -87,7 +86,7 @@ func ringParked(r *Run, s *Sample) error {
 func ringMany(r *Run, s *Sample) error {
 	ring := ringbuf.New(ringUnits)
 	var stop atomic.Bool
-	pinned := pinnedThreads(r.Cores, affinity.Pin, func() {
+	pinned := r.Pinned(func() {
 		r.Batches(s, Work{Batch: channelBatch, Do: func(n int) int {
 			for left := n; left > 0; {
 				got := ring.Poll()

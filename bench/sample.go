@@ -6,6 +6,7 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"tickproc/internal/affinity"
 	"tickproc/internal/clock"
 )
 
@@ -106,14 +107,14 @@ func (r *Run) until(d time.Duration, do func()) {
 	}
 }
 
-// pinnedThreads runs each function on a thread of its own, tied to a core of
-// its own, and waits for all. It reports whether tying worked.
-func pinnedThreads(cores []int, pin func(core int) error, all ...func()) (pinned bool) {
+// Pinned runs each function on a thread of its own, tied to a core of its own,
+// and waits for all. It reports whether tying worked.
+func (r *Run) Pinned(all ...func()) (pinned bool) {
 	done := make(chan bool)
 	for i, f := range all {
 		go func() {
 			runtime.LockOSThread() // for ever: a thread that is tied to a core is of no use to others
-			ok := i < len(cores) && pin(cores[i]) == nil
+			ok := i < len(r.Cores) && affinity.Pin(r.Cores[i]) == nil
 			f()
 			done <- ok
 		}()

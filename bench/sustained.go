@@ -124,7 +124,7 @@ func sustained(r *Run, s *Sample, channel tick.Channels, secure bool, open func(
 	s.Batch = int(total) / slices
 	s.mallocs += mallocs() - allocated
 	s.ops += total
-	s.Note = fmt.Sprintf("%s; in the last round %.0f frames/s by the wall clock, reading used %.2f cores", f, float64(total)/float64(at-firstAt)*1e9, float64(cpu-firstCPU)/float64(at-firstAt))
+	s.Note = fmt.Sprintf("in the last round %.0f frames/s by the wall clock, reading used %.2f cores", float64(total)/float64(at-firstAt)*1e9, float64(cpu-firstCPU)/float64(at-firstAt))
 	return nil
 }
 
