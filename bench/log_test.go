@@ -1,9 +1,6 @@
 package bench
 
 import (
-	"context"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -24,7 +21,7 @@ func BenchmarkLogged(b *testing.B) {
 			name = "log"
 		}
 		b.Run(name, func(b *testing.B) {
-			eachSession(b, func(b *testing.B, s *session) {
+			eachSession(b, func(b *testing.B, s *Session) {
 				batches := s.packets()
 				took := make([]int64, 0, len(batches))
 				m := startMeter(b, sizeOf(batches))
@@ -47,7 +44,7 @@ func BenchmarkLogged(b *testing.B) {
 						took = append(took, clock.Nanos()-from)
 					}
 				}
-				m.stop(s.frames, "frame")
+				m.stop(s.Frames, "frame")
 				slices.Sort(took)
 				for _, q := range []struct {
 					share float64
@@ -63,24 +60,14 @@ func BenchmarkLogged(b *testing.B) {
 // openLog opens a log that is drained until the benchmark's part ends.
 func openLog(b *testing.B, dir string) *journal.Log {
 	b.Helper()
-	ring, err := os.MkdirTemp("/dev/shm", "tickproc-bench-")
-	if err != nil {
-		ring = filepath.Join(dir, "ring") // no tmpfs here
-	}
-	log, _, err := journal.Open(journal.Options{Dir: filepath.Join(dir, "log"), RingDir: ring, RingOnDisk: err != nil, RingBytes: 16 << 20})
+	log, end, err := drainedLog(dir)
 	if err != nil {
 		b.Fatal(err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	drained := make(chan struct{})
-	go func() { log.Run(ctx); close(drained) }()
 	b.Cleanup(func() {
-		stop()
-		<-drained
-		if err := log.Close(); err != nil {
+		if err := end(); err != nil {
 			b.Error(err)
 		}
-		os.RemoveAll(ring)
 	})
 	return log
 }
@@ -89,7 +76,7 @@ func openLog(b *testing.B, dir string) *journal.Log {
 // that found no snapshot. Beside it the same packets as they came live: logged,
 // then applied, as fast as one shard can. Rows go to a ring that is emptied.
 func BenchmarkRecover(b *testing.B) {
-	eachSession(b, func(b *testing.B, s *session) {
+	eachSession(b, func(b *testing.B, s *Session) {
 		batches := s.packets()
 		packets := 0
 		for _, batch := range batches {

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"runtime"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -36,18 +35,4 @@ func (m *meter) stop(perLap int, unit string) {
 	m.b.ReportMetric(float64(cpu.Nanoseconds())/n, "cpu-ns/"+unit)
 	m.b.ReportMetric(n/elapsed.Seconds(), unit+"s/s")
 	m.b.ReportMetric(float64(mallocs()-m.mallocs)/n, "allocs/"+unit)
-}
-
-func mallocs() uint64 {
-	var stats runtime.MemStats
-	runtime.ReadMemStats(&stats)
-	return stats.Mallocs
-}
-
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic("BUG: getrusage: " + err.Error())
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

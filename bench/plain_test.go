@@ -37,18 +37,18 @@ type plainLevel [2]decimal.Decimal
 // plainState is what the second goroutine ends with.
 type plainState struct{ books map[string]*plainBook }
 
-func replayPlain(s *session) *plainState {
+func replayPlain(s *Session) *plainState {
 	messages := make(chan *plainMessage, 1024)
 	go func() {
 		defer close(messages)
-		for i := range s.records {
-			if m := plainDecode(&s.records[i]); m != nil {
+		for i := range s.Records {
+			if m := plainDecode(&s.Records[i]); m != nil {
 				messages <- m
 			}
 		}
 	}()
 	state := &plainState{books: map[string]*plainBook{}}
-	chained := s.adapter.Venue() != "binance-spot"
+	chained := s.Adapter.Venue() != "binance-spot"
 	for m := range messages {
 		b := state.books[m.symbol]
 		if b == nil {
@@ -61,19 +61,19 @@ func replayPlain(s *session) *plainState {
 }
 
 // Keys that differ only in case need both spelled out for encoding/json.
-func plainDecode(r *record) *plainMessage {
+func plainDecode(r *Record) *plainMessage {
 	must := func(err error) {
 		if err != nil {
 			panic("BUG: a good session does not decode: " + err.Error())
 		}
 	}
-	if r.url != "" {
+	if r.URL != "" {
 		var body struct {
 			LastUpdateID uint64 `json:"lastUpdateId"`
 			Bids, Asks   []plainLevel
 		}
-		must(json.Unmarshal(r.payload, &body))
-		address, err := url.Parse(r.url)
+		must(json.Unmarshal(r.Payload, &body))
+		address, err := url.Parse(r.URL)
 		must(err)
 		return &plainMessage{symbol: address.Query().Get("symbol"), kind: "snapshot", last: body.LastUpdateID, bids: body.Bids, asks: body.Asks}
 	}
@@ -81,7 +81,7 @@ func plainDecode(r *record) *plainMessage {
 		Stream string          `json:"stream"`
 		Data   json.RawMessage `json:"data"`
 	}
-	must(json.Unmarshal(r.payload, &frame))
+	must(json.Unmarshal(r.Payload, &frame))
 	_, stream, _ := strings.Cut(frame.Stream, "@")
 	switch kind, _, _ := strings.Cut(stream, "@"); kind {
 	case "trade":

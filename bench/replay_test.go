@@ -18,74 +18,68 @@ import (
 // growth of books and buffers is counted.
 func BenchmarkReplay(b *testing.B) {
 	b.Run("direct", func(b *testing.B) {
-		eachSession(b, func(b *testing.B, s *session) { benchmarkReplay(b, s, replayDirect) })
+		eachSession(b, func(b *testing.B, s *Session) { benchmarkReplay(b, s, replayDirect) })
 	})
 	b.Run("ring", func(b *testing.B) {
-		eachSession(b, func(b *testing.B, s *session) { benchmarkReplay(b, s, replayRing) })
+		eachSession(b, func(b *testing.B, s *Session) { benchmarkReplay(b, s, replayRing) })
 	})
 	b.Run("plain", func(b *testing.B) {
-		eachSession(b, func(b *testing.B, s *session) {
-			m := startMeter(b, s.bytes)
+		eachSession(b, func(b *testing.B, s *Session) {
+			m := startMeter(b, s.Bytes)
 			for b.Loop() {
 				replayPlain(s)
 			}
-			m.stop(s.frames, "frame")
+			m.stop(s.Frames, "frame")
 		})
 	})
 	b.Run("file", func(b *testing.B) {
-		eachSession(b, func(b *testing.B, s *session) {
+		eachSession(b, func(b *testing.B, s *Session) {
 			if s.path == "" {
 				b.Skip("a generated session has no file")
 			}
 			options := pipeline.ReplayOptions{Files: []string{s.path}, Config: pipeline.DefaultConfig(), Logger: slog.New(slog.DiscardHandler)}
-			m := startMeter(b, s.bytes)
+			m := startMeter(b, s.Bytes)
 			for b.Loop() {
 				report, err := pipeline.Replay(context.Background(), options)
-				if err != nil || report.Frames != uint64(s.frames) || !report.Instruments[0].Valid {
+				if err != nil || report.Frames != uint64(s.Frames) || !report.Instruments[0].Valid {
 					b.Fatalf("%v: %+v", err, report)
 				}
 			}
-			m.stop(s.frames, "frame")
+			m.stop(s.Frames, "frame")
 		})
 	})
 }
 
-func benchmarkReplay(b *testing.B, s *session, replay func(*session) *engine.Shard) {
+func benchmarkReplay(b *testing.B, s *Session, replay func(*Session) *engine.Shard) {
 	var shard *engine.Shard
-	m := startMeter(b, s.bytes)
+	m := startMeter(b, s.Bytes)
 	for b.Loop() {
 		shard = replay(s)
 	}
-	m.stop(s.frames, "frame")
+	m.stop(s.Frames, "frame")
 	mustStand(b, shard)
 }
 
-func replayDirect(s *session) *engine.Shard {
+func replayDirect(s *Session) *engine.Shard {
 	shard := engine.NewShard(shardOptions())
-	l, opening := s.open()
+	l, opening := s.Open()
 	shard.Apply(opening)
-	for i := range s.records {
-		shard.Apply(l.decode(&s.records[i]))
+	for i := range s.Records {
+		shard.Apply(l.Decode(&s.Records[i]))
 		shard.TakeRows()
 		shard.TakeCommands()
 	}
 	return shard
 }
 
-const (
-	ringUnits = 1 << 15 // the configuration's default
-	// publishEvery stands for the frames that one read of a socket brings.
-	publishEvery = 16
-)
-
-func replayRing(s *session) *engine.Shard {
+func replayRing(s *Session) *engine.Shard {
 	ring, waker := ringbuf.New(ringUnits), ringbuf.NewWaker(ringbuf.Auto)
 	ring.SetWaker(waker)
 	go func() {
-		l, opening := s.open()
+		l, opening := s.Open()
 		send(ring, opening)
-		for i := range s.records {
-			send(ring, l.decode(&s.records[i]))
+		for i := range s.Records {
+			send(ring, l.Decode(&s.Records[i]))
 			if i%publishEvery == 0 {
 				ring.Publish()
 			}
@@ -99,39 +93,6 @@ func replayRing(s *session) *engine.Shard {
 		shard.TakeCommands()
 	})
 	return shard
-}
-
-// send writes whole packets, waiting for room.
-func send(ring *ringbuf.Ring, packets []tick.Unit) {
-	var backoff ringbuf.Backoff
-	for len(packets) > 0 {
-		n := tick.PacketUnits(&packets[0])
-		for !ring.Write(packets[:n]) {
-			backoff.Pause()
-		}
-		packets = packets[n:]
-	}
-}
-
-// receiveUnits bounds what is taken at once, so that the producer gets room early.
-const receiveUnits = 4096
-
-// receive gives everything that comes to take, until the ring is closed.
-func receive(ring *ringbuf.Ring, waker *ringbuf.Waker, take func(batch []tick.Unit)) {
-	ready := func() bool { return ring.Len() > 0 || ring.Done() }
-	for !ring.Done() {
-		got := ring.Poll()
-		if got == nil {
-			waker.Wait(ready, 0)
-			continue
-		}
-		n := 0
-		for n < len(got) && n < receiveUnits {
-			n += tick.PacketUnits(&got[n])
-		}
-		take(got[:n])
-		ring.Release(n)
-	}
 }
 
 // mustStand fails unless every book is the venue's, and nothing was lost: the
@@ -150,7 +111,7 @@ func mustStand(t testing.TB, shard *engine.Shard) {
 // changes nothing at all.
 func TestPathsAgree(t *testing.T) {
 	t.Parallel()
-	eachSession(t, func(t *testing.T, s *session) {
+	eachSession(t, func(t *testing.T, s *Session) {
 		direct, ring, plain := replayDirect(s), replayRing(s), replayPlain(s)
 		mustStand(t, direct)
 		if direct.StateHash() != ring.StateHash() {

@@ -17,7 +17,7 @@ import (
 // BenchmarkShard is a shard with everything on: synchronisation, book, check
 // against the venue's quotes, samples, bars, windows, rows.
 func BenchmarkShard(b *testing.B) {
-	eachSession(b, func(b *testing.B, s *session) {
+	eachSession(b, func(b *testing.B, s *Session) {
 		batches := s.packets()
 		var shard *engine.Shard
 		m := startMeter(b, sizeOf(batches))
@@ -29,7 +29,7 @@ func BenchmarkShard(b *testing.B) {
 				shard.TakeCommands()
 			}
 		}
-		m.stop(s.frames, "frame")
+		m.stop(s.Frames, "frame")
 		mustStand(b, shard)
 	})
 }
@@ -47,7 +47,7 @@ func sizeOf(batches [][]tick.Unit) (bytes int64) {
 // channel can cost, of the very packets.
 func BenchmarkHandOff(b *testing.B) {
 	b.Run("ring", func(b *testing.B) {
-		handOff(b, func(s *session, batches [][]tick.Unit, sum *uint64) {
+		handOff(b, func(s *Session, batches [][]tick.Unit, sum *uint64) {
 			ring, waker := ringbuf.New(ringUnits), ringbuf.NewWaker(ringbuf.Auto)
 			ring.SetWaker(waker)
 			go func() {
@@ -62,8 +62,8 @@ func BenchmarkHandOff(b *testing.B) {
 			receive(ring, waker, func(batch []tick.Unit) { read(batch, sum) })
 		})
 	})
-	channel := func(prepare func([]tick.Unit) []tick.Unit) func(*session, [][]tick.Unit, *uint64) {
-		return func(_ *session, batches [][]tick.Unit, sum *uint64) {
+	channel := func(prepare func([]tick.Unit) []tick.Unit) func(*Session, [][]tick.Unit, *uint64) {
+		return func(_ *Session, batches [][]tick.Unit, sum *uint64) {
 			c := make(chan []tick.Unit, 4096)
 			go func() {
 				for _, packets := range batches {
@@ -82,8 +82,8 @@ func BenchmarkHandOff(b *testing.B) {
 	})
 }
 
-func handOff(b *testing.B, carry func(s *session, batches [][]tick.Unit, sum *uint64)) {
-	eachSession(b, func(b *testing.B, s *session) {
+func handOff(b *testing.B, carry func(s *Session, batches [][]tick.Unit, sum *uint64)) {
+	eachSession(b, func(b *testing.B, s *Session) {
 		batches := s.packets()
 		laps, sum, once := 0, uint64(0), uint64(0)
 		for _, packets := range batches {
@@ -94,7 +94,7 @@ func handOff(b *testing.B, carry func(s *session, batches [][]tick.Unit, sum *ui
 			carry(s, batches, &sum)
 			laps++
 		}
-		m.stop(s.frames, "frame")
+		m.stop(s.Frames, "frame")
 		if sum != uint64(laps)*once {
 			b.Error("packets were lost")
 		}
@@ -122,7 +122,7 @@ func BenchmarkBook(b *testing.B) {
 		{"map", func() levels { return &mapBook{map[int64]int64{}, map[int64]int64{}} }},
 	} {
 		b.Run(kind.name, func(b *testing.B) {
-			eachSession(b, func(b *testing.B, s *session) {
+			eachSession(b, func(b *testing.B, s *Session) {
 				depth, count := s.depth()
 				if count == 0 {
 					b.Fatal("no depth")
@@ -150,11 +150,11 @@ func BenchmarkBook(b *testing.B) {
 
 // depth returns the snapshots, then the deltas, at their final scale, and how
 // many levels are in them.
-func (s *session) depth() (packets [][]tick.Unit, levels int) {
+func (s *Session) depth() (packets [][]tick.Unit, levels int) {
 	l := s.settled()
 	var deltas [][]tick.Unit
-	for i := range s.records {
-		for p := l.decode(&s.records[i]); len(p) > 0; p = p[tick.PacketUnits(&p[0]):] {
+	for i := range s.Records {
+		for p := l.Decode(&s.Records[i]); len(p) > 0; p = p[tick.PacketUnits(&p[0]):] {
 			one := slices.Clone(p[:tick.PacketUnits(&p[0])])
 			switch p[0].KindOf() {
 			case tick.KindSnapshot:
@@ -168,15 +168,6 @@ func (s *session) depth() (packets [][]tick.Unit, levels int) {
 		}
 	}
 	return append(packets, deltas...), levels
-}
-
-// settled returns a line that has seen the session: its scales fit all of it.
-func (s *session) settled() *line {
-	l, _ := s.open()
-	for i := range s.records {
-		l.decode(&s.records[i])
-	}
-	return l
 }
 
 type ourBook book.Book
@@ -229,7 +220,7 @@ func (x *mapBook) set(bid bool, price, size int64) {
 // BenchmarkBars gives a session's trades to all that a shard computes of them
 // by default: four bar intervals, the sliding VWAP and the session's.
 func BenchmarkBars(b *testing.B) {
-	eachSession(b, func(b *testing.B, s *session) {
+	eachSession(b, func(b *testing.B, s *Session) {
 		trades, instruments := s.trades()
 		options := shardOptions()
 		out := indicators.Out{Rows: make([]tick.Unit, 0, 256)}
@@ -255,37 +246,4 @@ func BenchmarkBars(b *testing.B) {
 		}
 		m.stop(len(trades), "trade")
 	})
-}
-
-type instrumentTrade struct {
-	indicators.Trade
-	instrument uint32
-}
-
-func (s *session) trades() (all []instrumentTrade, instruments int) {
-	l := s.settled()
-	for i := range s.records {
-		for p := l.decode(&s.records[i]); len(p) > 0; p = p[tick.PacketUnits(&p[0]):] {
-			if p[0].KindOf() != tick.KindTrade {
-				continue
-			}
-			t := p[0].Trade()
-			all = append(all, instrumentTrade{instrument: t.Instrument, Trade: indicators.Trade{TsNanos: t.ExchangeNanos, ID: t.ID,
-				Price: t.Price, Size: t.Size, Sell: t.Flags&tick.FlagSell != 0}})
-			instruments = max(instruments, int(t.Instrument)+1)
-		}
-	}
-	return all, instruments
-}
-
-func defaultIndicators(o *engine.Options) (all []indicators.Indicator) {
-	coverage := new(indicators.Coverage)
-	for _, interval := range o.Intervals {
-		all = append(all, indicators.BarsSpec{Interval: interval, Grace: o.Grace, Lateness: o.Lateness}.New(coverage))
-	}
-	for _, spec := range o.Windows {
-		spec.Grace, spec.Lateness = o.Grace, o.Lateness
-		all = append(all, spec.New(coverage))
-	}
-	return all
 }

@@ -1,0 +1,90 @@
+package bench
+
+import (
+	"fmt"
+
+	"tickproc/tick"
+)
+
+// decoded are the frames whose decoding is a line: all market data of Binance,
+// whose decoder has the most to do, and depth of the other families.
+var decoded = []struct {
+	venue   string
+	channel tick.Channels
+}{
+	{"binance-spot", tick.ChannelTrades}, {"binance-spot", tick.ChannelQuotes}, {"binance-spot", tick.ChannelDepth},
+	{"binance-usdm", tick.ChannelTrades}, {"binance-usdm", tick.ChannelQuotes}, {"binance-usdm", tick.ChannelDepth},
+	{"binance-coinm", tick.ChannelTrades}, {"binance-coinm", tick.ChannelQuotes}, {"binance-coinm", tick.ChannelDepth},
+	{"bybit-linear", tick.ChannelDepth}, {"coinbase", tick.ChannelDepth}, {"kraken", tick.ChannelDepth}, {"okx", tick.ChannelDepth},
+}
+
+// decodeLines are, of each kind of frame, the copying of its bytes, which is the
+// least that can be done with them, our decoder, and encoding/json.
+func decodeLines() (all []Measurement) {
+	for _, d := range decoded {
+		name := d.channel.String() + "/" + d.venue
+		all = append(all,
+			Measurement{Name: "floor/copy/" + name, What: "copying a frame", Unit: "frame", Run: func(r *Run, s *Sample) error {
+				f, err := r.Frames(d.venue, d.channel)
+				if err != nil {
+					return err
+				}
+				s.Note = f.String()
+				to, next := make([]byte, 1<<16), 0
+				r.Batches(s, Work{Do: func(n int) int {
+					for range n {
+						copy(to, f.Records[next].Payload)
+						if next++; next == len(f.Records) {
+							next = 0
+						}
+					}
+					return n
+				}})
+				return nil
+			}},
+			Measurement{Name: "decode/" + name, What: "frame in memory → packets", Unit: "frame", Floor: "floor/copy/" + name, Run: func(r *Run, s *Sample) error {
+				f, err := r.Frames(d.venue, d.channel)
+				if err != nil {
+					return err
+				}
+				l, next := f.Session.settled(), 0
+				r.Batches(s, Work{Do: func(n int) int {
+					for range n {
+						kept += uint64(len(l.Decode(&f.Records[next])))
+						if next++; next == len(f.Records) {
+							next = 0
+						}
+					}
+					return n
+				}})
+				return nil
+			}},
+		)
+		if d.venue == "binance-spot" {
+			all = append(all, Measurement{Name: "json/" + name, What: "the same by encoding/json into a struct, numbers left as text", Unit: "frame", Floor: "decode/" + name,
+				Run: func(r *Run, s *Sample) error {
+					f, err := r.Frames(d.venue, d.channel)
+					if err != nil {
+						return err
+					}
+					next, failed := 0, error(nil)
+					r.Batches(s, Work{Do: func(n int) int {
+						for range n {
+							if err := unmarshal(d.channel, f.Records[next].Payload); err != nil {
+								failed = err
+							}
+							if next++; next == len(f.Records) {
+								next = 0
+							}
+						}
+						return n
+					}})
+					if failed != nil {
+						return fmt.Errorf("BUG: encoding/json refuses a generated frame: %w", failed)
+					}
+					return nil
+				}})
+		}
+	}
+	return all
+}

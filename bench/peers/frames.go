@@ -1,0 +1,300 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/bytedance/sonic"
+	"github.com/shopspring/decimal"
+	"github.com/tidwall/btree"
+	"github.com/valyala/fastjson"
+
+	"tickproc/bench"
+	"tickproc/tick"
+)
+
+// A stack is what one builds of libraries for Binance's spot frames: a decoder
+// that makes a message, and a book or bars that take it. Each does less than
+// ours: no check of the venue's ids and quotes, no gaps, no late trades, no
+// sliding window, no rows. So the ratios flatter them.
+type stack struct {
+	name string
+	// depth decodes a frame of depth, and has it applied if apply says so; trade
+	// likewise.
+	depth, trade func(frame []byte, apply bool) error
+	// least is by how much ours is meant to be faster from frame to book; 0 =
+	// nothing is meant.
+	least float64
+}
+
+// Keys that differ only in case need both spelled out.
+type tradeMessage[N any] struct {
+	Data struct {
+		Event     string `json:"e"`
+		EventTime int64  `json:"E"`
+		Time      int64  `json:"T"`
+		ID        uint64 `json:"t"`
+		Symbol    string `json:"s"`
+		Price     N      `json:"p"`
+		Size      N      `json:"q"`
+		Maker     bool   `json:"m"`
+		Ignore    bool   `json:"M"`
+	} `json:"data"`
+}
+
+type depthMessage[N any] struct {
+	Data struct {
+		Event     string `json:"e"`
+		EventTime int64  `json:"E"`
+		Symbol    string `json:"s"`
+		First     uint64 `json:"U"`
+		Last      uint64 `json:"u"`
+		Bids      [][2]N `json:"b"`
+		Asks      [][2]N `json:"a"`
+	} `json:"data"`
+}
+
+// stacks are made anew for each line: they hold books and bars.
+func stacks() []stack {
+	return []stack{plainStack(), fastjsonStack(), sonicStack()}
+}
+
+// plainStack is encoding/json, shopspring/decimal and tidwall/btree.
+func plainStack() stack {
+	type priced struct{ price, size decimal.Decimal }
+	side := func(sign int) *btree.BTreeG[priced] {
+		return btree.NewBTreeGOptions(func(a, b priced) bool { return a.price.Cmp(b.price)*sign < 0 }, btree.Options{NoLocks: true})
+	}
+	bids, asks := side(-1), side(1)
+	set := func(side *btree.BTreeG[priced], levels [][2]decimal.Decimal) {
+		for _, l := range levels {
+			if l[1].IsZero() {
+				side.Delete(priced{price: l[0]})
+			} else {
+				side.Set(priced{l[0], l[1]})
+			}
+		}
+	}
+	bars := decimalBars{}
+	return stack{name: "encoding/json + decimal + btree", least: 18,
+		depth: func(frame []byte, apply bool) error {
+			var m depthMessage[decimal.Decimal]
+			if err := json.Unmarshal(frame, &m); err != nil || !apply {
+				return err
+			}
+			set(bids, m.Data.Bids)
+			set(asks, m.Data.Asks)
+			bid, _ := bids.Min()
+			ask, _ := asks.Min()
+			kept += bid.price.CoefficientInt64() + ask.price.CoefficientInt64()
+			return nil
+		},
+		trade: func(frame []byte, apply bool) error {
+			var m tradeMessage[decimal.Decimal]
+			if err := json.Unmarshal(frame, &m); err != nil || !apply {
+				return err
+			}
+			bars.take(m.Data.Time, m.Data.Price, m.Data.Size, m.Data.Maker)
+			return nil
+		}}
+}
+
+// floatBook is two B-trees of floats, as most write them.
+type floatBook struct{ bids, asks *btree.BTreeG[floatLevel] }
+
+type floatLevel struct{ price, size float64 }
+
+func newFloatBook() *floatBook {
+	return &floatBook{
+		btree.NewBTreeGOptions(func(a, b floatLevel) bool { return a.price > b.price }, btree.Options{NoLocks: true}),
+		btree.NewBTreeGOptions(func(a, b floatLevel) bool { return a.price < b.price }, btree.Options{NoLocks: true})}
+}
+
+func (b *floatBook) set(side *btree.BTreeG[floatLevel], price, size float64) {
+	if size == 0 {
+		side.Delete(floatLevel{price: price})
+	} else {
+		side.Set(floatLevel{price, size})
+	}
+}
+
+func (b *floatBook) top() {
+	bid, _ := b.bids.Min()
+	ask, _ := b.asks.Min()
+	kept += int64(bid.price + ask.price)
+}
+
+// fastjsonStack is valyala/fastjson, floats and tidwall/btree.
+func fastjsonStack() stack {
+	var parser fastjson.Parser
+	b, bars := newFloatBook(), floatBars{}
+	number := func(v *fastjson.Value) (float64, error) {
+		text, err := v.StringBytes()
+		if err != nil {
+			return 0, err
+		}
+		return strconv.ParseFloat(string(text), 64)
+	}
+	levels := func(data *fastjson.Value, key string, side *btree.BTreeG[floatLevel], apply bool) error {
+		for _, l := range data.GetArray(key) {
+			pair, err := l.Array()
+			if err != nil || len(pair) != 2 {
+				return fmt.Errorf("%s: %v", key, err)
+			}
+			price, err := number(pair[0])
+			if err != nil {
+				return err
+			}
+			size, err := number(pair[1])
+			if err != nil {
+				return err
+			}
+			if apply {
+				b.set(side, price, size)
+			}
+		}
+		return nil
+	}
+	return stack{name: "fastjson + btree", least: 8,
+		depth: func(frame []byte, apply bool) error {
+			v, err := parser.ParseBytes(frame)
+			if err != nil {
+				return err
+			}
+			data := v.Get("data")
+			kept += int64(data.GetUint64("u"))
+			if err := levels(data, "b", b.bids, apply); err != nil {
+				return err
+			}
+			if err := levels(data, "a", b.asks, apply); err != nil || !apply {
+				return err
+			}
+			b.top()
+			return nil
+		},
+		trade: func(frame []byte, apply bool) error {
+			v, err := parser.ParseBytes(frame)
+			if err != nil {
+				return err
+			}
+			data := v.Get("data")
+			price, err := number(data.Get("p"))
+			if err != nil {
+				return err
+			}
+			size, err := number(data.Get("q"))
+			if err != nil {
+				return err
+			}
+			at, id, maker := data.GetInt64("T"), data.GetUint64("t"), data.GetBool("m")
+			kept += int64(id)
+			if apply {
+				bars.take(at, price, size, maker)
+			}
+			return nil
+		}}
+}
+
+// sonicStack is bytedance/sonic into structs, floats and tidwall/btree.
+func sonicStack() stack {
+	b, bars := newFloatBook(), floatBars{}
+	levels := func(side *btree.BTreeG[floatLevel], levels [][2]string, apply bool) error {
+		for _, l := range levels {
+			price, err := strconv.ParseFloat(l[0], 64)
+			if err != nil {
+				return err
+			}
+			size, err := strconv.ParseFloat(l[1], 64)
+			if err != nil {
+				return err
+			}
+			if apply {
+				b.set(side, price, size)
+			}
+		}
+		return nil
+	}
+	return stack{name: "sonic + btree",
+		depth: func(frame []byte, apply bool) error {
+			var m depthMessage[string]
+			if err := sonic.Unmarshal(frame, &m); err != nil {
+				return err
+			}
+			if err := levels(b.bids, m.Data.Bids, apply); err != nil {
+				return err
+			}
+			if err := levels(b.asks, m.Data.Asks, apply); err != nil || !apply {
+				return err
+			}
+			b.top()
+			return nil
+		},
+		trade: func(frame []byte, apply bool) error {
+			var m tradeMessage[string]
+			if err := sonic.Unmarshal(frame, &m); err != nil {
+				return err
+			}
+			price, err := strconv.ParseFloat(m.Data.Price, 64)
+			if err != nil {
+				return err
+			}
+			size, err := strconv.ParseFloat(m.Data.Size, 64)
+			if err != nil {
+				return err
+			}
+			if apply {
+				bars.take(m.Data.Time, price, size, m.Data.Maker)
+			}
+			return nil
+		}}
+}
+
+func frameLines() (all []bench.Measurement) {
+	f := func(ours string, channel tick.Channels, apply bool) {
+		for i, x := range stacks() {
+			least := 0.0
+			if apply && channel == tick.ChannelDepth {
+				least = x.least
+			}
+			all = append(all, against(ours, x.name, least, func(r *bench.Run, s *bench.Sample) error {
+				frames, err := r.Frames("binance-spot", channel)
+				if err != nil {
+					return err
+				}
+				x := stacks()[i]
+				take := x.trade
+				if channel == tick.ChannelDepth {
+					take = x.depth
+				}
+				next, failed := 0, error(nil)
+				step := func() {
+					if err := take(frames.Records[next].Payload, apply); err != nil {
+						failed = err
+					}
+					if next++; next == len(frames.Records) {
+						next = 0
+					}
+				}
+				for range len(frames.Records) { // books fill
+					step()
+				}
+				r.Batches(s, bench.Work{Do: func(n int) int {
+					for range n {
+						step()
+					}
+					return n
+				}})
+				if failed != nil {
+					return fmt.Errorf("BUG: %s refuses a generated frame: %w", x.name, failed)
+				}
+				return nil
+			}))
+		}
+	}
+	f("decode/trades/binance-spot", tick.ChannelTrades, false)
+	f("decode/depth/binance-spot", tick.ChannelDepth, false)
+	f("path/trades/binance-spot", tick.ChannelTrades, true)
+	f("path/depth/binance-spot", tick.ChannelDepth, true)
+	return all
+}
