@@ -302,7 +302,7 @@ func (r *rig) until(want ...string) {
 			}
 		}
 		return len(left) == 0
-	}, 20*time.Second)
+	}, time.Minute)
 	if len(left) > 0 {
 		r.t.Fatalf("never came: %q; seen:\n%s", left[0], strings.Join(r.seen, "\n"))
 	}
