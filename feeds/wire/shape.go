@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"encoding/binary"
+	"unsafe"
 
 	"tickproc/internal/jsonscan"
 )
@@ -32,11 +33,13 @@ const (
 
 // step is a text and the value behind it.
 type step struct {
-	from, words uint8  // in texts: those that are full, behind them one that is not
-	rest        uint8  // bytes of that one
-	form        Form   // of the value
-	field       uint8  // where its number goes
-	mask        uint64 // of the bytes of rest
+	size   uint16 // of the text in bytes
+	from   uint8  // in texts: the full words, behind them the last one to eight bytes
+	words  uint8  // that are full
+	rest   uint8  // bytes of the last
+	form   Form   // of the value
+	field  uint8  // where its number goes
+	digits uint8  // that a whole number had
 }
 
 // Form is how a value is written.
@@ -99,19 +102,20 @@ func (x *Shape) Learn(text []byte, parts []Part) (learnt bool) {
 		case FormLevels:
 			fits = scaled && kind == jsonscan.Array
 		}
-		words, rest := (from-at)/8, (from-at)%8
-		if !fits || from < at || i >= shapeStepsMax || used+words >= shapeWordsMax {
+		size := from - at
+		// The last bytes of a text are compared by a word that ends with them.
+		if !fits || size < 1 || at == 0 && size < 8 || i >= shapeStepsMax || used+(size+7)/8 > shapeWordsMax {
 			return false
 		}
-		x.steps[i] = step{from: uint8(used), words: uint8(words), rest: uint8(rest), form: p.Form, field: p.Field % FieldsMax, mask: 1<<(8*rest) - 1}
-		for ; at <= from-8; at += 8 {
-			x.texts[used] = binary.LittleEndian.Uint64(text[at:])
+		words := (size - 1) / 8
+		x.steps[i] = step{size: uint16(size), from: uint8(used), words: uint8(words), rest: uint8(size - 8*words), form: p.Form,
+			field: p.Field % FieldsMax, digits: uint8(min(to-from, 255))}
+		for ; at < from; at += 8 {
+			var last [8]byte
+			copy(last[:], text[at:from])
+			x.texts[used] = binary.LittleEndian.Uint64(last[:])
 			used++
 		}
-		var last [8]byte
-		copy(last[:], text[at:from])
-		x.texts[used] = binary.LittleEndian.Uint64(last[:])
-		used++
 		at = to
 	}
 	x.count = len(parts) + 1
@@ -133,31 +137,33 @@ func (f *Frame) Match(x *Shape, at int) bool {
 
 func (f *Frame) match(x *Shape, at int) bool {
 	t, i, sides := f.Scan.Text(), 0, 0
+	begin := unsafe.Pointer(unsafe.SliceData(t))
 	for k := range x.steps[:x.count] {
 		s := &x.steps[k]
+		// One question a step, instead of one a word. Nothing moves i back, and the
+		// first text has a word.
+		if int(s.size) > len(t)-i {
+			return false
+		}
 		w := s.from
 		for ; w < s.from+s.words; w++ {
-			if i > len(t)-8 || i < 0 || binary.LittleEndian.Uint64(t[i:i+8]) != x.texts[w%shapeWordsMax] {
+			if word(begin, i) != x.texts[w%shapeWordsMax] {
 				return false
 			}
 			i += 8
 		}
-		if i > len(t)-8 || i < 0 {
-			if !ends(t, i, x.texts[w%shapeWordsMax], s.rest) {
-				return false
-			}
-		} else if (binary.LittleEndian.Uint64(t[i:i+8])^x.texts[w%shapeWordsMax])&s.mask != 0 {
+		i += int(s.rest)
+		if word(begin, i-8)>>((64-8*uint(s.rest))&63) != x.texts[w%shapeWordsMax] {
 			return false
 		}
-		i += int(s.rest)
 		next := -1
 		switch number := &f.Numbers[s.field%FieldsMax]; s.form {
 		case FormDigits:
-			var v uint64
-			v, next = jsonscan.Digits(t, i)
-			*number = int64(v)
+			*number, next = digitsLike(t, begin, i, uint(s.digits))
 		case FormUnused:
-			_, next = jsonscan.Digits(t, i)
+			if next = digitsEnd(t, begin, i, uint(s.digits)); next < 0 {
+				_, next = jsonscan.Digits(t, i)
+			}
 		case FormPrice:
 			*number, next = jsonscan.Fixed(t, i, f.price)
 		case FormSize:
@@ -179,7 +185,7 @@ func (f *Frame) match(x *Shape, at int) bool {
 		case FormEnd:
 			return i == len(t)
 		}
-		if next < 0 {
+		if next < i {
 			return false
 		}
 		i = next
@@ -187,18 +193,33 @@ func (f *Frame) match(x *Shape, at int) bool {
 	return false
 }
 
-// ends compares a text of less than eight bytes where the frame is near its end.
-func ends(t []byte, i int, text uint64, n uint8) bool {
-	if i < 0 || int(n) > len(t)-i {
-		return false
+// word is eight bytes at i, which the caller knows to be there.
+func word(begin unsafe.Pointer, i int) uint64 {
+	return binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(begin, i))[:])
+}
+
+// digitsLike reads a whole number, which likely has as many digits as another.
+func digitsLike(t []byte, begin unsafe.Pointer, i int, n uint) (v int64, next int) {
+	if next = digitsEnd(t, begin, i, n); next < 0 {
+		u, next := jsonscan.Digits(t, i)
+		return int64(u), next
 	}
-	for _, c := range t[i : i+int(n)] {
-		if c != byte(text) {
-			return false
-		}
-		text >>= 8
+	// Two words that overlap, of which the first gives the digits before the last eight.
+	first, last := word(begin, i), word(begin, next-8)
+	return int64(jsonscan.EightDigits(first<<((128-8*n)&63))*1e8 + jsonscan.EightDigits(last)), next
+}
+
+// digitsEnd returns where a whole number of exactly n digits ends, 9 to 15 of
+// them; -1 if there is none.
+func digitsEnd(t []byte, begin unsafe.Pointer, i int, n uint) (next int) {
+	if n < 9 || n > 15 || i > len(t)-16 {
+		return -1
 	}
-	return true
+	first, next := word(begin, i), i+int(n)
+	if !jsonscan.AllDigits(first) || !jsonscan.AllDigits(word(begin, next-8)) || byte(first) == '0' || t[next]-'0' <= 9 {
+		return -1
+	}
+	return next
 }
 
 // knownAt finds the instrument whose symbol is at i, and returns the place of
