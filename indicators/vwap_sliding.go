@@ -74,15 +74,15 @@ func (v *SlidingVWAP) Trade(t *Trade) {
 	}
 }
 
-// Room implements Indicator.
+// Room implements Indicator. A bucket lies within one step, so that all trades
+// of it have the same first window.
 func (v *SlidingVWAP) Room(ts int64) (from, to int64) {
 	i := v.buckets.count - 1
-	if i < 0 || v.next == never {
+	if i < 0 {
 		return noRoom()
 	}
-	// An older trade would have an earlier window emitted.
 	from = v.buckets.start(i)
-	return max(from, v.next-v.step), from + v.width
+	return from, from + v.width
 }
 
 // Add implements Indicator.

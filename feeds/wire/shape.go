@@ -19,34 +19,33 @@ import (
 // the same text, and values of the same form in the same places, and so means
 // the same; one that does not is read in full.
 type Shape struct {
-	texts [shapeWordsMax]uint64 // eight bytes each, that of a step padded with zeros
 	steps [shapeStepsMax]step
 	count int // 0: it knows no message
 	// missed counts messages that were read in full.
 	missed uint32
 }
 
-const (
-	shapeWordsMax = 64
-	shapeStepsMax = 16
-)
+const shapeStepsMax = 40
 
-// step is a text and the value behind it.
+// step is up to eight bytes of text and, behind the last ones of a text, the
+// value there.
 type step struct {
-	size   uint16 // of the text in bytes
-	from   uint8  // in texts: the full words, behind them the last one to eight bytes
-	words  uint8  // that are full
-	rest   uint8  // bytes of the last
-	form   Form   // of the value
-	field  uint8  // where its number goes
-	digits uint8  // that a whole number had
+	word, mask uint64 // the eight bytes that end with the text's, and which of them count
+	end        uint16 // where they end, counted from the value before
+	form       Form   // of the value; formText: the text goes on
+	field      uint8  // where its number goes
+	digits     uint8  // that a whole number had
 }
+
+// shapeTextMax bounds a text between two values, in bytes.
+const shapeTextMax = 200
 
 // Form is how a value is written.
 type Form uint8
 
 const (
-	FormEnd    Form = iota // of the message
+	formText   Form = iota // no value: text goes on
+	FormEnd                // of the message
 	FormName               // of a stream, up to '@'
 	FormSymbol             // in quotes: the instrument
 	FormDigits             // a whole number
@@ -82,8 +81,8 @@ func (x *Shape) Learn(text []byte, parts []Part) (learnt bool) {
 		}
 	}
 	x.count = 0
-	scaled, at, used := false, 0, 0
-	for i, p := range append(parts, Part{Value: jsonscan.Value{Start: int32(len(text)), End: int32(len(text))}}) {
+	scaled, at, count := false, 0, 0
+	for i, p := range append(parts, Part{Form: FormEnd, Value: jsonscan.Value{Start: int32(len(text)), End: int32(len(text))}}) {
 		kind, from, to := p.Value.Kind, int(p.Value.Start), int(p.Value.End)
 		fits := true
 		switch p.Form {
@@ -103,22 +102,30 @@ func (x *Shape) Learn(text []byte, parts []Part) (learnt bool) {
 			fits = scaled && kind == jsonscan.Array
 		}
 		size := from - at
-		// The last bytes of a text are compared by a word that ends with them.
-		if !fits || size < 1 || at == 0 && size < 8 || i >= shapeStepsMax || used+(size+7)/8 > shapeWordsMax {
+		if !fits || size < 1 || size > shapeTextMax || at == 0 && size < 8 || count+(size+7)/8 > shapeStepsMax {
 			return false
 		}
-		words := (size - 1) / 8
-		x.steps[i] = step{size: uint16(size), from: uint8(used), words: uint8(words), rest: uint8(size - 8*words), form: p.Form,
-			field: p.Field % FieldsMax, digits: uint8(min(to-from, 255))}
-		for ; at < from; at += 8 {
-			var last [8]byte
-			copy(last[:], text[at:from])
-			x.texts[used] = binary.LittleEndian.Uint64(last[:])
-			used++
+		for end := 8; ; end += 8 {
+			// The last word ends with the text, and so may reach back into what was
+			// compared before, or into the value before, which does not count.
+			last := end >= size
+			s := step{mask: ^uint64(0), end: uint16(min(end, size))}
+			if size < 8 {
+				s.mask <<= 8 * (8 - size)
+			}
+			s.word = binary.LittleEndian.Uint64(text[at+int(s.end)-8:]) & s.mask
+			if last {
+				s.form, s.field, s.digits = p.Form, p.Field%FieldsMax, uint8(min(to-from, 255))
+			}
+			x.steps[count] = s
+			count++
+			if last {
+				break
+			}
 		}
 		at = to
 	}
-	x.count = len(parts) + 1
+	x.count = count
 	return true
 }
 
@@ -128,11 +135,7 @@ func (x *Shape) Learn(text []byte, parts []Part) (learnt bool) {
 //
 // hot: per frame, 0 allocs.
 func (f *Frame) Match(x *Shape, at int) bool {
-	if len(f.finer) > 0 || f.Scan.Failed() || !f.match(x, at) {
-		f.entry = nil
-		return false
-	}
-	return true
+	return !f.Scan.Failed() && f.match(x, at)
 }
 
 func (f *Frame) match(x *Shape, at int) bool {
@@ -140,52 +143,45 @@ func (f *Frame) match(x *Shape, at int) bool {
 	begin := unsafe.Pointer(unsafe.SliceData(t))
 	for k := range x.steps[:x.count] {
 		s := &x.steps[k]
-		// One question a step, instead of one a word. Nothing moves i back, and the
-		// first text has a word.
-		if int(s.size) > len(t)-i {
+		// Nothing moves i back, and the first text has a word: so it is eight bytes
+		// of the frame that are looked at.
+		end := i + int(s.end)
+		if end > len(t) || (word(begin, end-8)^s.word)&s.mask != 0 {
 			return false
 		}
-		w := s.from
-		for ; w < s.from+s.words; w++ {
-			if word(begin, i) != x.texts[w%shapeWordsMax] {
-				return false
-			}
-			i += 8
-		}
-		i += int(s.rest)
-		if word(begin, i-8)>>((64-8*uint(s.rest))&63) != x.texts[w%shapeWordsMax] {
-			return false
+		if s.form == formText {
+			continue
 		}
 		next := -1
 		switch number := &f.Numbers[s.field%FieldsMax]; s.form {
 		case FormDigits:
-			*number, next = digitsLike(t, begin, i, uint(s.digits))
+			*number, next = digitsLike(t, begin, end, uint(s.digits))
 		case FormUnused:
-			if next = digitsEnd(t, begin, i, uint(s.digits)); next < 0 {
-				_, next = jsonscan.Digits(t, i)
+			if next = digitsEnd(t, begin, end, uint(s.digits)); next < 0 {
+				_, next = jsonscan.Digits(t, end)
 			}
 		case FormPrice:
-			*number, next = jsonscan.Fixed(t, i, f.price)
+			*number, next = jsonscan.Fixed(t, end, f.price)
 		case FormSize:
-			*number, next = jsonscan.Fixed(t, i, f.size)
+			*number, next = jsonscan.Fixed(t, end, f.size)
 		case FormName:
 			next = at
 		case FormSymbol:
-			next = f.knownAt(t, i)
+			next = f.knownAt(t, end)
 		case FormTruth:
-			*number, next = truth(t, i)
+			*number, next = truth(t, end)
 		case FormLevels:
 			if sides == 0 {
-				f.Depth.Begin(f.Out, len(t)-i)
+				f.Depth.Begin(f.Out, len(t)-end)
 			} else {
 				f.Depth.Asks()
 			}
 			sides++
-			next = f.plainSide(t, i)
+			next = f.plainSide(t, end)
 		case FormEnd:
-			return i == len(t)
+			return end == len(t)
 		}
-		if next < i {
+		if next < end {
 			return false
 		}
 		i = next
