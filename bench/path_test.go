@@ -18,10 +18,10 @@ import (
 // BenchmarkPath is what stands between a frame in memory and a shard that is
 // current, decoder and shard on one goroutine:
 //
-//	trade, depth      the frames of that stream alone, without a log
-//	session           all frames of a session, the log before them
-//	*/json            the same frames into fitting structs by encoding/json,
-//	                  numbers left as text: a part of the work, the thing to beat
+//	trade, quote, depth   the frames of that stream alone, without a log
+//	session               all frames of a session, the log before them
+//	*/json                the same frames into fitting structs by encoding/json,
+//	                      numbers left as text: a part of the work, the thing to beat
 //
 // A lap is a pass over a session's frames with a shard that begins empty. What
 // must come first (definitions, the snapshot of a book) is not counted.
@@ -29,6 +29,11 @@ func BenchmarkPath(b *testing.B) {
 	b.Run("trade", func(b *testing.B) {
 		eachSession(b, func(b *testing.B, s *session) {
 			s.only("@trade").benchmark(b, func() any { return new(tradeFrame) })
+		})
+	})
+	b.Run("quote", func(b *testing.B) {
+		eachSession(b, func(b *testing.B, s *session) {
+			s.only("@bookTicker").benchmark(b, func() any { return new(quoteFrame) })
 		})
 	})
 	b.Run("depth", func(b *testing.B) {
@@ -145,7 +150,7 @@ func (p *path) benchmark(b *testing.B, target func() any) {
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(p.levels), "ns/level")
 		}
 		for _, r := range shard.Reports(1) {
-			if p.levels > 0 && (!r.Valid || r.Depth.Gaps > 0) || p.levels == 0 && r.Counts.Trades == 0 {
+			if p.levels > 0 && (!r.Valid || r.Depth.Gaps > 0) || p.levels == 0 && r.Counts.Trades+r.Counts.Quotes == 0 {
 				b.Errorf("%s: %+v", r.Instrument.Symbol, r)
 			}
 		}
@@ -248,6 +253,21 @@ type tradeFrame struct {
 		Maker     bool   `json:"m"`
 		Ignore    bool   `json:"M"`
 		OrderType string `json:"X"`
+	} `json:"data"`
+}
+
+type quoteFrame struct {
+	Stream string `json:"stream"`
+	Data   struct {
+		ID        uint64 `json:"u"`
+		Event     string `json:"e"`
+		EventTime int64  `json:"E"`
+		Time      int64  `json:"T"`
+		Symbol    string `json:"s"`
+		Bid       string `json:"b"`
+		BidSize   string `json:"B"`
+		Ask       string `json:"a"`
+		AskSize   string `json:"A"`
 	} `json:"data"`
 }
 

@@ -19,7 +19,7 @@ engine.Shard: groups=found_anew groupList=in_another_order saving=of_this_proces
 engine.Options: Intervals Grace Lateness Carry Windows BookEvery BookGrace BookOnChange BookDepth Silence Stale LineHold ClockWindow Nbbo NbboStale NbboEvery
 indicators.WindowSpec: Span Step Grace=of_the_options Lateness=of_the_options
 engine.instrument: shard def priceDigits sizeDigits lines coarser disabled offset channels firsts sync merges leader standbys depthLine answerBy lineDue
-engine.instrument: sample quote funding interest liquidationOrd statusOrd gone group contribution ids coverage indicators indicatorDue out=scratch trade=scratch
+engine.instrument: sample quote funding interest liquidationOrd statusOrd gone group contribution ids coverage indicators gathered=settled_before_it_is_coded indicatorDue out=scratch trade=scratch
 engine.instrument: depthTs depthSource silenceAt doubtUntil deltaID counts=totals;_Trades_is_coded_where_it_orders_trades
 engine.instrument: key=may_be_early_while_it_lives place=of_the_key dirty=all_after_loading touched=of_this_process told=of_this_process savedAt=of_this_process
 engine.lineScale: line priceDigits sizeDigits
@@ -75,7 +75,8 @@ indicators.SessionVWAP: spec step grace lateness coverage held begun before befo
 indicators.SessionVWAP: hold=told_before_it_counts
 indicators.sums: volume notional trades
 indicators.slots[sessionStep]: starts=begin_elsewhere_in_the_ring values=begin_elsewhere_in_the_ring head=begin_elsewhere_in_the_ring count
-indicators.bar: openTs closeTs openID closeID open high low close sums buy base rev emitted changed complete partial
+indicators.bar: part rev emitted changed complete partial
+indicators.part: openTs closeTs openID closeID open high low close sums buy base
 indicators.slidingRow: trades rev complete
 indicators.sessionStep: own total rev emitted complete
 `

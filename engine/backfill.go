@@ -287,7 +287,7 @@ func (in *instrument) holdIndicators(venue int64) {
 	if b.holds = from != never; b.holds {
 		from = max(from, venue-int64(o.BackfillReach))
 	}
-	for _, x := range in.indicators {
+	for _, x := range in.settledIndicators() {
 		x.Hold(from)
 	}
 }

@@ -50,7 +50,8 @@ type instrument struct {
 	ids          tradeIDs
 	backfill     backfills
 	coverage     indicators.Coverage
-	indicators   []indicators.Indicator
+	indicators   []indicators.Indicator // told outside of takeTrade, they are settled first
+	gathered     indicators.Gathered
 	indicatorDue int64 // venue time
 	out          indicators.Out
 	trade        indicators.Trade // here, not on the stack, because it goes through an interface
@@ -406,7 +407,7 @@ func (in *instrument) stepClock(by int64) {
 func (in *instrument) finish() {
 	in.flushSample()
 	out := in.prepareOut()
-	for _, x := range in.indicators {
+	for _, x := range in.settledIndicators() {
 		x.Finish(out)
 	}
 	in.shard.rows = out.Rows

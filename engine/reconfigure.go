@@ -154,7 +154,7 @@ func (in *instrument) reconfigureIndicators(was *Options) {
 	if !in.def.Channels.Has(tick.ChannelTrades) {
 		return
 	}
-	old := in.indicators
+	old := in.settledIndicators()
 	kept := make([]bool, len(old))
 	var now []indicators.Indicator
 	begin := func(x indicators.Indicator) {

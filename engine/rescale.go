@@ -50,7 +50,7 @@ func (in *instrument) rescale(priceDigits, sizeDigits uint8) {
 			err = e
 		}
 	}
-	for _, x := range in.indicators {
+	for _, x := range in.settledIndicators() {
 		if e := x.Rescale(priceFactor, sizeFactor); e != nil {
 			err = e
 		}

@@ -34,7 +34,7 @@ func (in *instrument) redefine(h *tick.Header, later *tick.Instrument) {
 		def.ExpiryNanos = later.ExpiryNanos
 	}
 	if def.ContractSize != was.ContractSize {
-		for _, x := range in.indicators {
+		for _, x := range in.settledIndicators() {
 			if bars, ok := x.(*indicators.Bars); ok {
 				bars.SetContract(def.ContractSize, in.priceDigits, in.sizeDigits)
 			}

@@ -95,13 +95,24 @@ func (in *instrument) takeTrade(t *tick.Trade, ts int64, source tick.TimeSource,
 		order = tick.ID{Lo: in.counts.Trades}
 	}
 	in.trade = indicators.Trade{TsNanos: ts, ID: order, Price: t.Price, Size: t.Size, Sell: t.Flags&tick.FlagSell != 0}
-	for _, x := range in.indicators {
+	fetched := t.Flags&tick.FlagFetched != 0
+	if !fetched && in.gathered.Take(&in.trade) {
+		return
+	}
+	for _, x := range in.settledIndicators() {
 		x.Trade(&in.trade)
 	}
-	if t.Flags&tick.FlagFetched == 0 {
-		// Fetched ones come by the page: a revision for each would be a flood.
+	// Fetched ones come by the page: a revision for each would be a flood.
+	if !fetched {
+		in.gathered.Open(in.indicators, ts)
 		in.scheduleIndicators()
 	}
+}
+
+// settledIndicators are the indicators with all trades in them.
+func (in *instrument) settledIndicators() []indicators.Indicator {
+	in.gathered.Settle(in.indicators)
+	return in.indicators
 }
 
 // cut cuts a venue's time to the resolution of its trades.
@@ -244,7 +255,7 @@ func (in *instrument) prepareOut() *indicators.Out {
 func (in *instrument) advanceIndicators(venue int64) {
 	in.holdIndicators(venue)
 	out := in.prepareOut()
-	for _, x := range in.indicators {
+	for _, x := range in.settledIndicators() {
 		x.Advance(venue, out)
 	}
 	in.shard.rows = out.Rows
@@ -253,7 +264,7 @@ func (in *instrument) advanceIndicators(venue int64) {
 
 func (in *instrument) reviseIndicators(from, to int64) {
 	out := in.prepareOut()
-	for _, x := range in.indicators {
+	for _, x := range in.settledIndicators() {
 		x.Revise(from, to, out)
 	}
 	in.shard.rows = out.Rows
@@ -272,7 +283,7 @@ func (in *instrument) codeIndicators(c *state.Coder) {
 			c.Fail("bars that nobody configured")
 		}
 	}
-	for i, x := range in.indicators {
+	for i, x := range in.settledIndicators() {
 		if bars, ok := x.(*indicators.Bars); ok {
 			inverse := bars.Inverse()
 			c.Bool(&inverse)

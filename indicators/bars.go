@@ -88,12 +88,7 @@ type Bars struct {
 }
 
 type bar struct {
-	openTs, closeTs        int64 // with the ids: places of the first and last trade
-	openID, closeID        tick.ID
-	open, high, low, close int64
-	sums
-	buy      tick.Int128
-	base     tick.Int128 // inverse only
+	part
 	rev      uint32
 	emitted  bool
 	changed  bool // since it was emitted
@@ -101,6 +96,16 @@ type bar struct {
 	// partial: trades of this interval were forgotten. It is never called
 	// complete nor given a revision, so that no fuller row gives way to it.
 	partial bool
+}
+
+// part is what trades make of a bar.
+type part struct {
+	openTs, closeTs        int64 // with the ids: places of the first and last trade
+	openID, closeID        tick.ID
+	open, high, low, close int64
+	sums
+	buy  tick.Int128
+	base tick.Int128 // inverse only
 }
 
 // NewBars panics on a spec that Validate refuses.
@@ -150,7 +155,7 @@ func (b *Bars) Trade(t *Trade) {
 	}
 }
 
-func (s *bar) trade(t *Trade) {
+func (s *part) trade(t *Trade) {
 	if s.trades == 0 {
 		s.open, s.high, s.low, s.close = t.Price, t.Price, t.Price, t.Price
 		s.openTs, s.openID, s.closeTs, s.closeID = t.TsNanos, t.ID, t.TsNanos, t.ID
@@ -166,6 +171,39 @@ func (s *bar) trade(t *Trade) {
 	s.sums.trade(t)
 	if !t.Sell {
 		s.buy = s.buy.Add(tick.Int128Of(t.Size))
+	}
+}
+
+// add adds trades to those that are there; neither are none. What contracts are
+// worth is for the bars to say.
+func (s *part) add(o *part) {
+	s.high, s.low = max(s.high, o.high), min(s.low, o.low)
+	if before(o.openTs, o.openID, s.openTs, s.openID) {
+		s.open, s.openTs, s.openID = o.open, o.openTs, o.openID
+	}
+	if before(s.closeTs, s.closeID, o.closeTs, o.closeID) {
+		s.close, s.closeTs, s.closeID = o.close, o.closeTs, o.closeID
+	}
+	s.sums.add(&o.sums)
+	s.buy = s.buy.Add(o.buy)
+}
+
+// Room implements Indicator.
+func (b *Bars) Room(ts int64) (from, to int64) {
+	i := b.held.count - 1
+	if i < 0 || b.held.at(i).emitted {
+		return noRoom()
+	}
+	from = b.held.start(i)
+	return from, from + b.interval
+}
+
+// Add implements Indicator.
+func (b *Bars) Add(trades *part) {
+	s := b.held.at(b.held.count - 1)
+	s.add(trades)
+	if b.spec.Inverse {
+		s.base = s.base.Add(trades.base)
 	}
 }
 
@@ -249,7 +287,9 @@ func (b *Bars) Advance(venueNow int64, out *Out) {
 	b.forget(venueNow)
 }
 
-func flat(price int64) bar { return bar{open: price, high: price, low: price, close: price} }
+func flat(price int64) bar {
+	return bar{part: part{open: price, high: price, low: price, close: price}}
+}
 
 // carry moves a flat bar to a price.
 func (s *bar) carry(price int64) {

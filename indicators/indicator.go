@@ -46,6 +46,14 @@ type Indicator interface {
 	// Trade takes an in-time trade, never a duplicate. Its effect waits for
 	// Advance. t is not kept; it escapes all the same, so callers reuse one.
 	Trade(t *Trade)
+	// Room returns the event times from ≤ ts < to around a trade that it just took,
+	// in which further trades would do nothing but add to sums of which nothing was
+	// emitted: the deadline stays, and Add of all of them together gives what Trade
+	// of each would give. Nothing where there is no such time.
+	Room(ts int64) (from, to int64)
+	// Add takes trades of the room that Room told last, if no other method was
+	// called since.
+	Add(trades *part)
 	// Deadline is the venue time at which Advance must next run:
 	// math.MinInt64 = at once (emitted rows changed), math.MaxInt64 = never.
 	Deadline() int64

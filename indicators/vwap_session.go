@@ -61,6 +61,19 @@ func (v *SessionVWAP) Trade(t *Trade) {
 	}
 }
 
+// Room implements Indicator.
+func (v *SessionVWAP) Room(ts int64) (from, to int64) {
+	i := v.held.count - 1
+	if i < 0 || v.held.at(i).emitted {
+		return noRoom()
+	}
+	from = v.held.start(i)
+	return from, from + v.step
+}
+
+// Add implements Indicator.
+func (v *SessionVWAP) Add(trades *part) { v.held.at(v.held.count - 1).own.add(&trades.sums) }
+
 // open returns the index of the step that t falls in, made if need be; -1
 // where the step is forgotten.
 func (v *SessionVWAP) open(t *Trade) int {

@@ -74,6 +74,26 @@ func (v *SlidingVWAP) Trade(t *Trade) {
 	}
 }
 
+// Room implements Indicator. A bucket lies within one step, so that all trades
+// of it have the same first window.
+func (v *SlidingVWAP) Room(ts int64) (from, to int64) {
+	i := v.buckets.count - 1
+	if i < 0 {
+		return noRoom()
+	}
+	from = v.buckets.start(i)
+	return from, from + v.width
+}
+
+// Add implements Indicator.
+func (v *SlidingVWAP) Add(trades *part) {
+	i := v.buckets.count - 1
+	v.buckets.at(i).add(&trades.sums)
+	if v.lo <= i && i < v.hi {
+		v.window.add(&trades.sums)
+	}
+}
+
 // endAfter returns the end of the first window that may hold a trade of that time.
 func (v *SlidingVWAP) endAfter(ts int64) int64 { return floorTo(ts, v.step) + v.step }
 

@@ -30,14 +30,14 @@ type decoder struct {
 //
 // hot: per frame, 0 allocs for market data.
 func (d *decoder) Decode(dst []tick.Unit, frame []byte, at feeds.Stamp) ([]tick.Unit, feeds.Notice, error) {
+	if d.Begin(dst, frame, at); d.byShape() {
+		return d.Out, feeds.Notice{}, nil
+	}
 	return d.Run(d, dst, frame, at)
 }
 
 // Read implements wire.Reader.
 func (d *decoder) Read() {
-	if d.snapshot == nil && d.byShape() {
-		return
-	}
 	d.seen, d.sidesRead, d.strange = 0, 0, nil
 	s := &d.Scan
 	switch {

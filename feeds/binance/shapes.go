@@ -113,7 +113,7 @@ func (d *decoder) learn(x *shape, forms *forms, flags tick.Flags) {
 	}
 	parts := d.shapes.parts[:0]
 	for f, form := range forms {
-		if form != wire.FormEnd && d.has(field(f)) {
+		if form != 0 && d.has(field(f)) {
 			if field(f) == fieldEventTime && d.has(fieldTime) {
 				form = wire.FormUnused
 			}

@@ -46,8 +46,7 @@ func TestMessagesAreReadByTheirShape(t *testing.T) {
 		d := w.shaped.decoder.(*decoder)
 		d.Init(venue, d.Table())
 		shaped := func(frame string) bool {
-			d.At, d.Out = stamp, nil
-			d.Scan.Reset([]byte(frame))
+			d.Begin(nil, []byte(frame), stamp)
 			return d.byShape()
 		}
 		edit := func(edit string) string {

@@ -68,6 +68,13 @@ func (f *Frame) Init(venue string, table *feeds.Table) { f.venue, f.table = venu
 // Table is where instruments are found.
 func (f *Frame) Table() *feeds.Table { return f.table }
 
+// Begin stands before a frame, for Match. Run, which reads it in full, begins
+// anew.
+func (f *Frame) Begin(dst []tick.Unit, frame []byte, at feeds.Stamp) {
+	f.At, f.Out, f.err, f.entry, f.finer = at, dst, nil, nil, f.finer[:0]
+	f.Scan.Reset(frame)
+}
+
 // Run reads a frame with r and returns dst with its packets: all of them or,
 // with an error, none.
 //

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"encoding/binary"
+	"unsafe"
 
 	"tickproc/internal/jsonscan"
 )
@@ -18,32 +19,33 @@ import (
 // the same text, and values of the same form in the same places, and so means
 // the same; one that does not is read in full.
 type Shape struct {
-	texts [shapeWordsMax]uint64 // eight bytes each, that of a step padded with zeros
 	steps [shapeStepsMax]step
 	count int // 0: it knows no message
 	// missed counts messages that were read in full.
 	missed uint32
 }
 
-const (
-	shapeWordsMax = 64
-	shapeStepsMax = 16
-)
+const shapeStepsMax = 40
 
-// step is a text and the value behind it.
+// step is up to eight bytes of text and, behind the last ones of a text, the
+// value there.
 type step struct {
-	from, words uint8  // in texts: those that are full, behind them one that is not
-	rest        uint8  // bytes of that one
-	form        Form   // of the value
-	field       uint8  // where its number goes
-	mask        uint64 // of the bytes of rest
+	word, mask uint64 // the eight bytes that end with the text's, and which of them count
+	end        uint16 // where they end, counted from the value before
+	form       Form   // of the value; formText: the text goes on
+	field      uint8  // where its number goes
+	digits     uint8  // that a whole number had
 }
+
+// shapeTextMax bounds a text between two values, in bytes.
+const shapeTextMax = 200
 
 // Form is how a value is written.
 type Form uint8
 
 const (
-	FormEnd    Form = iota // of the message
+	formText   Form = iota // no value: text goes on
+	FormEnd                // of the message
 	FormName               // of a stream, up to '@'
 	FormSymbol             // in quotes: the instrument
 	FormDigits             // a whole number
@@ -79,8 +81,8 @@ func (x *Shape) Learn(text []byte, parts []Part) (learnt bool) {
 		}
 	}
 	x.count = 0
-	scaled, at, used := false, 0, 0
-	for i, p := range append(parts, Part{Value: jsonscan.Value{Start: int32(len(text)), End: int32(len(text))}}) {
+	scaled, at, count := false, 0, 0
+	for i, p := range append(parts, Part{Form: FormEnd, Value: jsonscan.Value{Start: int32(len(text)), End: int32(len(text))}}) {
 		kind, from, to := p.Value.Kind, int(p.Value.Start), int(p.Value.End)
 		fits := true
 		switch p.Form {
@@ -99,22 +101,31 @@ func (x *Shape) Learn(text []byte, parts []Part) (learnt bool) {
 		case FormLevels:
 			fits = scaled && kind == jsonscan.Array
 		}
-		words, rest := (from-at)/8, (from-at)%8
-		if !fits || from < at || i >= shapeStepsMax || used+words >= shapeWordsMax {
+		size := from - at
+		if !fits || size < 1 || size > shapeTextMax || at == 0 && size < 8 || count+(size+7)/8 > shapeStepsMax {
 			return false
 		}
-		x.steps[i] = step{from: uint8(used), words: uint8(words), rest: uint8(rest), form: p.Form, field: p.Field % FieldsMax, mask: 1<<(8*rest) - 1}
-		for ; at <= from-8; at += 8 {
-			x.texts[used] = binary.LittleEndian.Uint64(text[at:])
-			used++
+		for end := 8; ; end += 8 {
+			// The last word ends with the text, and so may reach back into what was
+			// compared before, or into the value before, which does not count.
+			last := end >= size
+			s := step{mask: ^uint64(0), end: uint16(min(end, size))}
+			if size < 8 {
+				s.mask <<= 8 * (8 - size)
+			}
+			s.word = binary.LittleEndian.Uint64(text[at+int(s.end)-8:]) & s.mask
+			if last {
+				s.form, s.field, s.digits = p.Form, p.Field%FieldsMax, uint8(min(to-from, 255))
+			}
+			x.steps[count] = s
+			count++
+			if last {
+				break
+			}
 		}
-		var last [8]byte
-		copy(last[:], text[at:from])
-		x.texts[used] = binary.LittleEndian.Uint64(last[:])
-		used++
 		at = to
 	}
-	x.count = len(parts) + 1
+	x.count = count
 	return true
 }
 
@@ -124,62 +135,53 @@ func (x *Shape) Learn(text []byte, parts []Part) (learnt bool) {
 //
 // hot: per frame, 0 allocs.
 func (f *Frame) Match(x *Shape, at int) bool {
-	if len(f.finer) > 0 || f.Scan.Failed() || !f.match(x, at) {
-		f.entry = nil
-		return false
-	}
-	return true
+	return !f.Scan.Failed() && f.match(x, at)
 }
 
 func (f *Frame) match(x *Shape, at int) bool {
 	t, i, sides := f.Scan.Text(), 0, 0
+	begin := unsafe.Pointer(unsafe.SliceData(t))
 	for k := range x.steps[:x.count] {
 		s := &x.steps[k]
-		w := s.from
-		for ; w < s.from+s.words; w++ {
-			if i > len(t)-8 || i < 0 || binary.LittleEndian.Uint64(t[i:i+8]) != x.texts[w%shapeWordsMax] {
-				return false
-			}
-			i += 8
-		}
-		if i > len(t)-8 || i < 0 {
-			if !ends(t, i, x.texts[w%shapeWordsMax], s.rest) {
-				return false
-			}
-		} else if (binary.LittleEndian.Uint64(t[i:i+8])^x.texts[w%shapeWordsMax])&s.mask != 0 {
+		// Nothing moves i back, and the first text has a word: so it is eight bytes
+		// of the frame that are looked at.
+		end := i + int(s.end)
+		if end > len(t) || (word(begin, end-8)^s.word)&s.mask != 0 {
 			return false
 		}
-		i += int(s.rest)
+		if s.form == formText {
+			continue
+		}
 		next := -1
 		switch number := &f.Numbers[s.field%FieldsMax]; s.form {
 		case FormDigits:
-			var v uint64
-			v, next = jsonscan.Digits(t, i)
-			*number = int64(v)
+			*number, next = digitsLike(t, begin, end, uint(s.digits))
 		case FormUnused:
-			_, next = jsonscan.Digits(t, i)
+			if next = digitsEnd(t, begin, end, uint(s.digits)); next < 0 {
+				_, next = jsonscan.Digits(t, end)
+			}
 		case FormPrice:
-			*number, next = jsonscan.Fixed(t, i, f.price)
+			*number, next = jsonscan.Fixed(t, end, f.price)
 		case FormSize:
-			*number, next = jsonscan.Fixed(t, i, f.size)
+			*number, next = jsonscan.Fixed(t, end, f.size)
 		case FormName:
 			next = at
 		case FormSymbol:
-			next = f.knownAt(t, i)
+			next = f.knownAt(t, end)
 		case FormTruth:
-			*number, next = truth(t, i)
+			*number, next = truth(t, end)
 		case FormLevels:
 			if sides == 0 {
-				f.Depth.Begin(f.Out, len(t)-i)
+				f.Depth.Begin(f.Out, len(t)-end)
 			} else {
 				f.Depth.Asks()
 			}
 			sides++
-			next = f.plainSide(t, i)
+			next = f.plainSide(t, end)
 		case FormEnd:
-			return i == len(t)
+			return end == len(t)
 		}
-		if next < 0 {
+		if next < end {
 			return false
 		}
 		i = next
@@ -187,18 +189,33 @@ func (f *Frame) match(x *Shape, at int) bool {
 	return false
 }
 
-// ends compares a text of less than eight bytes where the frame is near its end.
-func ends(t []byte, i int, text uint64, n uint8) bool {
-	if i < 0 || int(n) > len(t)-i {
-		return false
+// word is eight bytes at i, which the caller knows to be there.
+func word(begin unsafe.Pointer, i int) uint64 {
+	return binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(begin, i))[:])
+}
+
+// digitsLike reads a whole number, which likely has as many digits as another.
+func digitsLike(t []byte, begin unsafe.Pointer, i int, n uint) (v int64, next int) {
+	if next = digitsEnd(t, begin, i, n); next < 0 {
+		u, next := jsonscan.Digits(t, i)
+		return int64(u), next
 	}
-	for _, c := range t[i : i+int(n)] {
-		if c != byte(text) {
-			return false
-		}
-		text >>= 8
+	// Two words that overlap, of which the first gives the digits before the last eight.
+	first, last := word(begin, i), word(begin, next-8)
+	return int64(jsonscan.EightDigits(first<<((128-8*n)&63))*1e8 + jsonscan.EightDigits(last)), next
+}
+
+// digitsEnd returns where a whole number of exactly n digits ends, 9 to 15 of
+// them; -1 if there is none.
+func digitsEnd(t []byte, begin unsafe.Pointer, i int, n uint) (next int) {
+	if n < 9 || n > 15 || i > len(t)-16 {
+		return -1
 	}
-	return true
+	first, next := word(begin, i), i+int(n)
+	if !jsonscan.AllDigits(first) || !jsonscan.AllDigits(word(begin, next-8)) || byte(first) == '0' || t[next]-'0' <= 9 {
+		return -1
+	}
+	return next
 }
 
 // knownAt finds the instrument whose symbol is at i, and returns the place of

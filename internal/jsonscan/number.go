@@ -247,6 +247,13 @@ func fixedOther(t []byte, i int, places uint) (v uint64, next int) {
 // with '0' taken away by xor.
 func digitBits(w uint64) uint { return uint(bits.TrailingZeros64(nonDigits(w))) &^ 7 }
 
+// AllDigits reports that eight bytes of text are digits.
+func AllDigits(w uint64) bool { return nonDigits(w^'0'*ones) == 0 }
+
+// EightDigits is the number that eight digits of text are, the first in the
+// lowest byte. Bytes of zero before them count as zeros.
+func EightDigits(w uint64) uint64 { return eightDigits(w & (0x0f * ones)) }
+
 // nonDigits marks the high bit of bytes that are no digits, given text with
 // '0' taken away by xor. The lowest mark is exact, marks above it may be carries.
 func nonDigits(w uint64) uint64 { return (w + 0x76*ones | w) & highs }
