@@ -47,12 +47,11 @@ func NewSide(bids bool) Side {
 //
 // hot: per level, 0 allocs once the side has grown.
 func (s *Side) Set(price, size int64) bool {
-	one, before := [1]tick.Level{{Price: price, Size: size}}, s.Len()
-	orphans := s.setAll(one[:])
-	if size == 0 {
-		return orphans == 0
+	one, before := [1]tick.Level{{Price: price, Size: size}}, s.window.count
+	if n, _ := s.window.put(one[:], s.sign); n == 0 {
+		return s.setFar(price, size)
 	}
-	return s.Len() == before
+	return int(present(size))-(s.window.count-before) == 1
 }
 
 // setAll sets levels in their order, and returns how many of them removed what

@@ -54,9 +54,9 @@ func (w *window) put(levels []tick.Level, sign int64) (done, orphans int) {
 		}
 		size, bit := l.Size, slot%64
 		sizes[slot] = size
-		// Whether levels come or go nobody can guess, least of all the processor:
-		// so the bits are computed and not decided.
-		is := uint64(size|-size) >> 63 // 1 unless size is 0
+		// Whether a level comes or goes nobody can guess, least of all the
+		// processor: so the bits are computed and not decided.
+		is := present(size)
 		word := words[slot/64]
 		was := word >> bit & 1
 		words[slot/64] = word ^ (was^is)<<bit
@@ -69,6 +69,9 @@ func (w *window) put(levels []tick.Level, sign int64) (done, orphans int) {
 	w.count = count
 	return len(levels), orphans
 }
+
+// present returns 1 unless size is 0.
+func present(size int64) uint64 { return uint64(size|-size) >> 63 }
 
 // moveTop finds the best level after a slot was set that is not below it.
 func (w *window) moveTop(slot uint64, is bool) {

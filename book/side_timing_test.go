@@ -1,0 +1,166 @@
+package book
+
+import (
+	"fmt"
+	"math/bits"
+	"math/rand/v2"
+	"slices"
+	"syscall"
+	"testing"
+
+	"tickproc/tick"
+)
+
+// walk is a side's levels and what then happens to them, near the best price
+// more often than far from it, as in recorded sessions: the rank of a change is
+// as likely between 2 and 4 as between 512 and 1024. Half of the changes give a
+// level another size, a quarter are new levels, a quarter go. At its end, the
+// side is what it was at its beginning.
+func walk(levels int) (begin, changes []tick.Level) {
+	random := rand.New(rand.NewPCG(uint64(levels), 1))
+	var prices []int64 // worst first
+	sizes := map[int64]int64{}
+	for i := range int64(levels) {
+		p := 1_000_000 + 2*i + random.Int64N(2) // two ticks a level
+		prices = append(prices, p)
+		sizes[p] = 1 + random.Int64N(1000)
+		begin = append(begin, tick.Level{Price: p, Size: sizes[p]})
+	}
+	slices.Reverse(begin)
+	var back []tick.Level
+	for range 1 << 15 {
+		rank := random.IntN(1 << random.IntN(bits.Len(uint(len(prices)))))
+		i := len(prices) - 1 - rank
+		p := prices[i]
+		size := 1 + random.Int64N(1000)
+		switch n := random.IntN(4); {
+		case n == 0 && len(prices) >= levels:
+			size = 0
+			prices = slices.Delete(prices, i, i+1)
+		case n == 1 && len(prices) <= levels:
+			for sizes[p] != 0 {
+				p += 1 - 2*random.Int64N(2)
+			}
+			at, _ := slices.BinarySearch(prices, p)
+			prices = slices.Insert(prices, at, p)
+		}
+		changes, back = append(changes, tick.Level{Price: p, Size: size}), append(back, tick.Level{Price: p, Size: sizes[p]})
+		sizes[p] = size
+	}
+	slices.Reverse(back)
+	return begin, append(changes, back...)
+}
+
+// sortedSide is the thing to beat: all levels in one slice, best at the end.
+type sortedSide struct{ levels farLevels }
+
+func (s *sortedSide) Set(price, size int64) bool { return s.levels.set(price, size, 1) }
+
+func (s *sortedSide) setAll(levels []tick.Level) (orphans int) {
+	for _, l := range levels {
+		if !s.levels.set(l.Price, l.Size, 1) && l.Size == 0 {
+			orphans++
+		}
+	}
+	return orphans
+}
+
+func (s *sortedSide) Best() tick.Level { return s.levels[len(s.levels)-1] }
+
+type timedSide interface {
+	Set(price, size int64) bool
+	setAll(levels []tick.Level) int
+	Best() tick.Level
+}
+
+// cpuMeter measures processor time, which says more than elapsed time where
+// others use the machine too.
+type cpuMeter struct {
+	b    *testing.B
+	from int64
+}
+
+func startCPU(b *testing.B) cpuMeter {
+	b.ReportAllocs()
+	return cpuMeter{b, cpuNanos(b)}
+}
+
+func (m cpuMeter) perLevel(levels int) {
+	m.b.ReportMetric(float64(cpuNanos(m.b)-m.from)/float64(m.b.N)/float64(levels), "cpu-ns/level")
+}
+
+func cpuNanos(b *testing.B) int64 {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return u.Utime.Nano() + u.Stime.Nano()
+}
+
+// settling is how many changes a side has seen before it is measured.
+const settling = 1 << 12
+
+// BenchmarkSide sets a level and looks at the best one, in one book and in
+// turns in a thousand, which do not fit the caches; then whole messages.
+func BenchmarkSide(b *testing.B) {
+	for _, levels := range []int{50, 400, 5000} {
+		begin, changes := walk(levels)
+		for _, books := range []int{1, 100, 1000} {
+			for _, kind := range []struct {
+				name string
+				make func() timedSide
+			}{
+				{"window", func() timedSide { s := NewSide(true); return &s }},
+				{"slice", func() timedSide { return new(sortedSide) }},
+			} {
+				sides := func() (all []timedSide) {
+					for range books {
+						s := kind.make()
+						s.setAll(begin)
+						s.setAll(changes[:settling])
+						all = append(all, s)
+					}
+					return all
+				}
+				name := fmt.Sprintf("%d levels/%d books/%s", levels, books, kind.name)
+				if books == 1 {
+					b.Run(name+"/set and best", func(b *testing.B) {
+						s, at, sum := sides()[0], settling, int64(0)
+						m := startCPU(b)
+						for b.Loop() {
+							if at == len(changes) {
+								at = 0
+							}
+							s.Set(changes[at].Price, changes[at].Size)
+							sum += s.Best().Size
+							at++
+						}
+						m.perLevel(1)
+						if sum == 0 {
+							b.Fatal("no levels")
+						}
+					})
+				}
+				b.Run(name+"/messages of 16", func(b *testing.B) {
+					all, at, sum, n := sides(), settling, int64(0), 0
+					m := startCPU(b)
+					for b.Loop() {
+						if n == len(all) {
+							n = 0
+							if at += 16; at == len(changes) {
+								at = 0
+							}
+						}
+						all[n].setAll(changes[at : at+16])
+						sum += all[n].Best().Size
+						n++
+					}
+					m.perLevel(16)
+					if sum == 0 {
+						b.Fatal("no levels")
+					}
+				})
+			}
+		}
+	}
+}
