@@ -9,15 +9,15 @@ import (
 
 // bytes is what a side holds.
 func (s *Side) bytes() int {
-	return int(unsafe.Sizeof(*s)) + 8*cap(s.window.sizes) + 8*cap(s.window.words) + 16*cap(s.far)
+	return int(unsafe.Sizeof(*s)) + 8*cap(s.window.sizes) + 8*cap(s.window.words) + 16*cap(s.far.slab) + 16*cap(s.far.blocks) + 4*cap(s.far.free)
 }
 
-// What a side costs: 16 bytes a level, as without a window, and up to a quarter
-// more for growth; 8.125 bytes a slot of the window, of which there are at most
-// 16,384, 64 a level, and levels/4 a level.
+// What a side costs: 22 bytes for each level there ever was at a time, which is
+// 16 and room to grow; 8.125 bytes a slot of the window, of which there are at
+// most 16,384, 64 a level, and levels/4 a level; and 2 KB.
 func TestSideMemory(t *testing.T) {
 	t.Parallel()
-	const slice, slot = 16 * 1.25, 8.125
+	const level, slot = 22, 8.125
 	f := func(what string, levels int, apart int64, changes int, wantSlots int) {
 		t.Helper()
 		s := NewSide(true)
@@ -32,7 +32,7 @@ func TestSideMemory(t *testing.T) {
 			s.Set(begin[i].Price, 1+random.Int64N(2))
 		}
 		got, slots := s.bytes(), cap(s.window.sizes)
-		if limit := int(unsafe.Sizeof(s)) + int(slice*float64(levels)) + int(slot*float64(wantSlots)) + 512; slots != wantSlots || got > limit {
+		if limit := level*levels + int(slot*float64(wantSlots)) + 2048; slots != wantSlots || got > limit {
 			t.Errorf("%s: %d bytes in %d slots, want at most %d in %d", what, got, slots, limit, wantSlots)
 		}
 		t.Logf("%-45s %7d bytes, %5d slots", what, got, slots)

@@ -52,7 +52,7 @@ func walk(levels int) (begin, changes []tick.Level) {
 }
 
 // sortedSide is the thing to beat: all levels in one slice, best at the end.
-type sortedSide struct{ levels farLevels }
+type sortedSide struct{ levels sortedLevels }
 
 func (s *sortedSide) Set(price, size int64) bool { return s.levels.set(price, size, 1) }
 
@@ -66,6 +66,52 @@ func (s *sortedSide) setAll(levels []tick.Level) (orphans int) {
 }
 
 func (s *sortedSide) Best() tick.Level { return s.levels[len(s.levels)-1] }
+
+// sortedLevels are levels from worst to best.
+type sortedLevels []tick.Level
+
+func (f *sortedLevels) set(price, size, sign int64) bool {
+	levels := *f
+	i, found := levels.find(price, sign)
+	switch {
+	case found && size != 0:
+		levels[i].Size = size
+	case found:
+		*f = append(levels[:i], levels[i+1:]...)
+	case size != 0:
+		levels = append(levels, tick.Level{})
+		copy(levels[i+1:], levels[i:])
+		levels[i] = tick.Level{Price: price, Size: size}
+		*f = levels
+	}
+	return found
+}
+
+// find returns where price is, or where it belongs, galloping from the best.
+func (f sortedLevels) find(price, sign int64) (int, bool) {
+	key := price * sign
+	hi := len(f)
+	step := 1
+	lo := hi - 1
+	for lo >= 0 && f[lo].Price*sign > key {
+		hi = lo
+		lo -= step
+		step *= 2
+	}
+	lo = max(lo, -1)
+	for hi-lo > 1 {
+		mid := int(uint(lo+hi) / 2)
+		if f[mid].Price*sign > key {
+			hi = mid
+		} else {
+			lo = mid
+		}
+	}
+	if lo >= 0 && f[lo].Price == price {
+		return lo, true
+	}
+	return hi, false
+}
 
 type timedSide interface {
 	Set(price, size int64) bool

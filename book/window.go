@@ -3,6 +3,7 @@ package book
 import (
 	"math/bits"
 
+	"tickproc/internal/state"
 	"tickproc/tick"
 )
 
@@ -28,7 +29,7 @@ type window struct {
 const (
 	// slotsMax bounds a window and with it the memory of a book: 130 KiB a side.
 	slotsMax = 1 << 14
-	slotsMin = 1 << 8
+	slotsMin = slotsMax >> (sizesMax - 1)
 )
 
 // slot returns where key lies; at or above len(sizes): nowhere.
@@ -134,6 +135,14 @@ func (w *window) appendWord(dst []tick.Level, i int, sign int64) []tick.Level {
 		dst = append(dst, tick.Level{Price: w.key(slot) * sign, Size: w.sizes[slot]})
 	}
 	return dst
+}
+
+// code writes its levels, worst first.
+func (w *window) code(c *state.Coder, sign int64) {
+	var some [64]tick.Level
+	for i := range w.words {
+		state.Plain(c, w.appendWord(some[:0], i, sign))
+	}
 }
 
 // fault says what is wrong, "" if nothing is.
