@@ -51,7 +51,7 @@ func TestFarLevels(t *testing.T) {
 				t.Fatalf("%s: %v, want %v", fault, far.all(), plain)
 			}
 		}
-		for range 3000 { // as many changes as let blocks be joined again
+		for range 3 * prices { // as many changes as let blocks be joined again
 			price := random.Int64N(prices) - 100
 			far.set(price, 0, sign)
 			far.set(price, 1, sign)
