@@ -1,10 +1,12 @@
 package book
 
+import "tickproc/tick"
+
 // Where a side's window lies is decided from its levels alone. It moves no
 // level and changes no outcome: only how long things take.
 
 const (
-	// levelsMin: with fewer, the slice is as fast.
+	// levelsMin: with fewer, a block or two are as fast.
 	levelsMin = 40
 	// slotsPerLevelMax bounds memory by what is in it: so many slots a level, and
 	// fewer, levels/4, where levels are few: thin books are many and quiet.
@@ -44,18 +46,24 @@ func (s *Side) place(known uint64) (base int64, g grid, slots int) {
 		return 0, grid{}, 0
 	}
 	g = newGrid(known)
-	walk = s.Walk()
-	for l, some := walk.Next(); some; l, some = walk.Next() {
-		key := l.Price * s.sign
-		d := apart(anchor, key)
-		beyond := g.step != 0 && d/slotsMax >= g.step
-		if beyond && key < anchor {
-			break
+	// reaches makes the step fit a level so far from the anchor, if it is in reach.
+	reaches := func(l tick.Level) bool {
+		d := apart(anchor, l.Price*s.sign)
+		if g.step != 0 && d/slotsMax >= g.step {
+			return false
 		}
-		// Those far ahead of all others do not count.
-		if !beyond && (g.step == 0 || g.step > stepMax || g.count(d) >= slotsMax) {
+		if g.step == 0 || g.step > stepMax || g.count(d) >= slotsMax {
 			g = newGrid(gcd(g.step, d))
 		}
+		return true
+	}
+	walk = fromAnchor
+	for l, some := walk.Next(); some && reaches(l); l, some = walk.Next() {
+	}
+	walk = s.Walk()
+	for range anchorRank {
+		l, _ := walk.Next()
+		reaches(l)
 	}
 	if g.step == 0 || g.step > stepMax {
 		return 0, grid{}, 0

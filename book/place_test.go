@@ -62,6 +62,9 @@ func TestPlace(t *testing.T) {
 	ahead := append(ladder(500, 10_000, 1), tick.Level{Price: 5e6, Size: 1}, tick.Level{Price: 9e6, Size: 1})
 	f("two far ahead of all others", ahead, 0, 1, 512)
 
+	ahead = append(ladder(500, 10_000, 10), tick.Level{Price: 5e6 + 1, Size: 1})
+	f("one far ahead that is odd", ahead, 0, 10, 512)
+
 	odd := append([]tick.Level{{Price: 3, Size: 1}}, ladder(500, 1e9, 1000)...)
 	f("an odd one out of reach", odd, 0, 1000, 512)
 	odd = ladder(500, 1e9, 1000)

@@ -15,8 +15,9 @@ import (
 //	sizes   7     3           9   2 4     1   8 3 5 2 6 9 1
 //	price   base, base+step, base+2×step …  × sign
 //
-// To set a level takes no search, and no branch that is often guessed wrong. In place of prices it knows keys: price × sign, so that the best is
-// the highest on both sides. Closed, it has no slots and so no level is in it.
+// To set a level takes no search, and no branch that is often guessed wrong. In
+// place of prices it knows keys, price × sign, so that the best is the highest
+// on both sides. Closed, it has no slots, and no key is one of its own.
 type window struct {
 	base  int64 // key of slot 0
 	grid  grid
@@ -31,9 +32,6 @@ const (
 	slotsMax = 1 << 14
 	slotsMin = slotsMax >> (sizesMax - 1)
 )
-
-// slot returns where key lies; at or above len(sizes): nowhere.
-func (w *window) slot(key int64) uint64 { return w.grid.count(uint64(key - w.base)) }
 
 // key returns the key of a slot.
 func (w *window) key(slot uint64) int64 { return w.base + int64(slot*w.grid.step) }
