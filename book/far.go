@@ -291,6 +291,18 @@ func (f *farLevels) next(x *farWalk) (tick.Level, bool) {
 	return f.slab[int(f.blocks[x.block].at)*blockSize+x.left], true
 }
 
+// copyNext copies the next levels into dst, best first, and returns how many.
+func (f *farLevels) copyNext(x *farWalk, dst []tick.Level) int {
+	for n := range dst {
+		l, some := f.next(x)
+		if !some {
+			return n
+		}
+		dst[n] = l
+	}
+	return len(dst)
+}
+
 // orderFault says what is wrong with levels that should come worst first, ""
 // if nothing is.
 func orderFault(levels []tick.Level, sign int64) string {

@@ -203,12 +203,10 @@ func (x *Walk) Next() (tick.Level, bool) {
 
 // CopyBest copies the best levels into dst, best first, and returns how many.
 func (s *Side) CopyBest(dst []tick.Level) int {
-	n := min(len(dst), s.Len())
-	walk := s.Walk()
-	for i := range n {
-		dst[i], _ = walk.Next()
-	}
-	return n
+	far := s.far.walk()
+	n := s.far.copyNext(&far, dst[:min(s.above, len(dst))])
+	n += s.window.copyBest(dst[n:], s.sign)
+	return n + s.far.copyNext(&far, dst[n:])
 }
 
 // Cumulative sums size and price×size over the n best levels.

@@ -210,3 +210,36 @@ func BenchmarkSide(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkCopyBest walks from the best level on, where one price of two and
+// one of forty is taken.
+func BenchmarkCopyBest(b *testing.B) {
+	for _, apart := range []int64{2, 40} {
+		for _, n := range []int{10, 25, 1000} {
+			s, plain := NewSide(true), sortedLevels{}
+			for i := range int64(1000) {
+				price := 1_000_000 - apart*i + i%2
+				s.Set(price, 1+i)
+				plain.set(price, 1+i, 1)
+			}
+			s.layWindow()
+			top := make([]tick.Level, n)
+			b.Run(fmt.Sprintf("every %d/%d levels/window", apart, n), func(b *testing.B) {
+				m := startCPU(b)
+				for b.Loop() {
+					s.CopyBest(top)
+				}
+				m.perLevel(n)
+			})
+			b.Run(fmt.Sprintf("every %d/%d levels/slice", apart, n), func(b *testing.B) {
+				m := startCPU(b)
+				for b.Loop() {
+					for i := range top {
+						top[i] = plain[len(plain)-1-i]
+					}
+				}
+				m.perLevel(n)
+			})
+		}
+	}
+}

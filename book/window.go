@@ -126,6 +126,25 @@ func (w *window) dropWorst(n int) {
 	}
 }
 
+// copyBest copies its best levels into dst, best first, and returns how many.
+func (w *window) copyBest(dst []tick.Level, sign int64) (n int) {
+	if w.count == 0 {
+		return 0
+	}
+	for i := int(w.top / 64); i >= 0; i-- {
+		for word := w.words[i]; word != 0; n++ {
+			if n == len(dst) {
+				return n
+			}
+			bit := bits.Len64(word) - 1
+			word &^= 1 << bit
+			slot := uint64(i*64 + bit)
+			dst[n] = tick.Level{Price: w.key(slot) * sign, Size: w.sizes[slot]}
+		}
+	}
+	return n
+}
+
 // appendWord writes the levels of the i-th word, worst first.
 func (w *window) appendWord(dst []tick.Level, i int, sign int64) []tick.Level {
 	for word := w.words[i]; word != 0; word &= word - 1 {
