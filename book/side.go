@@ -25,13 +25,14 @@ import (
 // A side begins without a window. Whenever enough levels have been set outside
 // of it, it is laid anew. Nothing that can be seen depends on where it lies.
 type Side struct {
+	// sign is +1 for bids and -1 for asks: price*sign rises towards the best. With
+	// what else a level in the window needs, it lies in the first two cache lines.
+	sign   int64
 	window window
 	far    farLevels
 	above  int // levels of far that are better than the window's; 0 without one
 	// misses are the levels set outside the window since it was laid.
 	misses int
-	// sign is +1 for bids and -1 for asks: price*sign rises towards the best.
-	sign int64
 }
 
 // NewSide returns an empty side; bids best is the highest price, asks the lowest.
