@@ -47,7 +47,10 @@ func TestFarLevels(t *testing.T) {
 					t.Fatalf("setting %d to %d: they disagree whether it existed", price, size)
 				}
 			}
-			if fault := far.fault(sign); fault != "" || i%50 == 0 && !slices.Equal(far.all(), plain) {
+			if i%20 != 0 {
+				continue
+			}
+			if fault := far.fault(sign); fault != "" || !slices.Equal(far.all(), plain) {
 				t.Fatalf("%s: %v, want %v", fault, far.all(), plain)
 			}
 		}
