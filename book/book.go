@@ -47,13 +47,12 @@ func (b *Book) Check() {
 // and changes nothing.
 func (b *Book) Rescale(priceFactor, sizeFactor int64) error {
 	for _, side := range []*Side{&b.Bids, &b.Asks} {
-		if err := checkLevels(side.gather(), priceFactor, sizeFactor); err != nil {
+		if err := side.rescalable(priceFactor, sizeFactor); err != nil {
 			return err
 		}
 	}
-	for _, side := range []*Side{&b.Bids, &b.Asks} {
-		multiplyLevels(side.far, priceFactor, sizeFactor)
-	}
+	b.Bids.rescale(priceFactor, sizeFactor)
+	b.Asks.rescale(priceFactor, sizeFactor)
 	return nil
 }
 

@@ -1,10 +1,12 @@
 package book
 
+import "tickproc/tick"
+
 // Where a side's window lies is decided from its levels alone. It moves no
 // level and changes no outcome: only how long things take.
 
 const (
-	// levelsMin: with fewer, the slice is as fast.
+	// levelsMin: with fewer, a block or two are as fast.
 	levelsMin = 40
 	// slotsPerLevelMax bounds memory by what is in it: so many slots a level, and
 	// fewer, levels/4, where levels are few: thin books are many and quiet.
@@ -17,73 +19,91 @@ const (
 	stepMax = 1 << 40
 )
 
-// roomAbove is how many of the slots are for better prices than the anchor's.
-func roomAbove(slots int) int { return slots / 8 }
+// sizesMax is how many sizes a window may have, each twice the one before.
+const sizesMax = 7
 
-// place chooses the window for levels in order from worst to best, none of
-// which is in a window: the key of slot 0, the step, and how many slots; 0 =
-// none is worth its memory. The step is the greatest that all levels in reach
-// are multiples of apart, and divides known, the step before, 0 = unknown: so
-// that it does not go up and down with single levels. It is not the
-// instrument's tick size: that may be unknown or change while old levels stay,
-// and it may be finer than what the levels use.
-func place(levels farLevels, sign int64, known uint64) (base int64, g grid, slots int) {
-	anchorAt := len(levels) - 1 - anchorRank
-	if len(levels) < levelsMin {
+// roomBelow is how many of the slots are for the anchor and worse prices.
+func roomBelow(slots int) int { return slots - slots/8 }
+
+// place chooses the window for the levels of a side: the key of slot 0, the
+// step, and how many slots; 0 = none is worth its memory. The step is the
+// greatest that all levels in reach are multiples of apart, and divides known,
+// the step before, 0 = unknown: so that it does not go up and down with single
+// levels. It is not the instrument's tick size: that may be unknown or change
+// while old levels stay, and it may be finer than what the levels use.
+func (s *Side) place(known uint64) (base int64, g grid, slots int) {
+	if s.Len() < levelsMin {
 		return 0, grid{}, 0
 	}
-	anchor := levels[anchorAt].Price * sign
+	walk := s.Walk()
+	for range anchorRank {
+		walk.Next()
+	}
+	fromAnchor := walk
+	first, _ := walk.Next()
+	anchor := first.Price * s.sign
 	if anchor < -keyMax || anchor > keyMax {
 		return 0, grid{}, 0
 	}
 	g = newGrid(known)
-	end := len(levels) - 1 // the first that is out of reach
-reach:
-	for ; end >= 0; end-- {
-		apart := uint64(anchor - levels[end].Price*sign)
-		if end > anchorAt {
-			apart = -apart
+	// reaches makes the step fit a level so far from the anchor, if it is in reach.
+	reaches := func(l tick.Level) bool {
+		d := apart(anchor, l.Price*s.sign)
+		if g.step != 0 && d/slotsMax >= g.step {
+			return false
 		}
-		switch {
-		case g.step != 0 && g.step <= stepMax && g.count(apart) < slotsMax:
-			continue
-		case g.step == 0 || apart/slotsMax < g.step:
-			g = newGrid(gcd(g.step, apart))
-			continue
-		case end > anchorAt:
-			continue // far ahead of all others
-		default:
-			break reach
+		if g.step == 0 || g.step > stepMax || g.count(d) >= slotsMax {
+			g = newGrid(gcd(g.step, d))
 		}
+		return true
+	}
+	walk = fromAnchor
+	for l, some := walk.Next(); some && reaches(l); l, some = walk.Next() {
+	}
+	walk = s.Walk()
+	for range anchorRank {
+		l, _ := walk.Next()
+		reaches(l)
 	}
 	if g.step == 0 || g.step > stepMax {
 		return 0, grid{}, 0
 	}
-	// within returns how many levels the window would have below its anchor.
-	i := anchorAt
-	within := func(slots int) int {
-		reach := uint64(slots - roomAbove(slots))
-		for i > end && g.count(uint64(anchor-levels[i].Price*sign)) < reach {
-			i--
+	// How many levels, from the anchor on, a window of each size would hold.
+	var counts [sizesMax]int
+	size, n := 0, 0
+	walk = fromAnchor
+	for l, some := walk.Next(); some && size < sizesMax; l, some = walk.Next() {
+		at := g.count(uint64(anchor - l.Price*s.sign))
+		for ; size < sizesMax && at >= uint64(roomBelow(slotsMin<<size)); size++ {
+			counts[size] = n
 		}
-		return anchorAt - i
+		n++
 	}
-	total := within(slotsMax)
-	i = anchorAt
-	for try := slotsMin; try <= slotsMax; try *= 2 {
-		n := within(try)
+	for ; size < sizesMax; size++ {
+		counts[size] = n
+	}
+	for size, n := range counts {
+		try := slotsMin << size
 		if try > n*min(n/4, slotsPerLevelMax) {
 			continue // too sparse
 		}
 		slots = try
-		if n*4 >= total*3 {
+		if n*4 >= counts[sizesMax-1]*3 {
 			break // a larger one would find little more
 		}
 	}
 	if slots == 0 {
 		return 0, grid{}, 0
 	}
-	return anchor - int64(uint64(slots-roomAbove(slots)-1)*g.step), g, slots
+	return anchor - int64(uint64(roomBelow(slots)-1)*g.step), g, slots
+}
+
+// apart is the distance of two keys.
+func apart(a, b int64) uint64 {
+	if a < b {
+		a, b = b, a
+	}
+	return uint64(a - b)
 }
 
 func gcd(a, b uint64) uint64 {

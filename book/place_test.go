@@ -8,7 +8,7 @@ import (
 )
 
 // ladder returns n levels of a bid side, worst first, so far apart, the best at best.
-func ladder(n int, best, apart int64) (out farLevels) {
+func ladder(n int, best, apart int64) (out []tick.Level) {
 	for i := range int64(n) {
 		out = append(out, tick.Level{Price: best - (int64(n)-1-i)*apart, Size: 1})
 	}
@@ -19,14 +19,14 @@ func ladder(n int, best, apart int64) (out farLevels) {
 // step is theirs.
 func TestPlace(t *testing.T) {
 	t.Parallel()
-	f := func(what string, levels farLevels, known uint64, wantStep uint64, wantSlots int) {
+	f := func(what string, levels []tick.Level, known uint64, wantStep uint64, wantSlots int) {
 		t.Helper()
 		for _, sign := range []int64{1, -1} {
-			mirrored := append(farLevels(nil), levels...)
-			for i := range mirrored {
-				mirrored[i].Price *= sign
+			s, at := Side{sign: sign}, 0
+			for _, l := range levels {
+				at = s.far.add(at, tick.Level{Price: l.Price * sign, Size: l.Size}, sign)
 			}
-			base, g, slots := place(mirrored, sign, known)
+			base, g, slots := s.place(known)
 			if slots != wantSlots || g.step != wantStep {
 				t.Errorf("%s, sign %d: %d slots of %d, want %d of %d", what, sign, slots, g.step, wantSlots, wantStep)
 				continue
@@ -48,7 +48,7 @@ func TestPlace(t *testing.T) {
 	f("more than the largest holds", ladder(44_000, 1e6, 1), 0, 1, slotsMax)
 	f("below 0", ladder(1000, 20, 5), 0, 5, 1024)
 
-	sparse := func(n int, apart int64) farLevels {
+	sparse := func(n int, apart int64) []tick.Level {
 		out := ladder(n, 1e9, apart)
 		for i := 0; i < n; i += 2 {
 			out[i].Price-- // so that the step is 1
@@ -62,7 +62,10 @@ func TestPlace(t *testing.T) {
 	ahead := append(ladder(500, 10_000, 1), tick.Level{Price: 5e6, Size: 1}, tick.Level{Price: 9e6, Size: 1})
 	f("two far ahead of all others", ahead, 0, 1, 512)
 
-	odd := append(farLevels{{Price: 3, Size: 1}}, ladder(500, 1e9, 1000)...)
+	ahead = append(ladder(500, 10_000, 10), tick.Level{Price: 5e6 + 1, Size: 1})
+	f("one far ahead that is odd", ahead, 0, 10, 512)
+
+	odd := append([]tick.Level{{Price: 3, Size: 1}}, ladder(500, 1e9, 1000)...)
 	f("an odd one out of reach", odd, 0, 1000, 512)
 	odd = ladder(500, 1e9, 1000)
 	odd[300].Price += 250

@@ -17,21 +17,22 @@ import (
 )
 
 // Side is one side of a book. Levels near the best price, which change most,
-// lie in a window with a place for each price; all others in a slice:
+// lie in a window with a place for each price; all others in blocks:
 //
-//	worst ◄──────────────────────────────────────────────► best
-//	far[0] far[1] … far[len-above-1]  │ window │  far[len-above] …
+//	worst ◄─────────────────────────────► best
+//	far: those below  │  window  │  far: above
 //
 // A side begins without a window. Whenever enough levels have been set outside
 // of it, it is laid anew. Nothing that can be seen depends on where it lies.
 type Side struct {
+	// sign is +1 for bids and -1 for asks: price*sign rises towards the best. With
+	// what else a level in the window needs, it lies in the first two cache lines.
+	sign   int64
 	window window
 	far    farLevels
-	above  int // levels at the end of far that are better than the window's; 0 without one
+	above  int // levels of far that are better than the window's; 0 without one
 	// misses are the levels set outside the window since it was laid.
 	misses int
-	// sign is +1 for bids and -1 for asks: price*sign rises towards the best.
-	sign int64
 }
 
 // NewSide returns an empty side; bids best is the highest price, asks the lowest.
@@ -47,12 +48,11 @@ func NewSide(bids bool) Side {
 //
 // hot: per level, 0 allocs once the side has grown.
 func (s *Side) Set(price, size int64) bool {
-	one, before := [1]tick.Level{{Price: price, Size: size}}, s.Len()
-	orphans := s.setAll(one[:])
-	if size == 0 {
-		return orphans == 0
+	one, before := [1]tick.Level{{Price: price, Size: size}}, s.window.count
+	if n, _ := s.window.put(one[:], s.sign); n == 0 {
+		return s.setFar(price, size)
 	}
-	return s.Len() == before
+	return int(present(size))-(s.window.count-before) == 1
 }
 
 // setAll sets levels in their order, and returns how many of them removed what
@@ -93,10 +93,10 @@ func (s *Side) setFar(price, size int64) bool {
 			s.misses = missesMin + slotsMax // laid anew below
 		}
 	}
-	before := len(s.far)
+	before := s.far.count
 	found := s.far.set(price, size, s.sign)
 	if above {
-		s.above += len(s.far) - before
+		s.above += s.far.count - before
 	}
 	s.misses++
 	if s.misses >= missesMin+len(s.window.sizes)/8 {
@@ -111,27 +111,30 @@ const missesMin = 64
 
 // layWindow puts the window where the levels are.
 func (s *Side) layWindow() {
-	s.closeWindow()
 	s.misses = 0
-	base, g, slots := place(s.far, s.sign, s.window.grid.step)
+	w := &s.window
+	base, g, slots := s.place(w.grid.step)
+	if slots > 0 && slots == len(w.sizes) && g == w.grid && apart(base, w.base)/g.step < uint64(slots/16) {
+		return // it lies there
+	}
+	s.closeWindow()
 	if slots == 0 {
 		return
 	}
-	w := &s.window
 	w.open(base, g, slots)
-	end := len(s.far)
-	for end > 0 && s.far[end-1].Price*s.sign >= w.key(uint64(slots)) {
-		end--
+	begin := s.far.cut(base, s.sign)
+	end := s.far.cut(w.key(uint64(slots)), s.sign)
+	for _, b := range s.far.blocks[begin:end] {
+		levels := s.far.in(b)
+		if n, _ := w.put(levels, s.sign); n < len(levels) {
+			panic("BUG: a level within reach of the book's window is not one of its prices")
+		}
 	}
-	begin := end
-	for begin > 0 && s.far[begin-1].Price*s.sign >= base {
-		begin--
+	for _, b := range s.far.blocks[end:] {
+		s.above += int(b.n)
 	}
-	if n, _ := w.put(s.far[begin:end], s.sign); n < end-begin {
-		panic("BUG: a level within reach of the book's window is not one of its prices")
-	}
-	s.above = len(s.far) - end
-	s.far.remove(begin, end)
+	s.far.removeBlocks(begin, end)
+	s.far.count -= w.count
 }
 
 // closeWindow moves the window's levels to the others. Its step stays known.
@@ -140,77 +143,71 @@ func (s *Side) closeWindow() {
 	if !w.isOpen() {
 		return
 	}
-	at := len(s.far) - s.above
-	s.far.open(at, w.count)
+	at := s.far.cut(w.base, s.sign)
+	var some [64]tick.Level // of a word
 	for i := range w.words {
-		at += len(w.appendWord(s.far[at:at], i, s.sign))
+		for _, l := range w.appendWord(some[:0], i, s.sign) {
+			at = s.far.add(at, l, s.sign)
+		}
 	}
 	w.close()
 	s.above = 0
 }
 
 // Len is the number of levels.
-func (s *Side) Len() int { return s.window.count + len(s.far) }
+func (s *Side) Len() int { return s.window.count + s.far.count }
 
 // Best returns the best level, zero when the side is empty.
 func (s *Side) Best() tick.Level {
 	if w := &s.window; w.count > 0 && s.above == 0 {
 		return tick.Level{Price: w.key(w.top) * s.sign, Size: w.sizes[w.top]}
 	}
-	if len(s.far) == 0 {
-		return tick.Level{}
-	}
-	return s.far[len(s.far)-1]
+	return s.far.best()
 }
 
 // Walk goes through the levels of a side, best first. The side must not change
 // meanwhile.
 type Walk struct {
-	side *Side
-	far  int // levels of far that are still to come
+	side  *Side
+	above int // levels that are still to come before the window's
 	// Of the window: the bits of the word at hand that are still to come, and how
 	// many words after it.
 	word  uint64
 	words int
+	far   farWalk
 }
 
 // Walk begins at the best level.
 func (s *Side) Walk() Walk {
-	return Walk{side: s, far: len(s.far), words: int(s.window.top/64) + min(1, s.window.count)}
+	return Walk{side: s, above: s.above, words: int(s.window.top/64) + min(1, s.window.count), far: s.far.walk()}
 }
 
 // Next returns the next level; false behind the last.
 func (x *Walk) Next() (tick.Level, bool) {
-	s := x.side
-	if x.far > len(s.far)-s.above {
-		x.far--
-		return s.far[x.far], true
+	if x.above > 0 {
+		x.above--
+		return x.side.far.next(&x.far)
 	}
+	w := &x.side.window
 	for x.word == 0 && x.words > 0 {
 		x.words--
-		x.word = s.window.words[x.words]
+		x.word = w.words[x.words]
 	}
-	if x.word != 0 {
-		bit := bits.Len64(x.word) - 1
-		x.word &^= 1 << bit
-		slot := uint64(x.words*64 + bit)
-		return tick.Level{Price: s.window.key(slot) * s.sign, Size: s.window.sizes[slot]}, true
+	if x.word == 0 {
+		return x.side.far.next(&x.far)
 	}
-	if x.far > 0 {
-		x.far--
-		return s.far[x.far], true
-	}
-	return tick.Level{}, false
+	bit := bits.Len64(x.word) - 1
+	x.word &^= 1 << bit
+	slot := uint64(x.words*64 + bit)
+	return tick.Level{Price: w.key(slot) * x.side.sign, Size: w.sizes[slot]}, true
 }
 
 // CopyBest copies the best levels into dst, best first, and returns how many.
 func (s *Side) CopyBest(dst []tick.Level) int {
-	n := min(len(dst), s.Len())
-	walk := s.Walk()
-	for i := range n {
-		dst[i], _ = walk.Next()
-	}
-	return n
+	far := s.far.walk()
+	n := s.far.copyNext(&far, dst[:min(s.above, len(dst))])
+	n += s.window.copyBest(dst[n:], s.sign)
+	return n + s.far.copyNext(&far, dst[n:])
 }
 
 // Cumulative sums size and price×size over the n best levels.
@@ -230,12 +227,12 @@ func (s *Side) Truncate(n int) {
 	if drop <= 0 {
 		return
 	}
-	below := min(drop, len(s.far)-s.above)
-	s.far.remove(0, below)
+	below := min(drop, s.far.count-s.above)
+	s.far.dropWorst(below, s.sign)
 	inside := min(drop-below, s.window.count)
 	s.window.dropWorst(inside)
 	above := drop - below - inside
-	s.far.remove(0, above)
+	s.far.dropWorst(above, s.sign)
 	s.above -= above
 }
 
@@ -244,14 +241,31 @@ func (s *Side) Truncate(n int) {
 func (s *Side) Clear() {
 	s.window.close()
 	s.window.grid = grid{}
-	s.far, s.above, s.misses = s.far[:0], 0, 0
+	s.far.clear()
+	s.above, s.misses = 0, 0
 }
 
-// gather moves all levels to far, for what looks at all of them and is rare.
-func (s *Side) gather() farLevels {
+// rescalable returns tick.ErrRange unless every level can be multiplied.
+func (s *Side) rescalable(priceFactor, sizeFactor int64) error {
+	walk := s.Walk()
+	for l, some := walk.Next(); some; l, some = walk.Next() {
+		if err := checkLevels([]tick.Level{l}, priceFactor, sizeFactor); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rescale multiplies every level. The window is given up: what comes now may
+// lie between its prices.
+func (s *Side) rescale(priceFactor, sizeFactor int64) {
 	s.closeWindow()
 	s.window.grid, s.misses = grid{}, 0
-	return s.far
+	for i := range s.far.blocks {
+		b := &s.far.blocks[i]
+		multiplyLevels(s.far.in(*b), priceFactor, sizeFactor)
+		b.worst *= priceFactor
+	}
 }
 
 // check panics unless levels are strictly ordered, none is empty, and the
@@ -274,39 +288,50 @@ func (s *Side) fault() string {
 		}
 		return ""
 	}
-	for i, l := range s.far {
-		above := i >= len(s.far)-s.above
-		if key := l.Price * s.sign; above && key < w.key(uint64(len(w.sizes))) || !above && key >= w.base {
+	walk := s.far.walk()
+	for i := range s.far.count {
+		l, _ := s.far.next(&walk)
+		if key := l.Price * s.sign; i < s.above && key < w.key(uint64(len(w.sizes))) || i >= s.above && key >= w.base {
 			return "book level is not in the window where it belongs"
 		}
 	}
 	return w.fault()
 }
 
-// code codes the levels there are, from worst to best, wherever they lie.
-// Loaded ones must be in order, or every search in them would go astray.
+// code codes the levels there are, from worst to best, as one list wherever
+// they lie. Loaded ones must be in order, or every search in them would go
+// astray.
 func (s *Side) code(c *state.Coder) {
 	if c.Loading() {
 		s.Clear()
-	}
-	if !s.window.isOpen() {
-		state.List(c, (*[]tick.Level)(&s.far), math.MaxInt32)
-	} else {
-		// As the list that it is without a window.
-		var some [64]tick.Level // of a word
-		c.Len(s.Len(), int(unsafe.Sizeof(some[0])), math.MaxInt32)
-		below := len(s.far) - s.above
-		state.Plain(c, s.far[:below])
-		for i := range s.window.words {
-			state.Plain(c, s.window.appendWord(some[:0], i, s.sign))
-		}
-		state.Plain(c, s.far[below:])
-	}
-	if c.Loading() {
-		if fault := s.fault(); fault != "" {
+		var levels []tick.Level
+		state.List(c, &levels, math.MaxInt32)
+		if fault := orderFault(levels, s.sign); fault != "" {
 			c.Fail(fault)
-			s.Clear()
+			return
 		}
+		s.far.grow(len(levels))
+		at := 0
+		for _, l := range levels {
+			at = s.far.add(at, l, s.sign)
+		}
+		return
+	}
+	c.Len(s.Len(), int(unsafe.Sizeof(tick.Level{})), math.MaxInt32)
+	w := &s.window
+	window := w.isOpen() // is still to come
+	for _, b := range s.far.blocks {
+		levels := s.far.in(b)
+		if window && levels[len(levels)-1].Price*s.sign >= w.base {
+			at := search(levels, w.base, s.sign)
+			state.Plain(c, levels[:at])
+			w.code(c, s.sign)
+			levels, window = levels[at:], false
+		}
+		state.Plain(c, levels)
+	}
+	if window {
+		w.code(c, s.sign)
 	}
 }
 

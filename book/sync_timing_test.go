@@ -80,16 +80,16 @@ func TestRecordedDepth(t *testing.T) {
 // our side and in what one would write first.
 func BenchmarkApply(b *testing.B) {
 	depth := recordedDepth(b)
-	perLevel := func(b *testing.B, levels int) {
-		b.ReportMetric(float64(levels)/b.Elapsed().Seconds(), "levels/s")
-		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(levels), "ns/level")
+	perLevel := func(m cpuMeter, levels int) {
+		m.b.ReportMetric(float64(m.b.Elapsed().Nanoseconds())/float64(levels), "ns/level")
+		m.b.ReportMetric(float64(cpuNanos(m.b)-m.from)/float64(levels), "cpu-ns/level")
 	}
 	b.Run("Sync", func(b *testing.B) {
 		s := NewSync(spotRule, 2, 8)
 		s.Up()
 		s.Snapshot(depth.snapshot, ignore{})
 		i, levels := 2, 0
-		b.ReportAllocs()
+		m := startCPU(b)
 		for b.Loop() {
 			if i == len(depth.messages) { // around again: the ids start anew
 				i = 2
@@ -103,7 +103,7 @@ func BenchmarkApply(b *testing.B) {
 		if !s.IsValid() || s.Counts.Gaps > 0 {
 			b.Fatal("the book was lost")
 		}
-		perLevel(b, levels)
+		perLevel(m, levels)
 	})
 	sides := func(name string, set func(bid bool, price, size int64), empty func()) {
 		b.Run("levels/"+name, func(b *testing.B) {
@@ -118,7 +118,7 @@ func BenchmarkApply(b *testing.B) {
 				return len(list)
 			}
 			i, levels := len(depth.messages), 0
-			b.ReportAllocs()
+			m := startCPU(b)
 			for b.Loop() {
 				if i == len(depth.messages) { // around again
 					i = 2
@@ -128,7 +128,7 @@ func BenchmarkApply(b *testing.B) {
 				levels += apply(depth.messages[i])
 				i++
 			}
-			perLevel(b, levels)
+			perLevel(m, levels)
 		})
 	}
 	bids, asks := NewSide(true), NewSide(false)

@@ -3,6 +3,7 @@ package book
 import (
 	"math/bits"
 
+	"tickproc/internal/state"
 	"tickproc/tick"
 )
 
@@ -14,8 +15,9 @@ import (
 //	sizes   7     3           9   2 4     1   8 3 5 2 6 9 1
 //	price   base, base+step, base+2×step …  × sign
 //
-// To set a level takes no search, and no branch that is often guessed wrong. In place of prices it knows keys: price × sign, so that the best is
-// the highest on both sides. Closed, it has no slots and so no level is in it.
+// To set a level takes no search, and no branch that is often guessed wrong. In
+// place of prices it knows keys, price × sign, so that the best is the highest
+// on both sides. Closed, it has no slots, and no key is one of its own.
 type window struct {
 	base  int64 // key of slot 0
 	grid  grid
@@ -28,11 +30,8 @@ type window struct {
 const (
 	// slotsMax bounds a window and with it the memory of a book: 130 KiB a side.
 	slotsMax = 1 << 14
-	slotsMin = 1 << 8
+	slotsMin = slotsMax >> (sizesMax - 1)
 )
-
-// slot returns where key lies; at or above len(sizes): nowhere.
-func (w *window) slot(key int64) uint64 { return w.grid.count(uint64(key - w.base)) }
 
 // key returns the key of a slot.
 func (w *window) key(slot uint64) int64 { return w.base + int64(slot*w.grid.step) }
@@ -54,9 +53,9 @@ func (w *window) put(levels []tick.Level, sign int64) (done, orphans int) {
 		}
 		size, bit := l.Size, slot%64
 		sizes[slot] = size
-		// Whether levels come or go nobody can guess, least of all the processor:
-		// so the bits are computed and not decided.
-		is := uint64(size|-size) >> 63 // 1 unless size is 0
+		// Whether a level comes or goes nobody can guess, least of all the
+		// processor: so the bits are computed and not decided.
+		is := present(size)
 		word := words[slot/64]
 		was := word >> bit & 1
 		words[slot/64] = word ^ (was^is)<<bit
@@ -69,6 +68,9 @@ func (w *window) put(levels []tick.Level, sign int64) (done, orphans int) {
 	w.count = count
 	return len(levels), orphans
 }
+
+// present returns 1 unless size is 0.
+func present(size int64) uint64 { return uint64(size|-size) >> 63 }
 
 // moveTop finds the best level after a slot was set that is not below it.
 func (w *window) moveTop(slot uint64, is bool) {
@@ -124,6 +126,25 @@ func (w *window) dropWorst(n int) {
 	}
 }
 
+// copyBest copies its best levels into dst, best first, and returns how many.
+func (w *window) copyBest(dst []tick.Level, sign int64) (n int) {
+	if w.count == 0 {
+		return 0
+	}
+	for i := int(w.top / 64); i >= 0; i-- {
+		for word := w.words[i]; word != 0; n++ {
+			if n == len(dst) {
+				return n
+			}
+			bit := bits.Len64(word) - 1
+			word &^= 1 << bit
+			slot := uint64(i*64 + bit)
+			dst[n] = tick.Level{Price: w.key(slot) * sign, Size: w.sizes[slot]}
+		}
+	}
+	return n
+}
+
 // appendWord writes the levels of the i-th word, worst first.
 func (w *window) appendWord(dst []tick.Level, i int, sign int64) []tick.Level {
 	for word := w.words[i]; word != 0; word &= word - 1 {
@@ -131,6 +152,14 @@ func (w *window) appendWord(dst []tick.Level, i int, sign int64) []tick.Level {
 		dst = append(dst, tick.Level{Price: w.key(slot) * sign, Size: w.sizes[slot]})
 	}
 	return dst
+}
+
+// code writes its levels, worst first.
+func (w *window) code(c *state.Coder, sign int64) {
+	var some [64]tick.Level
+	for i := range w.words {
+		state.Plain(c, w.appendWord(some[:0], i, sign))
+	}
 }
 
 // fault says what is wrong, "" if nothing is.
