@@ -60,7 +60,7 @@ func TestOverlap(t *testing.T) {
 			s := idleSinkOf(t, Options{FlushRows: *overlapBatch})
 			var batches [][]byte
 			n := s.o.FlushRows
-			s.o.FlushRows = 1 << 30
+			s.o.FlushRows, s.flushBytes = 1<<30, 1<<30
 			s.Write(mixed(t, 1)[:tick.CatalogUnits])
 			for units := rows(); len(units) > 0; units = units[min(n, len(units)):] {
 				s.Write(units[:min(n, len(units))])
