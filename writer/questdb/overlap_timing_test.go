@@ -21,8 +21,8 @@ import (
 var (
 	overlap       = flag.Bool("overlap", false, "run TestOverlap: it takes a minute and both cores")
 	overlapRounds = flag.Int("overlap-rounds", 7, "rounds, in each of which every way has a turn")
-	overlapRows   = flag.Int("overlap-rows", 300_000, "rows a turn")
-	overlapBatch  = flag.Int("overlap-batch", 0, "rows a batch; 0 = the default")
+	overlapRows   = flag.Int("overlap-rows", 600_000, "rows a turn, of many batches: its first is encoded before anything is posted")
+	overlapBatch  = flag.Int("overlap-batch", 20_000, "rows a batch")
 )
 
 // TestOverlap measures how much of a turn is encoding and the spool: rows of
