@@ -53,8 +53,8 @@ type QuestDB struct {
 	Username string `yaml:"username"`
 	Password Secret `yaml:"password"`
 	// A batch leaves when its oldest row is FlushInterval old or when it has FlushRows.
-	FlushInterval Duration `yaml:"flush_interval" default:"100ms" min:"1ms" max:"1m"`
-	FlushRows     int      `yaml:"flush_rows" default:"20000" min:"1" max:"1000000"`
+	FlushInterval Duration `yaml:"flush_interval" default:"1s" min:"1ms" max:"1m"`
+	FlushRows     int      `yaml:"flush_rows" default:"75000" min:"1" max:"1000000"`
 	// MaxMemory bounds the rows that wait while QuestDB is away.
 	MaxMemory Size `yaml:"max_memory" default:"512MiB" min:"16MiB" max:"1TiB"`
 	// Numbers is the column type of prices and sizes.

@@ -39,8 +39,8 @@ data_dir: "/a b/$$c"
 questdb:
   url: http://db.example:9000
   token: "***"
-  flush_interval: 100ms
-  flush_rows: 20000
+  flush_interval: 1s
+  flush_rows: 75000
   max_memory: 512MiB
   numbers: double
   request_timeout: 10s

@@ -44,7 +44,7 @@ func TestAMinimalFileGetsEveryDefault(t *testing.T) {
 	want := &Config{
 		Instance: "a",
 		DataDir:  "./data",
-		QuestDB: QuestDB{URL: "http://127.0.0.1:9000", FlushInterval: Duration(100 * time.Millisecond), FlushRows: 20000,
+		QuestDB: QuestDB{URL: "http://127.0.0.1:9000", FlushInterval: Duration(time.Second), FlushRows: 75000,
 			MaxMemory: 512 << 20, Numbers: "double", RequestTimeout: Duration(10 * time.Second), Encoder: "native"},
 		Feeds: []Feed{{Venue: "binance-spot", Symbols: []string{"BTCUSDT"}, Channels: []string{"trades", "quotes", "depth"},
 			CatalogTimeout: Duration(10 * time.Second), CatalogRefresh: Duration(10 * time.Minute),

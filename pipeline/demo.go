@@ -222,6 +222,7 @@ func demoQuestDB(ctx context.Context, o *DemoOptions, dir string) (url string, s
 	}
 	fmt.Fprintf(o.Out, "starting QuestDB %s (the first time it is fetched, which takes a moment)\n", questdbserver.Version)
 	server, err := questdbserver.Start(ctx, questdbserver.Options{Dir: filepath.Join(dir, "questdb"),
+		Env:    []string{"QDB_CAIRO_O3_PARTITION_SPLIT_MIN_SIZE=4194304"}, // docs/decisions/questdb-load.md
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))})
 	switch {
 	case err == nil:

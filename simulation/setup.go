@@ -52,6 +52,8 @@ func (w *world) makeVenues(r *rand.Rand) error {
 	w.batch = int(c.Journal.Memory) / tick.UnitSize / 8
 	c.Rings.Units = 1 << 10
 	c.QuestDB.FlushRows = 100 + r.IntN(400)
+	// A life is of seconds: at the default few batches would be cut by its end.
+	c.QuestDB.FlushInterval = pipeline.Duration(100 * time.Millisecond)
 	c.QuestDB.RequestTimeout = pipeline.Duration(2 * time.Second)
 	if r.IntN(2) == 0 {
 		c.Spool.Max = 64 << 20

@@ -184,7 +184,7 @@ func (s *Server) launch(ctx context.Context) error {
 func (s *Server) untilHealthy(ctx context.Context, p *process) error {
 	// The health endpoint answers before the SQL engine; some starts hang on
 	// the first query, so that one counts too.
-	probes := []string{fmt.Sprintf("http://127.0.0.1:%d/status", s.ports.health), s.URL() + "/exec?query=select%201"}
+	probes := []string{s.HealthURL() + "/status", s.URL() + "/exec?query=select%201"}
 	poll := time.NewTicker(50 * time.Millisecond)
 	defer poll.Stop()
 	for len(probes) > 0 {

@@ -67,7 +67,7 @@ func gone(t *testing.T, pid int) {
 // stopped: what was committed is still there, and no process is left.
 func TestKillAndRestart(t *testing.T) {
 	s := NewForTest(t)
-	first, at := s.process.pid, s.URL()
+	first, at := s.PID(), s.URL()
 	query(t, s, "create table t (ts timestamp, x long) timestamp(ts) partition by day wal")
 	query(t, s, "insert into t values (1000, 42)")
 	s.Kill()

@@ -25,7 +25,9 @@ type Options struct {
 	Credentials
 
 	// A batch leaves when it has FlushRows rows (default 75,000), when its
-	// oldest row is FlushInterval old (default 100 ms), or at 16 MiB.
+	// oldest row is FlushInterval old (default 1 s), or at 16 MiB. Each is a commit,
+	// for which QuestDB writes the end of the table anew
+	// (docs/decisions/questdb-load.md).
 	FlushRows     int
 	FlushInterval time.Duration
 	// MaxBytes bounds the encoded rows in memory; default 512 MiB, at least 1 MiB.
@@ -123,7 +125,7 @@ func (o *Options) EnsureDefaults() {
 		o.FlushRows = 75_000
 	}
 	if o.FlushInterval == 0 {
-		o.FlushInterval = 100 * time.Millisecond
+		o.FlushInterval = time.Second
 	}
 	if o.MaxBytes == 0 {
 		o.MaxBytes = 512 << 20

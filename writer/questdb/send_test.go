@@ -475,13 +475,13 @@ func TestCredentials(t *testing.T) {
 
 func TestOptionsNameEveryFault(t *testing.T) {
 	t.Parallel()
-	_, err := New(Options{URL: "questdb:9000", FlushRows: -1, FlushInterval: time.Hour, MaxBytes: 5, Numbers: "float", Depth: 1000,
+	_, err := New(Options{URL: "questdb:9000", FlushRows: -1, FlushInterval: time.Hour, MaxBytes: 5, Numbers: "float", Encoder: "v4", Depth: 1000,
 		PartitionBy: map[string]string{"trade": "HOUR", "trades": "MINUTE"}, TTL: map[string]string{"*": "soon"},
 		Credentials: Credentials{Token: "a", User: "b"}})
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, want := range []string{"url", "flush rows", "flush interval", "max bytes", "numbers", "depth", `partition_by "trade"`, "MINUTE", "soon", "token"} {
+	for _, want := range []string{"url", "flush rows", "flush interval", "max bytes", "numbers", "encoder", "depth", `partition_by "trade"`, "MINUTE", "soon", "token"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not named in:\n%v", want, err)
 		}
