@@ -286,7 +286,7 @@ func (f *Feed) newConnection(line LineInfo) *connection {
 	}
 	c.stats = &LineStats{Line: line.Line, Name: line.Name, Output: &c.out.Stats}
 	if f.options.Read.KernelStamps {
-		c.reading.Stamps = true
+		c.reading.Stamps, c.stats.KernelStamps = true, true
 		var latency *stat.Latency
 		if all := c.out.Latency(); all != nil {
 			latency = &all.Socket

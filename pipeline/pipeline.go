@@ -137,10 +137,12 @@ func newSystemIn(a *around, config *Config, logger *slog.Logger, sinks ...writer
 		named: map[symbolOf]struct{}{}, claims: map[symbolOf]*venueFeed{}}
 	policy := config.waitPolicy()
 	rows := []*ringbuf.Ring{s.health}
+	threads := config.threads(cores(), thisMachine())
 	for i := range config.ShardCount(cores()) {
 		d := &engine.Driver{Shard: engine.NewShard(s.options), Waker: ringbuf.NewWaker(policy),
 			Rows: ringbuf.New(rowUnits), Commands: ringbuf.New(commandUnits),
-			Images: ringbuf.NewBroadcast(images, engine.ImageUnits), Pin: config.Pin, Core: i}
+			Images: ringbuf.NewBroadcast(images, engine.ImageUnits), Core: threads.shardCore(i)}
+		d.Pin = d.Core != noCore
 		d.Number, d.Now = uint16(i), a.now
 		if a.hand != nil {
 			d.Pause = a.hand.carry
