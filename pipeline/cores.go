@@ -101,7 +101,7 @@ func (t *threads) spinning(c *Config, shards, sockets, spinners int) {
 		}
 	}
 	verb := "needs"
-	if sockets > 0 {
+	if sockets > 1 || sockets > 0 && c.Wait == "spin" {
 		verb = "need"
 	}
 	// The others, the garbage collector among them, need two more.
