@@ -61,7 +61,7 @@ func BenchmarkLogged(b *testing.B) {
 }
 
 // openLog opens a log that is drained until the benchmark's part ends.
-func openLog(b *testing.B, dir string) *journal.Log {
+func openLog(b testing.TB, dir string) *journal.Log {
 	b.Helper()
 	ring, err := os.MkdirTemp("/dev/shm", "tickproc-bench-")
 	if err != nil {
