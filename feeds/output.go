@@ -153,6 +153,9 @@ func (o *Output) Write(packets []tick.Unit) {
 //
 // hot: per read, 0 allocs.
 func (o *Output) Flush() {
+	// Ahead of waking a shard that sleeps, which takes longer than all before it
+	// and is the shard's waiting.
+	o.notes.published()
 	for i := range o.lanes {
 		l := &o.lanes[i]
 		if len(l.owed) > 0 {
@@ -163,7 +166,6 @@ func (o *Output) Flush() {
 			l.dirty = false
 		}
 	}
-	o.notes.published()
 }
 
 // Latency is what the line measures, nil if it measures nothing.

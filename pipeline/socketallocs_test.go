@@ -8,6 +8,7 @@ import (
 	"net"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -78,14 +79,9 @@ func TestSocketToSpoolAllocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() { _, _ = io.Copy(io.Discard, venue) }()
-	rows := func() (n uint64) {
-		for i := range database.Stats.Tables {
-			switch questdb.TableNames()[i] {
-			case "trades", "quotes":
-				n += database.Stats.Tables[i].Accepted.Load()
-			}
-		}
-		return n
+	trades, quotes := slices.Index(questdb.TableNames(), "trades"), slices.Index(questdb.TableNames(), "quotes")
+	rows := func() uint64 {
+		return database.Stats.Tables[trades].Accepted.Load() + database.Stats.Tables[quotes].Accepted.Load()
 	}
 	through := func(frames []byte, want uint64) {
 		t.Helper()

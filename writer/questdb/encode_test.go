@@ -317,8 +317,9 @@ func FuzzEncode(f *testing.F) {
 			f := u.FundingRow()
 			boundDigits(&f.MarkDigits, &f.IndexDigits, &f.RateDigits)
 		case tick.RowHealth:
-			up := (*byte)(unsafe.Pointer(&u.HealthRow().Up))
-			*up &= 1
+			for _, flag := range []*bool{&u.HealthRow().Up, &u.HealthRow().KernelStamped} {
+				*(*byte)(unsafe.Pointer(flag)) &= 1
+			}
 		}
 		if len(data)%2 == 0 {
 			g.TsNanos = start
