@@ -116,7 +116,9 @@ func NewOutput(rings []*ringbuf.Ring, routes *Routes, o OutputOptions) *Output {
 		if o.Now == nil {
 			o.Now = clock.Nanos
 		}
-		out.notes = latencyNotes{into: o.Latency, now: o.Now, runs: make([]run, 0, runsMax)}
+		runs := make([]run, runsMax)
+		clear(runs) // fresh memory is mapped at its first write: now, not on the hot path
+		out.notes = latencyNotes{into: o.Latency, now: o.Now, runs: runs[:0]}
 	}
 	return out
 }
