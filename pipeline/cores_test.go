@@ -94,3 +94,21 @@ func TestRanges(t *testing.T) {
 		}
 	}
 }
+
+// check shows the plan of threads between the configuration and the sockets.
+func TestCheckPrintsThreads(t *testing.T) {
+	t.Parallel()
+	c, err := Parse("t.yaml", []byte(minimal+"shards: 1\nruntime: {gogc: off}"), testHost())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if err := Check(t.Context(), &out, CheckOptions{Config: c, Machine: &hardware.Cores{Allowed: []int{0, 1}}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"# threads: ", "on cores 0-1\n", "shard 0     any   spins for some microseconds", "runtime.gogc is off and there is no runtime.memory_limit", "# sockets\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+}

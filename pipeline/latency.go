@@ -71,7 +71,7 @@ type latencies struct {
 }
 
 // lineNamed names a line over the feeds that come and go: one that begins anew
-// goes on where it was.
+// goes on where it was. Two feeds of a venue share those of one name.
 type lineNamed struct{ venue, name string }
 
 func newLatencies() *latencies {
