@@ -58,7 +58,7 @@ func BenchmarkLogged(b *testing.B) {
 }
 
 // openLog opens a log that is drained until the benchmark's part ends.
-func openLog(b *testing.B, dir string) *journal.Log {
+func openLog(b testing.TB, dir string) *journal.Log {
 	b.Helper()
 	log, end, err := drainedLog(dir)
 	if err != nil {

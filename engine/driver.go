@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"tickproc/internal/clock"
-	"tickproc/internal/machine"
+	"tickproc/internal/hardware"
 	"tickproc/internal/stat"
 	"tickproc/ringbuf"
 	"tickproc/tick"
@@ -114,8 +114,8 @@ func (d *Driver) attach() {
 // owns the shard again.
 func (d *Driver) Run() {
 	if d.Pin {
-		runtime.LockOSThread() // for good: a thread that was pinned is of no use to others
-		_ = machine.Pin(d.Core) // a refusal (a container's cpu set, say) leaves it where it is
+		runtime.LockOSThread()   // for good: a thread that was pinned is of no use to others
+		_ = hardware.Pin(d.Core) // a refusal (a container's cpu set, say) leaves it where it is
 	}
 	d.Begin()
 	for {

@@ -14,10 +14,11 @@ import (
 	"github.com/gorilla/websocket"
 	"golang.org/x/time/rate"
 
+	"tickproc/internal/hardware"
 	"tickproc/internal/invariants"
-	"tickproc/internal/machine"
 	"tickproc/internal/rawsocket"
 	"tickproc/internal/stat"
+	"tickproc/ringbuf"
 	"tickproc/tick"
 )
 
@@ -103,8 +104,10 @@ func (c *connection) run(ctx context.Context) {
 	defer c.stats.setState(LineStopped, tick.ReasonStopped)
 	defer c.out.Close()
 	if c.reading.Spin > 0 {
+		ringbuf.Occupy(1)
+		defer ringbuf.Occupy(-1)
 		runtime.LockOSThread() // for good: a thread that was pinned is of no use to others
-		if err := machine.Pin(c.core); err != nil {
+		if err := hardware.Pin(c.core); err != nil {
 			c.trouble.log.Warn("the socket's thread is not pinned: it competes for its core", "error", err)
 		}
 	}

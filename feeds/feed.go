@@ -284,9 +284,12 @@ func (f *Feed) newConnection(line LineInfo) *connection {
 		table: table, out: f.options.NewOutput(line), trouble: trouble{log: lineLogger(&f.options, line.Line, line.Name)},
 		backoff: backoff{min: f.options.BackoffMin, max: f.options.BackoffMax, chance: f.options.Random}, wishes: newWishes(), covered: make(chan struct{}, 1),
 	}
+	frame := make([]byte, readBuffer)
+	clear(frame) // mapped now, not by the first frames
+	c.frame = frame[:0]
 	c.stats = &LineStats{Line: line.Line, Name: line.Name, Output: &c.out.Stats}
 	if f.options.Read.KernelStamps {
-		c.reading.Stamps = true
+		c.reading.Stamps, c.stats.KernelStamps = true, true
 		var latency *stat.Latency
 		if all := c.out.Latency(); all != nil {
 			latency = &all.Socket

@@ -71,7 +71,8 @@ func (l *latencyNotes) note(h *tick.Header) {
 
 func (l *latencyNotes) full() bool { return len(l.runs) == cap(l.runs) }
 
-// published counts what was remembered, by one look at the clock.
+// published counts what was remembered and is visible now, by one look at the
+// clock.
 //
 // hot: per read, 0 allocs.
 func (l *latencyNotes) published() {

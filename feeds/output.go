@@ -116,7 +116,9 @@ func NewOutput(rings []*ringbuf.Ring, routes *Routes, o OutputOptions) *Output {
 		if o.Now == nil {
 			o.Now = clock.Nanos
 		}
-		out.notes = latencyNotes{into: o.Latency, now: o.Now, runs: make([]run, 0, runsMax)}
+		runs := make([]run, runsMax)
+		clear(runs) // fresh memory is mapped at its first write: now, not on the hot path
+		out.notes = latencyNotes{into: o.Latency, now: o.Now, runs: runs[:0]}
 	}
 	return out
 }
@@ -153,6 +155,9 @@ func (o *Output) Write(packets []tick.Unit) {
 //
 // hot: per read, 0 allocs.
 func (o *Output) Flush() {
+	// Ahead of waking a shard that sleeps, which takes longer than all before it
+	// and is the shard's waiting.
+	o.notes.published()
 	for i := range o.lanes {
 		l := &o.lanes[i]
 		if len(l.owed) > 0 {
@@ -163,7 +168,6 @@ func (o *Output) Flush() {
 			l.dirty = false
 		}
 	}
-	o.notes.published()
 }
 
 // Latency is what the line measures, nil if it measures nothing.

@@ -15,13 +15,13 @@ import (
 
 	"github.com/gorilla/websocket"
 
-	"tickproc/internal/machine"
+	"tickproc/internal/hardware"
 )
 
 // readingWays are all ways to read a socket, the spinning ones on a core that
 // exists. Hours of spinning never end in a test.
 func readingWays() map[string]ReadOptions {
-	core := machine.ReadCores().Allowed[:1]
+	core := hardware.ReadCores().Allowed[:1]
 	return map[string]ReadOptions{
 		"waiting":           {},
 		"stamped":           {KernelStamps: true},

@@ -1,6 +1,7 @@
 package feeds
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -66,5 +67,48 @@ func TestStamperZeroAllocs(t *testing.T) {
 	s.opened(func() int64 { return now - 100 }, 0)
 	if n := testing.AllocsPerRun(1000, func() { now += 1e6; s.receive(now) }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// Whatever the kernel says and however the clocks are moved: receive times never
+// go back and are never of the future, a stamp is used as it is or not at all,
+// and each frame is judged once.
+func TestReceiveTimesNeverGoBack(t *testing.T) {
+	t.Parallel()
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 1))
+	var stats StampStats
+	step, stamp := time.Duration(0), int64(0)
+	s := newStamper(&stats, nil)
+	s.stepped = func() time.Duration { return step }
+	s.opened(func() int64 { return stamp }, 0)
+	now, last := int64(1e18), int64(0)
+	const frames = 20_000
+	for range frames {
+		now += r.Int64N(1 << r.IntN(32))
+		switch r.IntN(20) {
+		case 0:
+			step = time.Duration(r.Int64N(int64(time.Hour))) - 30*time.Minute
+		case 1:
+			s.opened(s.socket, now)
+		case 2:
+			stamp = 0
+		case 3:
+			stamp = r.Int64()
+		default:
+			stamp = now - r.Int64N(1<<r.IntN(36)) + int64(step)
+		}
+		at, kernel := s.receive(now)
+		if at < last || at > now {
+			t.Fatalf("received at %d, now %d, before at %d", at, now, last)
+		}
+		if kernel && (at != stamp-s.step || now-at > stampLate) || !kernel && at != now {
+			t.Fatalf("received at %d, kernel %t, stamp %d, stepped by %d, now %d", at, kernel, stamp, s.step, now)
+		}
+		last = at
+	}
+	if n := stats.Kernel.Load() + stats.Late.Load() + stats.Strange.Load() + stats.None.Load(); n != frames || stats.Kernel.Load() < frames/10 {
+		t.Errorf("%d of %d judged, %d of the kernel", n, frames, stats.Kernel.Load())
 	}
 }

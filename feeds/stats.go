@@ -32,7 +32,9 @@ type LineStats struct {
 
 	// Received says whose clock the last frame's receive time is of, a ReceiveSource.
 	Received stat.Gauge
-	Stamps   StampStats
+	// KernelStamps: the kernel is asked for its stamps.
+	KernelStamps bool
+	Stamps       StampStats
 
 	// Of connections.
 	Connects     stat.Counter // sockets opened

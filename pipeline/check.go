@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math/bits"
+	"os"
 	"strings"
 	"sync"
 	"text/tabwriter"
@@ -14,6 +15,7 @@ import (
 
 	"tickproc/engine"
 	"tickproc/feeds"
+	"tickproc/internal/hardware"
 	"tickproc/tick"
 )
 
@@ -34,6 +36,8 @@ type CheckOptions struct {
 	// and patterns resolved.
 	Catalog bool
 	Logger  *slog.Logger // nil = silent
+	// Machine is what threads are planned for; nil = this one.
+	Machine *hardware.Cores
 }
 
 // Check prints what a valid configuration means: itself with all defaults,
@@ -47,7 +51,18 @@ func Check(ctx context.Context, w io.Writer, o CheckOptions) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(w, "# sockets")
+	of := o.Machine
+	if of == nil {
+		of = thisMachine()
+	}
+	if err := c.threads(cores(), of).print(w); err != nil {
+		return err
+	}
+	t := c.Runtime.tune(os.LookupEnv, hardware.MemoryLimit())
+	for _, note := range t.notes {
+		fmt.Fprintln(w, "  "+note)
+	}
+	fmt.Fprintln(w, "\n# sockets")
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "VENUE\tENDPOINT\tSOCKETS\tSYMBOLS\tSYMBOLS/SOCKET\tSTREAMS/SOCKET\tMESSAGES/SOCKET\tURL")
 	symbols, unknown := 0, 0

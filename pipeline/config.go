@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"tickproc/internal/hardware"
 )
 
 // Config is everything a user chooses, as one YAML file says it. The tags are
@@ -34,6 +36,7 @@ type Config struct {
 	Wait string `yaml:"wait" default:"auto" oneof:"auto spin yield park"`
 	// Pin binds each shard's thread to a core of its own.
 	Pin       bool      `yaml:"pin"`
+	Runtime   Runtime   `yaml:"runtime"`
 	Limits    Limits    `yaml:"limits"`
 	Journal   Journal   `yaml:"journal"`
 	Snapshots Snapshots `yaml:"snapshots"`
@@ -96,7 +99,35 @@ type Feed struct {
 	// SocketLife is the age at which a socket is changed for a new one; zero is
 	// the venue's own rule.
 	SocketLife Duration `yaml:"socket_life" min:"1m" max:"31d"`
+	Read       Read     `yaml:"read"`
+	// RecvStamps says whose receive times these are: ours, when a frame is
+	// complete, or the kernel's, when its last bytes arrived.
+	RecvStamps string   `yaml:"recv_stamps" default:"user" oneof:"user kernel"`
 	Backfill   Backfill `yaml:"backfill"`
+}
+
+// Read says how a feed's sockets are read.
+type Read struct {
+	// Mode netpoll waits for the runtime's poller; busy looks again and again, on
+	// a thread that has a core to itself.
+	Mode string `yaml:"mode" default:"netpoll" oneof:"netpoll busy"`
+	// Cores for mode busy, each for one socket in the order in which they are
+	// opened. Sockets beyond them wait.
+	Cores []Core `yaml:"cores"`
+	// Spin is how long a quiet socket is looked at before it is waited for.
+	Spin Duration `yaml:"spin" default:"1s" min:"1us" max:"1h"`
+}
+
+// Runtime tunes Go's memory management. The environment variables GOGC and
+// GOMEMLIMIT, where they are set, have the last word.
+type Runtime struct {
+	// GOGC is by how many percent the heap grows until it is collected, or GOGCOff.
+	GOGC Percent `yaml:"gogc" default:"100"`
+	// MemoryLimit is what collections keep the process's memory below; 0 = none,
+	// MemoryAuto is nine tenths of the container's limit.
+	MemoryLimit AutoSize `yaml:"memory_limit"`
+	// Mlock keeps all memory in RAM.
+	Mlock Switch `yaml:"mlock" default:"false"`
 }
 
 // Backfill says whether trades that were missed are fetched by REST, and how many.
@@ -303,11 +334,18 @@ func (c *Config) ShardCount(cores int) int {
 type Host struct {
 	Venues    []string                          // names that feeds may have
 	Cores     int                               // 0: GOMAXPROCS
+	Machine   *hardware.Cores                   // nil: those of this machine, unless Cores says otherwise
 	LookupEnv func(name string) (string, bool)  // nil: os.LookupEnv
 	ReadFile  func(path string) ([]byte, error) // nil: the file system
 }
 
 func (h *Host) ensureDefaults() {
+	if h.Machine == nil {
+		h.Machine = &hardware.Cores{}
+		if h.Cores == 0 {
+			*h.Machine = hardware.ReadCores()
+		}
+	}
 	if h.Cores == 0 {
 		h.Cores = runtime.GOMAXPROCS(0)
 	}

@@ -25,6 +25,7 @@ func (c *Config) Validate(host Host) Errors {
 	k.bars(&c.Bars)
 	k.windows(&c.Windows)
 	k.cores(c)
+	k.runtime(&c.Runtime)
 	k.metrics(&c.Metrics)
 	k.journal(&c.Journal)
 	return k.faults
@@ -337,15 +338,15 @@ func (k *check) windows(w *Windows) {
 }
 
 func (k *check) cores(c *Config) {
-	shards := c.ShardCount(k.host.Cores)
-	// A spinning shard never leaves its core; sockets and writer need two more.
-	if need := shards + 2; c.Wait == "spin" && k.host.Cores < need {
-		k.fault("wait", fmt.Sprintf("spin with %s needs %d cores, and there are %d", plural(shards, "shard"), need, k.host.Cores),
-			"use auto or park, or fewer shards")
-	}
-	if c.Pin && shards > k.host.Cores {
-		k.fault("pin", fmt.Sprintf("%s cannot have a core each of %d", plural(shards, "shard"), k.host.Cores),
-			"leave pin out, or use fewer shards")
+	plan := c.threads(k.host.Cores, k.host.Machine)
+	k.faults = append(k.faults, plan.faults...)
+}
+
+// runtime checks that the memory limit leaves something to work with.
+func (k *check) runtime(r *Runtime) {
+	const least = 64 << 20
+	if r.MemoryLimit > 0 && r.MemoryLimit < least {
+		k.fault("runtime.memory_limit", fmt.Sprintf("%v is less than %v", r.MemoryLimit, Size(least)), fmt.Sprintf("write %v or more, or auto", Size(least)))
 	}
 }
 

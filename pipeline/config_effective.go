@@ -52,7 +52,7 @@ func notGiven(v reflect.Value) bool {
 	if v.Kind() == reflect.Slice {
 		return v.Len() == 0
 	}
-	return v.IsZero() && (v.Kind() == reflect.String || v.Type() == reflect.TypeFor[int]() || v.Type() == reflect.TypeFor[Switch]() || v.Type() == reflect.TypeFor[Duration]() || v.Type() == reflect.TypeFor[Size]())
+	return v.IsZero() && (v.Kind() == reflect.String || v.Type() == reflect.TypeFor[int]() || v.Type() == reflect.TypeFor[Switch]() || v.Type() == reflect.TypeFor[Duration]() || v.Type() == reflect.TypeFor[Size]() || v.Type() == reflect.TypeFor[AutoSize]())
 }
 
 // plainText needs no quotes in YAML, block or flow, and is text when read again.

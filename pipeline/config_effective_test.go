@@ -27,7 +27,10 @@ feeds:
     lines: 2
     ws_urls: [ws://a, ws://b]
     catalog_refresh: 1h
+    read: {mode: busy, cores: [0, 3]}
+    recv_stamps: kernel
 nbbo: {enabled: false}
+runtime: {gogc: off, memory_limit: auto}
 bars: {intervals: []}
 data_dir: /a b/$$c
 `), testHost())
@@ -52,6 +55,10 @@ feeds:
     rest_url: "https://***@h:7001"
     catalog_timeout: 10s
     catalog_refresh: 10m
+    read:
+      mode: netpoll
+      spin: 1s
+    recv_stamps: user
     backfill:
       enabled: true
       max_age: 1d
@@ -66,6 +73,11 @@ feeds:
     ws_urls: [ws://a, ws://b]
     catalog_timeout: 10s
     catalog_refresh: 1h
+    read:
+      mode: busy
+      cores: [0, 3]
+      spin: 1s
+    recv_stamps: kernel
     backfill:
       enabled: true
       max_age: 1d
@@ -89,6 +101,10 @@ rings:
   units: 32768
 wait: auto
 pin: false
+runtime:
+  gogc: off
+  memory_limit: auto
+  mlock: false
 limits:
   silence: 5m
   stale: 3s

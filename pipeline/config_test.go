@@ -48,6 +48,7 @@ func TestAMinimalFileGetsEveryDefault(t *testing.T) {
 			MaxMemory: 512 << 20, Numbers: "double", RequestTimeout: Duration(10 * time.Second), Encoder: "native"},
 		Feeds: []Feed{{Venue: "binance-spot", Symbols: []string{"BTCUSDT"}, Channels: []string{"trades", "quotes", "depth"},
 			CatalogTimeout: Duration(10 * time.Second), CatalogRefresh: Duration(10 * time.Minute),
+			Read: Read{Mode: "netpoll", Spin: Duration(time.Second)}, RecvStamps: "user",
 			Backfill: Backfill{Enabled: On, MaxAge: Duration(24 * time.Hour), MaxTrades: 200_000}}},
 		Bars: Bars{Intervals: []Duration{Duration(time.Second), Duration(time.Minute), Duration(time.Hour), Duration(24 * time.Hour)},
 			Grace: Duration(250 * time.Millisecond), Lateness: Duration(10 * time.Second), Empty: "skip"},
@@ -55,6 +56,7 @@ func TestAMinimalFileGetsEveryDefault(t *testing.T) {
 		Book:    Book{Every: Duration(time.Second), Depth: 10},
 		Rings:   Rings{Units: 32768},
 		Wait:    "auto",
+		Runtime: Runtime{GOGC: 100, Mlock: Off},
 		Limits:  Limits{Silence: Duration(5 * time.Minute), Stale: Duration(3 * time.Second), ClockWindow: Duration(10 * time.Minute), LineHold: Duration(250 * time.Millisecond), BackfillReach: Duration(time.Hour)},
 		Journal: Journal{Enabled: On, MemoryDir: "/dev/shm", Memory: 16 << 20, Sync: Duration(20 * time.Millisecond), Segment: 64 << 20,
 			Reserve: 8 << 20, Keep: 4 << 30, KeepFor: Duration(24 * time.Hour), Damage: "refuse"},
@@ -326,6 +328,20 @@ func TestFaults(t *testing.T) {
 	f(with("shards: 7\nwait: spin"), `t.yaml:3:7: wait: spin with 7 shards needs 9 cores, and there are 8; use auto or park, or fewer shards`)
 	f(with("shards: 6\nwait: spin"))
 	f(with("shards: 9\npin: true"), `t.yaml:3:6: pin: 9 shards cannot have a core each of 8; leave pin out, or use fewer shards`)
+	f(with("runtime: {gogc: 0}"), `t.yaml:2:17: runtime.gogc: must be more than zero; leave the key out for its default`)
+	f(with("runtime: {gogc: some}"), `t.yaml:2:17: runtime.gogc: "some" is neither off nor a percentage; write off, or a number such as 100 or 400`)
+	f(with("runtime: {gogc: off, memory_limit: auto, mlock: on}"))
+	f(with("runtime: {memory_limit: 10MiB}"), `t.yaml:2:25: runtime.memory_limit: 10MiB is less than 64MiB; write 64MiB or more, or auto`)
+	f(with("runtime: {memory_limit: 2}"), `t.yaml:2:25: runtime.memory_limit: "2" has no unit; write 2B, 2MiB or 2GiB`)
+	read := func(text string) string {
+		return "feeds:\n  - venue: binance-spot\n    symbols: [A]\n    " + text
+	}
+	f(read("read: {mode: busy}"), `t.yaml:4:18: feeds[0].read.mode: busy needs a core for each socket; add cores: [2], or use netpoll`)
+	f(read("read: {cores: [1]}"), `t.yaml:4:19: feeds[0].read.cores: are of mode busy; add mode: busy, or remove them`)
+	f(read("read: {mode: busy, cores: [0, 0]}"), `t.yaml:4:35: feeds[0].read.cores[1]: core 0 is taken by feeds[0].read.cores[0]; a thread that spins needs a core to itself: choose another`)
+	f(read("read: {mode: busy, cores: [x]}"), `t.yaml:4:32: feeds[0].read.cores[0]: "x" is no number of a core; write digits alone; the first core is 0`)
+	f(read("read: {mode: busy, cores: [0, 1]}\n    recv_stamps: kernel"))
+	f(read("recv_stamps: nic"), `t.yaml:4:18: feeds[0].recv_stamps: "nic" is not known here; known: user, kernel`)
 	f(with("metrics: {listen: '9464'}"), `t.yaml:2:19: metrics.listen: "9464" is not host:port; write it as 127.0.0.1:9464, or none`)
 	f(with("metrics: {listen: '127.0.0.1:x'}"), `t.yaml:2:19: metrics.listen: "127.0.0.1:x" is not host:port; write it as 127.0.0.1:9464, or none`)
 	f(with("metrics: {listen: ':9464'}"), `t.yaml:2:19: metrics.listen: ":9464" is not a loopback address, and the endpoint has no password; use 127.0.0.1, or set metrics.expose: true`)

@@ -172,6 +172,70 @@ func (a *AutoCount) setText(text string) complaint {
 	return complaint{}
 }
 
+// Core is the number of a core, plus one: the zero Core is none.
+type Core int
+
+// Number is the core's, from 0.
+func (c Core) Number() int { return int(c) - 1 }
+
+func (c Core) String() string { return strconv.Itoa(c.Number()) }
+
+func (c *Core) setText(text string) complaint {
+	n, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return complaint{quote(text) + " is no number of a core", "write digits alone; the first core is 0"}
+	}
+	*c = Core(n + 1)
+	return complaint{}
+}
+
+// Percent is a number of percent, or GOGCOff.
+type Percent int
+
+// GOGCOff never collects for the heap's growth.
+const GOGCOff Percent = -1
+
+func (p Percent) String() string {
+	if p == GOGCOff {
+		return "off"
+	}
+	return strconv.Itoa(int(p))
+}
+
+func (p *Percent) setText(text string) complaint {
+	if strings.EqualFold(text, "off") || strings.EqualFold(text, "false") { // as YAML 1.1 reads off
+		*p = GOGCOff
+		return complaint{}
+	}
+	n, err := strconv.ParseUint(text, 10, 20)
+	if err != nil {
+		return complaint{quote(text) + " is neither off nor a percentage", "write off, or a number such as 100 or 400"}
+	}
+	*p = Percent(n)
+	return complaint{}
+}
+
+// AutoSize is an amount of memory, or MemoryAuto.
+type AutoSize int64
+
+// MemoryAuto leaves the amount to the program.
+const MemoryAuto AutoSize = -1
+
+func (s AutoSize) String() string {
+	if s == MemoryAuto {
+		return "auto"
+	}
+	return Size(s).String()
+}
+
+func (s *AutoSize) setText(text string) complaint {
+	if text == "auto" {
+		*s = MemoryAuto
+		return complaint{}
+	}
+	return (*Size)(s).setText(text)
+}
+
 // Switch is On or Off; the zero Switch is neither said.
 type Switch int
 

@@ -71,7 +71,7 @@ type latencies struct {
 }
 
 // lineNamed names a line over the feeds that come and go: one that begins anew
-// goes on where it was.
+// goes on where it was. Two feeds of a venue share those of one name.
 type lineNamed struct{ venue, name string }
 
 func newLatencies() *latencies {
@@ -166,9 +166,10 @@ func (x *latencies) read() distributions {
 		}
 		add(series{of.venue, allKinds, stageSocket}, &l.Socket)
 	}
+	names := questdb.TableNames()
 	for i := range x.tables {
-		add(series{allVenues, questdb.TableNames()[i], stageAckedFirst}, &x.tables[i].AckFirst)
-		add(series{allVenues, questdb.TableNames()[i], stageAckedLast}, &x.tables[i].AckLast)
+		add(series{allVenues, names[i], stageAckedFirst}, &x.tables[i].AckFirst)
+		add(series{allVenues, names[i], stageAckedLast}, &x.tables[i].AckLast)
 	}
 	return all
 }

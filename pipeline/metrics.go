@@ -50,6 +50,7 @@ func (s *system) register(r *ops.Registry, database *questdb.Sink) {
 	s.latency.database(database)
 	s.latency.register(r)
 	s.clock.register(r)
+	r.GCPauses("tickproc_gc_pause_seconds")
 	if s.durable != nil {
 		s.durable.register(r)
 	}
@@ -182,6 +183,12 @@ func registerLine(r *ops.Registry, f *venueFeed, line *feeds.LineStats) {
 	r.Counter("tickproc_feed_dial_failures_total", "Connects that failed.", labels, &line.DialFailures)
 	r.Counter("tickproc_feed_refused_total", "Subscriptions that the venue refused.", labels, &line.Refused)
 	r.Counter("tickproc_feed_frame_gaps_total", "Jumps in the venue's count of a socket's frames.", labels, &line.FrameGaps)
+	if line.KernelStamps {
+		const help = "Frames by what became of the kernel's receive stamp: it is theirs, the reader came too late for it, it cannot be, there was none."
+		for outcome, c := range map[string]*stat.Counter{"used": &line.Stamps.Kernel, "late": &line.Stamps.Late, "strange": &line.Stamps.Strange, "none": &line.Stamps.None} {
+			r.Counter("tickproc_feed_kernel_stamps_total", help, f.labelled("line", line.Name, "outcome", outcome), c)
+		}
+	}
 	r.Counter("tickproc_rest_requests_total", "REST requests.", labels, &line.Requests)
 	r.Counter("tickproc_rest_retries_total", "REST requests that follow a failed one.", labels, &line.Retries)
 	r.Counter("tickproc_rest_throttled_total", "REST answers 429 and 418.", labels, &line.Throttled)

@@ -71,6 +71,12 @@ func (f *Feed) feedOptions(lineHold time.Duration) feeds.Options {
 	b := &f.Backfill
 	o := feeds.Options{RESTURL: f.RESTURL, Life: f.SocketLife.Std(), Overlap: 2 * lineHold,
 		Backfill: feeds.BackfillOptions{Off: b.Enabled == Off, MaxAge: b.MaxAge.Std(), MaxTrades: b.MaxTrades, Key: string(b.APIKey)}}
+	o.Read = feeds.ReadOptions{Spin: f.Read.Spin.Std(), KernelStamps: f.RecvStamps == "kernel"}
+	if f.Read.Mode == "busy" {
+		for _, core := range f.Read.Cores {
+			o.Read.Cores = append(o.Read.Cores, core.Number())
+		}
+	}
 	for line := range f.LineCount() {
 		o.Lines = append(o.Lines, f.wsURL(line))
 	}

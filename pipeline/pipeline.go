@@ -139,10 +139,15 @@ func newSystemIn(a *around, config *Config, logger *slog.Logger, sinks ...writer
 		named: map[symbolOf]struct{}{}, claims: map[symbolOf]*venueFeed{}}
 	policy := config.waitPolicy()
 	rows := []*ringbuf.Ring{s.health}
+	pinned := &threads{}
+	if config.Pin {
+		pinned = config.threads(cores(), thisMachine())
+	}
 	for i := range config.ShardCount(cores()) {
 		d := &engine.Driver{Shard: engine.NewShard(s.options), Waker: ringbuf.NewWaker(policy),
 			Rows: ringbuf.New(rowUnits), Commands: ringbuf.New(commandUnits),
-			Images: ringbuf.NewBroadcast(images, engine.ImageUnits), Pin: config.Pin, Core: i}
+			Images: ringbuf.NewBroadcast(images, engine.ImageUnits), Core: pinned.shardCore(i)}
+		d.Pin = d.Core != noCore
 		d.Number, d.Now = uint16(i), a.now
 		if a.hand != nil {
 			d.Pause = a.hand.carry
@@ -160,8 +165,8 @@ func newSystemIn(a *around, config *Config, logger *slog.Logger, sinks ...writer
 		for _, d := range s.drivers {
 			d.Latency = s.latency.driver()
 		}
+		s.clock.look()
 	}
-	s.clock.look()
 	s.reload.current = config
 	s.take(config)
 	// Rows may wait for a batch anyway: the writer parks.

@@ -14,6 +14,7 @@ import (
 
 	"tickproc/feeds"
 	"tickproc/internal/clock"
+	"tickproc/internal/hardware"
 	"tickproc/ops"
 	"tickproc/tick"
 	"tickproc/writer"
@@ -100,6 +101,11 @@ func serve(ctx context.Context, o RunOptions, sink writer.Sink, database *questd
 	defer serving.Wait()
 	serveCtx, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopServing()
+	t := o.Config.Runtime.tune(os.LookupEnv, hardware.MemoryLimit())
+	t.apply(o.Logger)
+	for _, advice := range o.Config.threads(cores(), thisMachine()).advice {
+		o.Logger.Warn(advice)
+	}
 	if database != nil {
 		// The endpoint still answers: it shows how the delivery goes on.
 		defer func() { err = errors.Join(err, deliver(ctx, database)) }()
@@ -166,6 +172,7 @@ func serve(ctx context.Context, o RunOptions, sink writer.Sink, database *questd
 		serving.Go(func() { s.watch.Run(serveCtx) })
 	}
 	serving.Go(func() { s.reloadOn(serveCtx, o.Reload, o.Path) })
+	o.Config.Runtime.lockMemory(o.Logger)
 	s.run(ctx)
 	if s.durable != nil {
 		return s.durable.close()
@@ -374,3 +381,8 @@ func (w *watchdog) stuck() string {
 
 // cores is how many goroutines can run at once.
 func cores() int { return runtime.GOMAXPROCS(0) }
+
+func thisMachine() *hardware.Cores {
+	of := hardware.ReadCores()
+	return &of
+}

@@ -179,6 +179,7 @@ func fillHealth(r *tick.HealthRow, venue string, line *feeds.LineStats, offset, 
 		r.AgeNanos = now - last
 	}
 	r.OffsetNanos = offset
+	r.KernelStamped = line.Received.Load() == int64(feeds.ReceivedKernel)
 	state, _ := line.State()
 	r.Up = state == feeds.LineUp
 }

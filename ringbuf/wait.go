@@ -34,6 +34,10 @@ const (
 // spinners counts the goroutines that spin in a Wait.
 var spinners atomic.Int32
 
+// Occupy says that n more goroutines, n below zero that so many fewer, keep a
+// core to themselves: Auto does not count on it.
+func Occupy(n int) { spinners.Add(int32(n)) }
+
 // Waker lets one consumer goroutine sleep until one of many producers has
 // something for it.
 //

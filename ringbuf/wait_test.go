@@ -258,3 +258,20 @@ func TestWaitZeroAllocs(t *testing.T) {
 		t.Errorf("%g allocations a pause", n)
 	}
 }
+
+// Auto does not count on cores that others keep to themselves.
+func TestOccupiedCoresAreNotFree(t *testing.T) {
+	// Not parallel: the count is the process's.
+	free := func() bool { return spins(4, int(spinners.Load())+1) }
+	if !free() {
+		t.Skip("somebody else spins")
+	}
+	Occupy(2)
+	if free() {
+		t.Error("four cores, two of them taken, and one is free for a third")
+	}
+	Occupy(-2)
+	if !free() {
+		t.Error("cores that were given back are not free")
+	}
+}

@@ -235,7 +235,8 @@ type HealthRow struct {
 	First, Second, Missed uint64
 	LeadNanos             int64 // median time by which what it brought first came before the other's copy
 	Up                    bool
-	_                     [15]byte
+	KernelStamped         bool // the last frame's receive time is the kernel's stamp
+	_                     [14]byte
 }
 
 func (u *Unit) TradeRow() *TradeRow               { return (*TradeRow)(unsafe.Pointer(u)) }

@@ -51,8 +51,9 @@ func anyRow(dst []tick.Unit, kind tick.Kind, bids, asks int, fill func() uint64)
 		f := u.FundingRow()
 		boundDigits(&f.MarkDigits, &f.IndexDigits, &f.RateDigits)
 	case tick.RowHealth:
-		up := (*byte)(unsafe.Pointer(&u.HealthRow().Up))
-		*up &= 1
+		for _, flag := range []*bool{&u.HealthRow().Up, &u.HealthRow().KernelStamped} {
+			*(*byte)(unsafe.Pointer(flag)) &= 1
+		}
 	}
 	return dst
 }

@@ -118,7 +118,7 @@ func TestOlderTablesGrow(t *testing.T) {
 	oneOfEach(t, &x)
 	s.Write(x.take())
 	closes(t, s)
-	reads(t, c, "SELECT first, second, missed, lead_ns FROM feed_health", "7 8 9 -10")
+	reads(t, c, "SELECT first, second, missed, lead_ns, recv_src FROM feed_health", "7 8 9 -10 kernel")
 	reads(t, c, "SELECT state, expiry FROM instruments ORDER BY ts LIMIT 1", "trading null")
 }
 

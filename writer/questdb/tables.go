@@ -192,6 +192,12 @@ func tablesOf(depth int) [tableCount]*table {
 			{name: "second", kind: long, integer: func(x *source) (int64, bool) { return int64(x.health().Second), true }},
 			{name: "missed", kind: long, integer: func(x *source) (int64, bool) { return int64(x.health().Missed), true }},
 			{name: "lead_ns", kind: long, integer: func(x *source) (int64, bool) { return x.health().LeadNanos, true }},
+			{name: "recv_src", kind: symbol, capacity: capacityNames, text: func(x *source) string {
+				if x.health().KernelStamped {
+					return "kernel"
+				}
+				return "user"
+			}},
 		}},
 
 		tableInstruments: {name: "instruments", partition: "DAY", columns: []column{

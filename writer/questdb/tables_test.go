@@ -53,7 +53,7 @@ func oneOfEach(t *testing.T, x *tape) {
 	copy(h.VenueText[:], "binance-spot")
 	copy(h.LineText[:], "public-0")
 	h.Up, h.Frames, h.Bytes, h.DecodeErrors, h.Reconnects, h.AgeNanos, h.OffsetNanos = true, 1, 2, 3, 4, 5, -6
-	h.First, h.Second, h.Missed, h.LeadNanos = 7, 8, 9, -10
+	h.First, h.Second, h.Missed, h.LeadNanos, h.KernelStamped = 7, 8, 9, -10, true
 
 	f := x.row(tick.RowFunding, 1, start+11).FundingRow()
 	f.Ord, f.Source = 2, tick.TimeReceive

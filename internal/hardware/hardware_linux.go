@@ -1,4 +1,4 @@
-package machine
+package hardware
 
 import (
 	"errors"
@@ -106,8 +106,16 @@ func LockMemory() error {
 		return nil
 	}
 	var limit unix.Rlimit
-	if (errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.EPERM)) && unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit) == nil && limit.Cur != unix.RLIM_INFINITY {
-		return fmt.Errorf("mlockall: %w: the limit is %d kB, and all that is mapped counts: ulimit -l unlimited, LimitMEMLOCK=infinity in the unit, or the capability IPC_LOCK", err, limit.Cur>>10)
+	if unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit) != nil {
+		limit.Cur = unix.RLIM_INFINITY
+	}
+	return lockError(err, limit.Cur)
+}
+
+// lockError says what to do about a refusal; limit is RLIMIT_MEMLOCK in bytes.
+func lockError(err error, limit uint64) error {
+	if (errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.EPERM)) && limit != unix.RLIM_INFINITY {
+		return fmt.Errorf("mlockall: %w: RLIMIT_MEMLOCK is %d kB, and all that is mapped counts: ulimit -l unlimited, LimitMEMLOCK=infinity in the unit, or the capability IPC_LOCK", err, limit>>10)
 	}
 	return fmt.Errorf("mlockall: %w", err)
 }

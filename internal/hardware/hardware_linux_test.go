@@ -1,10 +1,12 @@
-package machine
+package hardware
 
 import (
 	"errors"
 	"runtime"
 	"slices"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // A thread that is pinned may run on that core alone; one that does not exist is
@@ -57,4 +59,18 @@ func TestFaultsAreCounted(t *testing.T) {
 		t.Errorf("%d faults for pages that are mapped", again-after)
 	}
 	sink = nil
+}
+
+// A refusal says which limit it was, and how to raise it.
+func TestRefusedLockOfMemory(t *testing.T) {
+	t.Parallel()
+	f := func(err error, limit uint64, want string) {
+		t.Helper()
+		if have := lockError(err, limit); have.Error() != want || !errors.Is(have, err) {
+			t.Errorf("%v", have)
+		}
+	}
+	f(unix.ENOMEM, 8<<20, "mlockall: cannot allocate memory: RLIMIT_MEMLOCK is 8192 kB, and all that is mapped counts: ulimit -l unlimited, LimitMEMLOCK=infinity in the unit, or the capability IPC_LOCK")
+	f(unix.EPERM, unix.RLIM_INFINITY, "mlockall: operation not permitted")
+	f(unix.EINVAL, 0, "mlockall: invalid argument")
 }

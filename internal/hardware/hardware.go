@@ -1,7 +1,7 @@
-// Package machine is what the operating system gives and takes: cores that
+// Package hardware is what the operating system gives and takes: cores that
 // threads may run on, the limits of a container, pages. What a system does not
 // tell is the zero value, and what it cannot do is an error.
-package machine
+package hardware
 
 import (
 	"errors"

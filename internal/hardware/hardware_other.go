@@ -1,6 +1,6 @@
 //go:build !linux
 
-package machine
+package hardware
 
 // ReadCores knows nothing.
 func ReadCores() Cores { return Cores{} }
