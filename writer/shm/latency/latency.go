@@ -28,6 +28,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tickproc/writer/shm/layout"
 	"tickproc/writer/shm/reader"
 )
 
@@ -120,8 +121,9 @@ func await(word *uint64, was uint64, ended <-chan struct{}) (uint64, error) {
 func Now() int64 { return time.Now().UnixNano() }
 
 // Measure has send called for each message, with the time that it must bear as
-// its receive time, and which must publish exactly one message that the other
-// process waits for: the first of a batch is enough, the others are passed over.
+// its receive time; another of its own is as good, if it begins later. It must
+// publish exactly one trade or change of a book. What else comes with it is passed
+// over.
 func Measure(o Options, send func(stamp int64)) (r Result, err error) {
 	p, unmap, err := mapPage(o.Dir, os.O_CREATE)
 	if err != nil {
@@ -192,6 +194,11 @@ func spin(d time.Duration) {
 	}
 }
 
+// counts reports whether a message is of a packet, and not what a timer said.
+func counts(m *reader.Message) bool {
+	return m.Kind() == layout.KindTrade || m.Kind() == layout.KindDepth
+}
+
 // Child is the other process. It is given the last three arguments, and prints
 // what Measure reads.
 func Child(arguments []string) error {
@@ -233,7 +240,7 @@ func Child(arguments []string) error {
 		answer++
 		atomic.StoreUint64(&p.answer, answer)
 		for tries := 1; ; tries++ {
-			if ring.Next(&m) && m.ReceiveNanos() != last {
+			if ring.Next(&m) && counts(&m) && m.ReceiveNanos() != last {
 				break
 			}
 			if tries%(1<<22) == 0 && from.AliveAt(time.Now().Add(-patience)) != nil {
