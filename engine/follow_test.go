@@ -2,6 +2,7 @@ package engine
 
 import (
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -234,3 +235,82 @@ func TestFollowerOfALargeBook(t *testing.T) {
 		t.Errorf("valid %v, %d books told, %d bids, %d asks", e.books[0].valid, e.wholes, len(e.books[0].bids), len(e.books[0].asks))
 	}
 }
+
+// A driver's follower is told of a batch behind the log and before the writer, and
+// nothing else changes by it.
+func TestDriverTellsItsFollower(t *testing.T) {
+	t.Parallel()
+	tape := manyMarkets(t, seeded(t), 10*time.Second)
+	want := outcomeOf(tape, func() int { return 1 })
+	r := newRig(everything, 1)
+	r.Merge = true
+	f := &orderFollower{imageFollower: imageFollower{echo: newEcho(t), images: map[uint32]Image{}}, logged: 1} // the beginning is no batch
+	r.Follower = f
+	r.Log = func(batch []tick.Unit) uint64 {
+		if f.logged != f.ends {
+			t.Fatal("a batch was logged before the one before it was told")
+		}
+		f.logged++
+		return 1
+	}
+	go produce(rand.New(rand.NewPCG(1, 2)), r.Inputs[0], packetsOf(tape))
+	r.Run()
+	f.logged++ // nor is the end
+	got := r.finish()
+	got.mustBe(t, "followed", want)
+	f.told.hash = got.hash
+	f.told.mustBe(t, "told", want)
+	if f.deltas == 0 || len(f.images) == 0 {
+		t.Errorf("%d deltas, %d images", f.deltas, len(f.images))
+	}
+}
+
+// orderFollower also keeps the rows of tables.
+type orderFollower struct {
+	imageFollower
+	logged int
+	told   outcome
+}
+
+func (f *orderFollower) Rows(rows []tick.Unit) {
+	if f.logged == f.ends {
+		f.t.Fatal("rows of a batch that was not logged")
+	}
+	f.imageFollower.Rows(rows)
+	f.told.add(forTables(slices.Clone(rows)))
+}
+
+// Following costs no allocation.
+func TestFollowerZeroAllocs(t *testing.T) {
+	skipUnderRace(t)
+	s := newStream(tick.TradeIDContiguous)
+	f := &countingFollower{}
+	s.shard.follow(f)
+	s.onDepth()
+	var x Image
+	s.rows = func(rows []tick.Unit) { s.shard.tellFollower(f, rows, &x) }
+	round := func() { s.onTrade(); s.onQuote(); s.onDepth() }
+	for range 1000 {
+		round()
+	}
+	f.depth = 0
+	if n := testing.AllocsPerRun(20_000, round); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	if f.depth < 20_000 || f.images < 60_000 {
+		t.Errorf("too little was told: %+v", f)
+	}
+}
+
+type countingFollower struct{ depth, images int }
+
+func (f *countingFollower) Rows(rows []tick.Unit) {
+	for ; len(rows) > 0; rows = rows[tick.PacketUnits(&rows[0]):] {
+		if rows[0].KindOf() == tick.RowDepth {
+			f.depth++
+		}
+	}
+}
+
+func (f *countingFollower) Image(*Image, *book.Side, *book.Side) { f.images++ }
+func (f *countingFollower) End()                                 {}

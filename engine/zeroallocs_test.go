@@ -25,6 +25,7 @@ type stream struct {
 	depth  []tick.Unit
 	single [1]tick.Unit
 	count  int64
+	rows   func(rows []tick.Unit) // takes them, if set
 }
 
 // newStream warms up: minutes have passed, and windows are full.
@@ -55,8 +56,11 @@ func (s *stream) give(p []tick.Unit) {
 	h := p[0].Header()
 	h.ReceiveNanos, h.ExchangeNanos = s.now, s.now-5e6
 	s.shard.Apply(p)
-	s.shard.TakeRows()
+	rows := s.shard.TakeRows()
 	s.shard.TakeCommands()
+	if s.rows != nil {
+		s.rows(rows)
+	}
 }
 
 func (s *stream) onTrade() {

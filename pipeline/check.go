@@ -80,6 +80,9 @@ func Check(ctx context.Context, w io.Writer, o CheckOptions) error {
 			fmt.Fprintln(w, line)
 		}
 	}
+	if c.Shm.Enabled == On {
+		fmt.Fprintf(w, "\n# shared memory\n%s: %.1f MB; tickproc tail prints it\n", c.shmDir(), float64(c.shmOptions(c.ShardCount(cores())).Bytes())/1e6)
+	}
 	fmt.Fprintf(w, "\n# rows, if every symbol were as busy as the busiest (%.0f trades and %.0f quotes a second); most are not\n", busySymbol.trades, busySymbol.quotes)
 	fmt.Fprintln(table, "TABLE\tROWS/S\tGB/DAY\t")
 	estimate := c.estimate(symbols)

@@ -131,6 +131,11 @@ nbbo:
   enabled: false
   every: 100ms
   stale: 10s
+shm:
+  enabled: false
+  ring: 8MiB
+  levels: 10
+  instruments: 4096
 record:
   rotate_size: 256MiB
   rotate_every: 1h

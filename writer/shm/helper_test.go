@@ -5,8 +5,10 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"tickproc/book"
+	"tickproc/internal/clock"
 	"tickproc/tick"
 	"tickproc/writer/shm/reader"
 )
@@ -26,7 +28,8 @@ func folder(t testing.TB) string {
 	return filepath.Join(dir, "shm")
 }
 
-// small is a writer whose ring is soon written round.
+// small is a writer whose ring is soon written round. Its clock is an hour ahead,
+// so that no reader takes a busy machine for a writer that died.
 func small(t testing.TB, o Options) *Writer {
 	t.Helper()
 	if o.Dir == "" {
@@ -38,6 +41,7 @@ func small(t testing.TB, o Options) *Writer {
 	if o.Instruments == 0 {
 		o.Instruments = 8
 	}
+	o.Now = func() int64 { return clock.Nanos() + int64(time.Hour) }
 	w, err := Create(o)
 	if err != nil {
 		t.Fatal(err)

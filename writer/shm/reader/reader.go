@@ -236,14 +236,17 @@ func (r *Reader) Heartbeat() time.Time {
 // Alive returns nil while the writer lives, else an error that is ErrStopped,
 // ErrReplaced or ErrSilent. After each of them what is in the rings can still be
 // read; images say how things stood.
-func (r *Reader) Alive() error {
+func (r *Reader) Alive() error { return r.AliveAt(time.Now()) }
+
+// AliveAt is Alive at a time of the writer's clock.
+func (r *Reader) AliveAt(now time.Time) error {
 	switch atomic.LoadUint64(&r.words[layout.DirState/8]) {
 	case layout.StateStopped:
 		return fmt.Errorf("%w: %s", ErrStopped, r.dir)
 	case layout.StateReplaced:
 		return fmt.Errorf("%w: %s", ErrReplaced, r.dir)
 	}
-	if age := time.Since(r.Heartbeat()); age > time.Duration(layout.HeartbeatStale) {
+	if age := now.Sub(r.Heartbeat()); age > time.Duration(layout.HeartbeatStale) {
 		return fmt.Errorf("%w for %v: %s", ErrSilent, age.Round(time.Second), r.dir)
 	}
 	return nil
