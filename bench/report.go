@@ -36,6 +36,7 @@ type Result struct {
 	Unit       string   `json:"unit"`
 	Samples    int64    `json:"samples"`
 	Batch      int      `json:"batch"`
+	Min        float64  `json:"min_ns"`
 	P50        float64  `json:"p50_ns"`
 	P99        float64  `json:"p99_ns"`
 	P999       float64  `json:"p99_9_ns"`
@@ -58,7 +59,7 @@ func resultOf(m *Measurement, s *Sample) Result {
 	}
 	at := func(percentile float64) float64 { return float64(s.picos.ValueAtPercentile(percentile)) / 1000 }
 	r.Samples, r.Batch, r.Note = s.picos.TotalCount(), max(s.Batch, 1), s.Note
-	r.P50, r.P99, r.P999, r.Max, r.Mean = at(50), at(99), at(99.9), float64(s.picos.Max())/1000, s.picos.Mean()/1000
+	r.Min, r.P50, r.P99, r.P999, r.Max, r.Mean = float64(s.picos.Min())/1000, at(50), at(99), at(99.9), float64(s.picos.Max())/1000, s.picos.Mean()/1000
 	if s.ops > 0 && !s.NoAllocs {
 		allocs := math.Round(float64(s.mallocs)/float64(s.ops)*1e4) / 1e4
 		r.Allocs = &allocs
@@ -121,7 +122,7 @@ func (r *Report) WriteHDR(dir string) error {
 func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString(r.Machine.String())
-	fmt.Fprintf(&b, "%s; %s, %d rounds of %v a line in all, %.0f s\n", r.Version, r.Started.Format("2006-01-02 15:04 MST"), r.Rounds, time.Duration(r.TimeNanos), r.Seconds)
+	fmt.Fprintf(&b, "%s; %s, %d rounds, %v a line, %.0f s in all\n", r.Version, r.Started.Format("2006-01-02 15:04 MST"), r.Rounds, time.Duration(r.TimeNanos), r.Seconds)
 	if r.Interrupted {
 		b.WriteString("interrupted: this is what was measured until then\n")
 	}

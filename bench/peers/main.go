@@ -30,9 +30,6 @@ var kept int64
 // says how many times as long the peer takes. least 0 = nothing is meant.
 func against(ours, peer string, least float64, run func(*bench.Run, *bench.Sample) error) bench.Measurement {
 	m := bench.Measurement{Name: ours + "/" + peer, What: peer, Floor: ours, Run: run}
-	if ours, _, _ := strings.Cut(ours, "/"); true {
-		m.Unit = units[ours]
-	}
 	if least > 0 {
 		m.Aim = bench.Aim{Text: fmt.Sprintf("≥ %g ×", least), Met: func(line *bench.Result, _ func(string) *bench.Result) bool { return line.Ratio >= least }}
 	}
@@ -61,6 +58,7 @@ func lines(data string) (all []bench.Measurement) {
 		all = append(all, m)
 		for _, p := range peers {
 			if p.Floor == m.Name {
+				p.Unit = m.Unit
 				all = append(all, p)
 			}
 		}
