@@ -23,6 +23,9 @@ type stack struct {
 	// depth decodes a frame of depth, and has it applied if apply says so; trade
 	// likewise.
 	depth, trade func(frame []byte, apply bool) error
+	// best prices of the book, and the volume of the day's bar, for the tests.
+	best   func() (bid, ask float64)
+	volume func() float64
 	// least is by how much ours is meant to be faster from frame to book; 0 =
 	// nothing is meant.
 	least float64
@@ -97,7 +100,13 @@ func plainStack() stack {
 			}
 			bars.take(m.Data.Time, m.Data.Price, m.Data.Size, m.Data.Maker)
 			return nil
-		}}
+		},
+		best: func() (float64, float64) {
+			bid, _ := bids.Min()
+			ask, _ := asks.Min()
+			return bid.price.InexactFloat64(), ask.price.InexactFloat64()
+		},
+		volume: func() float64 { return bars[3].volume.InexactFloat64() }}
 }
 
 // floatBook is two B-trees of floats, as most write them.
@@ -119,10 +128,16 @@ func (b *floatBook) set(side *btree.BTreeG[floatLevel], price, size float64) {
 	}
 }
 
-func (b *floatBook) top() {
-	bid, _ := b.bids.Min()
-	ask, _ := b.asks.Min()
-	kept += int64(bid.price + ask.price)
+func (b *floatBook) top() (bid, ask float64) {
+	bids, _ := b.bids.Min()
+	asks, _ := b.asks.Min()
+	return bids.price, asks.price
+}
+
+// keepTop looks at both best prices.
+func (b *floatBook) keepTop() {
+	bid, ask := b.top()
+	kept += int64(bid + ask)
 }
 
 // fastjsonStack is valyala/fastjson, floats and tidwall/btree.
@@ -170,7 +185,7 @@ func fastjsonStack() stack {
 			if err := levels(data, "a", b.asks, apply); err != nil || !apply {
 				return err
 			}
-			b.top()
+			b.keepTop()
 			return nil
 		},
 		trade: func(frame []byte, apply bool) error {
@@ -193,7 +208,8 @@ func fastjsonStack() stack {
 				bars.take(at, price, size, maker)
 			}
 			return nil
-		}}
+		},
+		best: b.top, volume: func() float64 { return bars[3].volume }}
 }
 
 // sonicStack is bytedance/sonic into structs, floats and tidwall/btree.
@@ -227,7 +243,7 @@ func sonicStack() stack {
 			if err := levels(b.asks, m.Data.Asks, apply); err != nil || !apply {
 				return err
 			}
-			b.top()
+			b.keepTop()
 			return nil
 		},
 		trade: func(frame []byte, apply bool) error {
@@ -247,7 +263,8 @@ func sonicStack() stack {
 				bars.take(m.Data.Time, price, size, m.Data.Maker)
 			}
 			return nil
-		}}
+		},
+		best: b.top, volume: func() float64 { return bars[3].volume }}
 }
 
 func frameLines() (all []bench.Measurement) {
