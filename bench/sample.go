@@ -107,6 +107,9 @@ func (r *Run) until(d time.Duration, do func()) {
 	}
 }
 
+// Laps repeats a lap, which notes its own samples, for the run's time.
+func (r *Run) Laps(lap func()) { r.until(r.Time, lap) }
+
 // Pinned runs each function on a thread of its own, tied to a core of its own,
 // and waits for all. It reports whether tying worked.
 func (r *Run) Pinned(all ...func()) (pinned bool) {

@@ -23,6 +23,7 @@ type stack struct {
 	// depth decodes a frame of depth, and has it applied if apply says so; trade
 	// likewise.
 	depth, trade func(frame []byte, apply bool) error
+	quote        func(frame []byte) error
 	// best prices of the book, and the volume of the day's bar, for the tests.
 	best   func() (bid, ask float64)
 	volume func() float64
@@ -55,6 +56,20 @@ type depthMessage[N any] struct {
 		Last      uint64 `json:"u"`
 		Bids      [][2]N `json:"b"`
 		Asks      [][2]N `json:"a"`
+	} `json:"data"`
+}
+
+type quoteMessage[N any] struct {
+	Data struct {
+		Event     string `json:"e"`
+		EventTime int64  `json:"E"`
+		Time      int64  `json:"T"`
+		Symbol    string `json:"s"`
+		ID        uint64 `json:"u"`
+		Bid       N      `json:"b"`
+		BidSize   N      `json:"B"`
+		Ask       N      `json:"a"`
+		AskSize   N      `json:"A"`
 	} `json:"data"`
 }
 
@@ -100,6 +115,10 @@ func plainStack() stack {
 			}
 			bars.take(m.Data.Time, m.Data.Price, m.Data.Size, m.Data.Maker)
 			return nil
+		},
+		quote: func(frame []byte) error {
+			var m quoteMessage[decimal.Decimal]
+			return json.Unmarshal(frame, &m)
 		},
 		best: func() (float64, float64) {
 			bid, _ := bids.Min()
@@ -209,6 +228,21 @@ func fastjsonStack() stack {
 			}
 			return nil
 		},
+		quote: func(frame []byte) error {
+			v, err := parser.ParseBytes(frame)
+			if err != nil {
+				return err
+			}
+			data := v.Get("data")
+			for _, key := range []string{"b", "B", "a", "A"} {
+				x, err := number(data.Get(key))
+				if err != nil {
+					return err
+				}
+				kept += int64(x)
+			}
+			return nil
+		},
 		best: b.top, volume: func() float64 { return bars[3].volume }}
 }
 
@@ -261,6 +295,20 @@ func sonicStack() stack {
 			}
 			if apply {
 				bars.take(m.Data.Time, price, size, m.Data.Maker)
+			}
+			return nil
+		},
+		quote: func(frame []byte) error {
+			var m quoteMessage[string]
+			if err := sonic.Unmarshal(frame, &m); err != nil {
+				return err
+			}
+			for _, text := range []string{m.Data.Bid, m.Data.BidSize, m.Data.Ask, m.Data.AskSize} {
+				x, err := strconv.ParseFloat(text, 64)
+				if err != nil {
+					return err
+				}
+				kept += int64(x)
 			}
 			return nil
 		},
