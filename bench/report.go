@@ -83,6 +83,10 @@ func (r *Report) compare(chosen []*Measurement) {
 		if m.Aim.Met == nil || line.Samples == 0 || line.Floor != "" && line.FloorNanos == 0 {
 			continue
 		}
+		if m.Aim.Calm && !r.Machine.calm() {
+			line.Note = strings.TrimPrefix(line.Note+"; the aim is not judged: others used the machine", "; ")
+			continue
+		}
 		met := m.Aim.Met(line, func(name string) *Result { return byName[name] })
 		line.Met = &met
 	}

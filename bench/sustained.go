@@ -41,7 +41,7 @@ func sustainedLines() (all []Measurement) {
 				Measurement{Name: floor, What: "reading a websocket's frames" + over + " and discarding them", Unit: "frame", Cores: 2,
 					Run: func(r *Run, s *Sample) error { return sustained(r, s, channel, secure, readAndDiscard) }},
 				Measurement{Name: "sustained/" + name, What: "websocket" + over + " → read, stamped, decoded, in the ring", Unit: "frame", Floor: floor, Cores: 2,
-					Aim: Aim{"≥ 70 % of floor's rate", func(line *Result, _ func(string) *Result) bool { return line.Ratio > 0 && line.Ratio*0.7 <= 1 }},
+					Aim: Aim{Text: "≥ 70 % of floor's rate", Met: func(line *Result, _ func(string) *Result) bool { return line.Ratio > 0 && line.Ratio*0.7 <= 1 }},
 					Run: func(r *Run, s *Sample) error { return sustained(r, s, channel, secure, readIntoRing) }})
 		}
 	}
