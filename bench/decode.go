@@ -29,7 +29,7 @@ func decodeLines() (all []Measurement) {
 				if err != nil {
 					return err
 				}
-				s.Note = f.String()
+				s.Frames = f.String()
 				to, next := make([]byte, 1<<16), 0
 				r.Batches(s, Work{Do: func(n int) int {
 					for range n {

@@ -47,7 +47,8 @@ type Result struct {
 	Ratio      float64  `json:"ratio,omitempty"`    // p50 / floor_ns
 	Allocs     *float64 `json:"allocs,omitempty"`   // a unit; absent where they cannot be told
 	Aim        string   `json:"aim,omitempty"`
-	Met        *bool    `json:"met,omitempty"` // absent without an aim, or where it cannot be judged
+	Met        *bool    `json:"met,omitempty"`    // absent without an aim, or where it cannot be judged
+	Frames     string   `json:"frames,omitempty"` // that were gone round
 	Note       string   `json:"note,omitempty"`
 	Skipped    string   `json:"skipped,omitempty"` // why there are no figures
 }
@@ -58,7 +59,7 @@ func resultOf(m *Measurement, s *Sample) Result {
 		return r
 	}
 	at := func(percentile float64) float64 { return float64(s.picos.ValueAtPercentile(percentile)) / 1000 }
-	r.Samples, r.Batch, r.Note = s.picos.TotalCount(), max(s.Batch, 1), s.Note
+	r.Samples, r.Batch, r.Note, r.Frames = s.picos.TotalCount(), max(s.Batch, 1), s.Note, s.Frames
 	r.Min, r.P50, r.P99, r.P999, r.Max, r.Mean = float64(s.picos.Min())/1000, at(50), at(99), at(99.9), float64(s.picos.Max())/1000, s.picos.Mean()/1000
 	if s.ops > 0 && !s.NoAllocs {
 		allocs := math.Round(float64(s.mallocs)/float64(s.ops)*1e4) / 1e4

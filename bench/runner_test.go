@@ -140,6 +140,15 @@ func TestInterruptedRunReports(t *testing.T) {
 	}
 }
 
+// On a slow machine rounds are left out, never the first.
+func TestRoundsThatDoNotFit(t *testing.T) {
+	t.Parallel()
+	r := do(t, t.Context(), Options{Rounds: 5, Within: 1, Measurements: []Measurement{fixed("a", 7, nil)}})
+	if r.Rounds != 1 || r.Lines[0].Samples != 1 || !strings.Contains(strings.Join(r.Warnings, "\n"), "1 of 5 rounds") {
+		t.Errorf("%d rounds, %+v, %q", r.Rounds, r.Lines[0], r.Warnings)
+	}
+}
+
 // Lines that need more cores than there are say so, and are not tried.
 func TestTooFewCores(t *testing.T) {
 	t.Parallel()

@@ -31,6 +31,7 @@ type Sample struct {
 	ops     uint64 // operations, or levels …, that were counted for allocations
 	mallocs uint64
 	Note    string
+	Frames  string // what was gone round
 	// NoAllocs: what others allocate meanwhile cannot be told apart.
 	NoAllocs bool
 }

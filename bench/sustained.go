@@ -77,6 +77,7 @@ func sustained(r *Run, s *Sample, channel tick.Channels, secure bool, open func(
 	server, err := serveFrames(secure, true, func(c net.Conn) {
 		// The thread ends with the goroutine: it is locked for ever.
 		runtime.LockOSThread()
+		sender.tell() // a thread may have worked for others before
 		for i := 0; ; i = (i + 1) % len(chunks) {
 			if _, err := c.Write(chunks[i]); err != nil {
 				return
@@ -186,12 +187,15 @@ func readIntoRing(server *frameServer, f *Frames) (*reading, error) {
 		return nil, err
 	}
 	var emptier threadClock
-	done := make(chan struct{})
+	begun, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread()
+		emptier.tell()
+		close(begun)
 		receive(x.ring, x.waker, func([]tick.Unit) { emptier.tell() })
 	}()
+	<-begun
 	return &reading{x.numbers.Frames.Load, emptier.Load, func() {
 		server.close()
 		x.stop() // closes the ring, which ends who empties it
