@@ -6,9 +6,9 @@ import (
 	"tickproc/tick"
 )
 
-// decoded are the frames whose decoding is a line: all market data of Binance,
+// decodedFrames are those whose decoding is a line: all market data of Binance,
 // whose decoder has the most to do, and depth of the other families.
-var decoded = []struct {
+var decodedFrames = []struct {
 	venue   string
 	channel tick.Channels
 }{
@@ -21,7 +21,7 @@ var decoded = []struct {
 // decodeLines are, of each kind of frame, the copying of its bytes, which is the
 // least that can be done with them, our decoder, and encoding/json.
 func decodeLines() (all []Measurement) {
-	for _, d := range decoded {
+	for _, d := range decodedFrames {
 		name := d.channel.String() + "/" + d.venue
 		all = append(all,
 			Measurement{Name: "floor/copy/" + name, What: "copying a frame", Unit: "frame", Run: func(r *Run, s *Sample) error {
@@ -29,7 +29,7 @@ func decodeLines() (all []Measurement) {
 				if err != nil {
 					return err
 				}
-				s.Note = f.String()
+				s.Frames = f.String()
 				to, next := make([]byte, 1<<16), 0
 				r.Batches(s, Work{Do: func(n int) int {
 					for range n {

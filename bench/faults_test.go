@@ -23,10 +23,10 @@ func TestSteadyPathTouchesNoNewPage(t *testing.T) {
 	if _, _, err := hardware.Faults(); errors.Is(err, hardware.ErrUnsupported) {
 		t.Skip(err)
 	}
-	eachSession(t, func(t *testing.T, s *session) {
+	eachSession(t, func(t *testing.T, s *Session) {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		l, opening := s.open()
+		l, opening := s.Open()
 		ring, rows := ringbuf.New(ringUnits), ringbuf.New(ringUnits)
 		driver := &engine.Driver{Shard: engine.NewShard(shardOptions()), Waker: ringbuf.NewWaker(ringbuf.Park),
 			Inputs: []*ringbuf.Ring{ring}, Rows: rows, Merge: true, Epoch: 1, Log: openLog(t, t.TempDir()).Append}
@@ -53,21 +53,21 @@ func TestSteadyPathTouchesNoNewPage(t *testing.T) {
 		}
 		give(opening)
 		shift, answers, settled := s.shift(), map[int][]tick.Unit{}, s.settled()
-		for i := range s.records {
-			if s.records[i].url != "" {
-				answers[i] = slices.Clone(settled.decode(&s.records[i]))
+		for i := range s.Records {
+			if s.Records[i].URL != "" {
+				answers[i] = slices.Clone(settled.Decode(&s.Records[i]))
 			}
 		}
 		var copied []tick.Unit
 		lap := 0
 		run := func() {
-			for i := range s.records {
+			for i := range s.Records {
 				var packets []tick.Unit
-				if lap > 0 && s.records[i].url != "" {
+				if lap > 0 && s.Records[i].URL != "" {
 					copied = append(copied[:0], answers[i]...)
 					packets = copied
 				} else {
-					packets = l.decode(&s.records[i])
+					packets = l.Decode(&s.Records[i])
 				}
 				shift.apply(packets, lap)
 				give(packets)
@@ -79,8 +79,8 @@ func TestSteadyPathTouchesNoNewPage(t *testing.T) {
 		before, majorBefore, _ := hardware.Faults()
 		run()
 		after, majorAfter, _ := hardware.Faults()
-		t.Logf("%d minor and %d major faults in %d records", after-before, majorAfter-majorBefore, len(s.records))
-		if allowed := max(8, int64(len(s.records))/1000); after-before > allowed || majorAfter > majorBefore {
+		t.Logf("%d minor and %d major faults in %d records", after-before, majorAfter-majorBefore, len(s.Records))
+		if allowed := max(8, int64(len(s.Records))/1000); after-before > allowed || majorAfter > majorBefore {
 			t.Errorf("%d minor and %d major page faults, and %d are allowed", after-before, majorAfter-majorBefore, allowed)
 		}
 	})

@@ -28,8 +28,9 @@ type frameServer struct {
 	listener net.Listener
 	certs    *x509.CertPool // what its clients trust; nil = no TLS
 	handlers sync.WaitGroup
-	mu       sync.Mutex // guards conns
+	mu       sync.Mutex // guards the rest
 	conns    []net.Conn
+	closed   bool
 }
 
 // serveFrames starts a server. serve owns a connection until it returns; by then
@@ -56,6 +57,9 @@ func serveFrames(secure, websocket bool, serve func(net.Conn)) (*frameServer, er
 				return // closed
 			}
 			x.mu.Lock()
+			if x.closed { // it came just before
+				c.Close()
+			}
 			x.conns = append(x.conns, c)
 			x.mu.Unlock()
 			x.handlers.Go(func() {
@@ -95,6 +99,7 @@ func (x *frameServer) dial() (net.Conn, error) {
 func (x *frameServer) close() {
 	x.listener.Close()
 	x.mu.Lock()
+	x.closed = true
 	for _, c := range x.conns {
 		c.Close()
 	}

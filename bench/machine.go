@@ -95,6 +95,9 @@ const (
 	othersMuch = 0.05
 )
 
+// calm reports that next to nobody else used the machine.
+func (m *Machine) calm() bool { return m.Steal <= 2*stealMuch && m.Others <= 2*othersMuch }
+
 // warnings say why figures of this run are worth little.
 func (m *Machine) warnings() []string {
 	all := []string{}

@@ -21,21 +21,24 @@ type Measurement struct {
 type Aim struct {
 	Text string
 	Met  func(line *Result, of func(name string) *Result) bool
+	// Calm: on a machine that others use it cannot be judged, not even beside the
+	// floor: whoever sleeps waits there for its turn, and nothing else is seen.
+	Calm bool
 }
 
 // atMost aims at a p50 of at most ns.
 func atMost(ns float64) Aim {
-	return Aim{fmt.Sprintf("≤ %s", nanosText(ns)), func(line *Result, _ func(string) *Result) bool { return line.P50 <= ns }}
+	return Aim{Text: fmt.Sprintf("≤ %s", nanosText(ns)), Met: func(line *Result, _ func(string) *Result) bool { return line.P50 <= ns }}
 }
 
 // timesFloor aims at a p50 of at most x times the floor's.
 func timesFloor(x float64) Aim {
-	return Aim{fmt.Sprintf("≤ %.3g × floor", x), func(line *Result, _ func(string) *Result) bool { return line.Ratio > 0 && line.Ratio <= x }}
+	return Aim{Text: fmt.Sprintf("≤ %.3g × floor", x), Met: func(line *Result, _ func(string) *Result) bool { return line.Ratio > 0 && line.Ratio <= x }}
 }
 
 // beyondFloor aims at a p50 of at most ns more than the floor's.
 func beyondFloor(ns float64) Aim {
-	return Aim{fmt.Sprintf("≤ floor + %s", nanosText(ns)), func(line *Result, _ func(string) *Result) bool {
+	return Aim{Calm: true, Text: fmt.Sprintf("≤ floor + %s", nanosText(ns)), Met: func(line *Result, _ func(string) *Result) bool {
 		return line.FloorNanos > 0 && line.P50 <= line.FloorNanos+ns
 	}}
 }
@@ -43,5 +46,5 @@ func beyondFloor(ns float64) Aim {
 // TimesFaster aims at a p50 of which the floor's is at least x times: for
 // lines whose floor is what others do.
 func TimesFaster(x float64) Aim {
-	return Aim{fmt.Sprintf("≥ %.3g × as fast", x), func(line *Result, _ func(string) *Result) bool { return line.Ratio > 0 && line.Ratio*x <= 1 }}
+	return Aim{Text: fmt.Sprintf("≥ %.3g × as fast", x), Met: func(line *Result, _ func(string) *Result) bool { return line.Ratio > 0 && line.Ratio*x <= 1 }}
 }

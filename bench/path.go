@@ -14,15 +14,15 @@ import (
 func pathLines() (all []Measurement) {
 	for _, venue := range binance.Venues() {
 		all = append(all, Measurement{Name: "path/trades/" + venue, What: "trade frame in memory → bars, VWAP, windows current; no log", Unit: "frame",
-			Floor: "floor/copy/trades/" + venue, Aim: atMost(150), Run: func(r *Run, s *Sample) error { return path(r, s, venue, tick.ChannelTrades, false) }})
+			Floor: "floor/copy/trades/" + venue, Aim: atMost(150), Run: func(r *Run, s *Sample) error { return frameToState(r, s, venue, tick.ChannelTrades, false) }})
 		all = append(all, Measurement{Name: "everything/trades/" + venue, What: "the same with everything on: ring, driver with its clock, log on tmpfs, nbbo, rows in their ring", Unit: "frame",
 			Floor: "path/trades/" + venue, Aim: atMost(150), Run: func(r *Run, s *Sample) error { return everything(r, s, venue, tick.ChannelTrades, 0) }})
 	}
 	for _, venue := range binance.Venues() {
 		all = append(all, Measurement{Name: "path/depth/" + venue, What: "depth frame in memory → book current; no log", Unit: "frame",
-			Floor: "floor/copy/depth/" + venue, Aim: depthAim(venue), Run: func(r *Run, s *Sample) error { return path(r, s, venue, tick.ChannelDepth, false) }})
+			Floor: "floor/copy/depth/" + venue, Aim: depthAim(venue), Run: func(r *Run, s *Sample) error { return frameToState(r, s, venue, tick.ChannelDepth, false) }})
 		all = append(all, Measurement{Name: "path/depth/" + venue + "/level", What: "the same, a level", Unit: "level",
-			Aim: atMost(30), Run: func(r *Run, s *Sample) error { return path(r, s, venue, tick.ChannelDepth, true) }})
+			Aim: atMost(30), Run: func(r *Run, s *Sample) error { return frameToState(r, s, venue, tick.ChannelDepth, true) }})
 		all = append(all, Measurement{Name: "everything/depth/" + venue, What: "depth frame with everything on", Unit: "frame",
 			Floor: "path/depth/" + venue, Run: func(r *Run, s *Sample) error { return everything(r, s, venue, tick.ChannelDepth, 0) }})
 	}
@@ -38,8 +38,8 @@ func depthAim(venue string) Aim {
 	return Aim{}
 }
 
-// path goes round a session of one channel.
-func path(r *Run, s *Sample, venue string, channel tick.Channels, perLevel bool) error {
+// frameToState goes round a session of one channel.
+func frameToState(r *Run, s *Sample, venue string, channel tick.Channels, perLevel bool) error {
 	f, err := r.Frames(venue, channel)
 	if err != nil {
 		return err

@@ -27,17 +27,17 @@ import (
 // must come first (definitions, the snapshot of a book) is not counted.
 func BenchmarkPath(b *testing.B) {
 	b.Run("trade", func(b *testing.B) {
-		eachSession(b, func(b *testing.B, s *session) {
+		eachSession(b, func(b *testing.B, s *Session) {
 			s.only("@trade").benchmark(b, func() any { return new(tradeFrame) })
 		})
 	})
 	b.Run("quote", func(b *testing.B) {
-		eachSession(b, func(b *testing.B, s *session) {
+		eachSession(b, func(b *testing.B, s *Session) {
 			s.only("@bookTicker").benchmark(b, func() any { return new(quoteFrame) })
 		})
 	})
 	b.Run("depth", func(b *testing.B) {
-		eachSession(b, func(b *testing.B, s *session) {
+		eachSession(b, func(b *testing.B, s *Session) {
 			s.only("@depth").benchmark(b, func() any { return new(depthFrame) })
 		})
 		b.Run("40levels", func(b *testing.B) {
@@ -45,22 +45,22 @@ func BenchmarkPath(b *testing.B) {
 		})
 	})
 	b.Run("session", func(b *testing.B) {
-		eachSession(b, func(b *testing.B, s *session) {
-			m := startMeter(b, s.bytes)
+		eachSession(b, func(b *testing.B, s *Session) {
+			m := startMeter(b, s.Bytes)
 			for b.Loop() {
 				m.pause()
-				l, opening := s.open()
+				l, opening := s.Open()
 				shard, log := engine.NewShard(shardOptions()), openLog(b, b.TempDir())
 				m.resume()
 				pass(shard, log.Append, opening)
-				for i := range s.records {
-					pass(shard, log.Append, l.decode(&s.records[i]))
+				for i := range s.Records {
+					pass(shard, log.Append, l.Decode(&s.Records[i]))
 				}
 				m.pause()
 				mustStand(b, shard)
 				m.resume()
 			}
-			m.stop(s.frames, "frame")
+			m.stop(s.Frames, "frame")
 		})
 	})
 }
@@ -80,34 +80,34 @@ func pass(shard *engine.Shard, log func([]tick.Unit) uint64, packets []tick.Unit
 
 // path is one stream of a session.
 type path struct {
-	session *session
-	before  []*record // not counted
-	frames  []*record
+	session *Session
+	before  []*Record // not counted
+	frames  []*Record
 	bytes   int64
 	levels  int // in the frames
 }
 
 // only are the frames of a stream. Those of depth up to the last snapshot come
 // before: without one there is no book.
-func (s *session) only(stream string) *path {
+func (s *Session) only(stream string) *path {
 	p := &path{session: s}
 	last := 0
-	for i := range s.records {
-		if s.records[i].url != "" {
+	for i := range s.Records {
+		if s.Records[i].URL != "" {
 			last = i
 		}
 	}
 	l := s.settled()
-	for i := range s.records {
-		r := &s.records[i]
+	for i := range s.Records {
+		r := &s.Records[i]
 		switch {
-		case r.url == "" && !bytes.Contains(r.payload[:min(64, len(r.payload))], []byte(stream)), r.url != "" && stream != "@depth":
+		case r.URL == "" && !bytes.Contains(r.Payload[:min(64, len(r.Payload))], []byte(stream)), r.URL != "" && stream != "@depth":
 		case i <= last && stream == "@depth":
 			p.before = append(p.before, r)
 		default:
 			p.frames = append(p.frames, r)
-			p.bytes += int64(len(r.payload))
-			if packets := l.decode(r); len(packets) > 0 && packets[0].KindOf() == tick.KindDepth {
+			p.bytes += int64(len(r.Payload))
+			if packets := l.Decode(r); len(packets) > 0 && packets[0].KindOf() == tick.KindDepth {
 				p.levels += int(packets[0].Depth().LevelCount)
 			}
 		}
@@ -126,11 +126,11 @@ func (p *path) benchmark(b *testing.B, target func() any) {
 		m := startMeter(b, p.bytes)
 		for b.Loop() {
 			m.pause()
-			l, opening := p.session.open()
+			l, opening := p.session.Open()
 			shard = engine.NewShard(shardOptions())
 			shard.Apply(opening)
 			for _, r := range p.before {
-				shard.Apply(l.decode(r))
+				shard.Apply(l.Decode(r))
 			}
 			took = took[:0]
 			m.resume()
@@ -159,7 +159,7 @@ func (p *path) benchmark(b *testing.B, target func() any) {
 		m := startMeter(b, p.bytes)
 		for b.Loop() {
 			for _, r := range p.frames {
-				if err := json.Unmarshal(r.payload, target()); err != nil {
+				if err := json.Unmarshal(r.Payload, target()); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -175,9 +175,9 @@ func (p *path) benchmark(b *testing.B, target func() any) {
 //	  ../bench.test -test.run='^$' -test.bench='Path/trade/spot/ours' -test.benchtime=1x
 //
 //go:noinline
-func current(shard *engine.Shard, l *line, frames []*record) {
+func current(shard *engine.Shard, l *Line, frames []*Record) {
 	for _, r := range frames {
-		shard.Apply(l.decode(r))
+		shard.Apply(l.Decode(r))
 		shard.TakeRows()
 		shard.TakeCommands()
 	}
@@ -188,9 +188,9 @@ func current(shard *engine.Shard, l *line, frames []*record) {
 func deepPath(b *testing.B) *path {
 	b.Helper()
 	const symbol, frames, deep = "BTCUSDT", 4000, 1000
-	s := &session{name: "40levels"}
-	s.adapter, _ = binance.New(binance.Spot)
-	s.streams, _ = s.adapter.Streams("wss://generated/stream?streams=btcusdt@depth@100ms", nil)
+	s := &Session{Name: "40levels"}
+	s.Adapter, _ = binance.New(binance.Spot)
+	s.streams, _ = s.Adapter.Streams("wss://generated/stream?streams=btcusdt@depth@100ms", nil)
 	now := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
 	random := rand.New(rand.NewPCG(1, 2))
 	level := func(text []byte, i int, cents int64, size uint32) []byte {
@@ -208,8 +208,8 @@ func deepPath(b *testing.B) *path {
 	for i := range deep {
 		text = level(text, i, mid+1+int64(i), random.Uint32N(1_000_000)+1)
 	}
-	request, _ := s.adapter.SnapshotRequest(&tick.Instrument{Symbol: symbol})
-	s.add(now.UnixNano(), request.URL, append(text, `]}`...))
+	request, _ := s.Adapter.SnapshotRequest(&tick.Instrument{Symbol: symbol})
+	s.add(now.UnixNano(), 0, request.URL, append(text, `]}`...))
 	for range frames {
 		now = now.Add(100 * time.Millisecond)
 		first := id + 1
@@ -229,13 +229,13 @@ func deepPath(b *testing.B) *path {
 			}
 			text = append(text, ']')
 		}
-		s.add(now.UnixNano(), "", append(text, `}}`...))
+		s.add(now.UnixNano(), 0, "", append(text, `}}`...))
 	}
-	p := &path{session: s, before: []*record{&s.records[0]}, levels: frames * 40}
-	for i := range s.records[1:] {
-		p.frames = append(p.frames, &s.records[1+i])
+	p := &path{session: s, before: []*Record{&s.Records[0]}, levels: frames * 40}
+	for i := range s.Records[1:] {
+		p.frames = append(p.frames, &s.Records[1+i])
 	}
-	p.bytes = s.bytes
+	p.bytes = s.Bytes
 	return p
 }
 

@@ -36,6 +36,7 @@ type Result struct {
 	Unit       string   `json:"unit"`
 	Samples    int64    `json:"samples"`
 	Batch      int      `json:"batch"`
+	Min        float64  `json:"min_ns"`
 	P50        float64  `json:"p50_ns"`
 	P99        float64  `json:"p99_ns"`
 	P999       float64  `json:"p99_9_ns"`
@@ -46,7 +47,8 @@ type Result struct {
 	Ratio      float64  `json:"ratio,omitempty"`    // p50 / floor_ns
 	Allocs     *float64 `json:"allocs,omitempty"`   // a unit; absent where they cannot be told
 	Aim        string   `json:"aim,omitempty"`
-	Met        *bool    `json:"met,omitempty"` // absent without an aim, or where it cannot be judged
+	Met        *bool    `json:"met,omitempty"`    // absent without an aim, or where it cannot be judged
+	Frames     string   `json:"frames,omitempty"` // that were gone round
 	Note       string   `json:"note,omitempty"`
 	Skipped    string   `json:"skipped,omitempty"` // why there are no figures
 }
@@ -57,8 +59,8 @@ func resultOf(m *Measurement, s *Sample) Result {
 		return r
 	}
 	at := func(percentile float64) float64 { return float64(s.picos.ValueAtPercentile(percentile)) / 1000 }
-	r.Samples, r.Batch, r.Note = s.picos.TotalCount(), max(s.Batch, 1), s.Note
-	r.P50, r.P99, r.P999, r.Max, r.Mean = at(50), at(99), at(99.9), float64(s.picos.Max())/1000, s.picos.Mean()/1000
+	r.Samples, r.Batch, r.Note, r.Frames = s.picos.TotalCount(), max(s.Batch, 1), s.Note, s.Frames
+	r.Min, r.P50, r.P99, r.P999, r.Max, r.Mean = float64(s.picos.Min())/1000, at(50), at(99), at(99.9), float64(s.picos.Max())/1000, s.picos.Mean()/1000
 	if s.ops > 0 && !s.NoAllocs {
 		allocs := math.Round(float64(s.mallocs)/float64(s.ops)*1e4) / 1e4
 		r.Allocs = &allocs
@@ -80,6 +82,10 @@ func (r *Report) compare(chosen []*Measurement) {
 	for i, m := range chosen {
 		line := &r.Lines[i]
 		if m.Aim.Met == nil || line.Samples == 0 || line.Floor != "" && line.FloorNanos == 0 {
+			continue
+		}
+		if m.Aim.Calm && !r.Machine.calm() {
+			line.Note = strings.TrimPrefix(line.Note+"; the aim is not judged: others used the machine", "; ")
 			continue
 		}
 		met := m.Aim.Met(line, func(name string) *Result { return byName[name] })
@@ -121,7 +127,7 @@ func (r *Report) WriteHDR(dir string) error {
 func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
 	b.WriteString(r.Machine.String())
-	fmt.Fprintf(&b, "%s; %s, %d rounds of %v a line in all, %.0f s\n", r.Version, r.Started.Format("2006-01-02 15:04 MST"), r.Rounds, time.Duration(r.TimeNanos), r.Seconds)
+	fmt.Fprintf(&b, "%s; %s, %d rounds, %v a line, %.0f s in all\n", r.Version, r.Started.Format("2006-01-02 15:04 MST"), r.Rounds, time.Duration(r.TimeNanos), r.Seconds)
 	if r.Interrupted {
 		b.WriteString("interrupted: this is what was measured until then\n")
 	}

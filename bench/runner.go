@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"tickproc/internal/affinity"
 	"tickproc/internal/clock"
+	"tickproc/internal/hardware"
 )
 
 // Options of Do. The zero value is useful.
@@ -24,6 +24,9 @@ type Options struct {
 	// Rounds go over all lines, so that what disturbs the machine for a while does
 	// not disturb one line alone; default 3.
 	Rounds int
+	// Within bounds the whole: rounds behind the first that would not end by then
+	// are left out; default 110 s, or twice what all lines are given.
+	Within time.Duration
 	// Data is a folder with captures/ of recorded sessions; "" = none.
 	Data string
 	// Version and commit of the build, for the report.
@@ -42,6 +45,9 @@ func (o *Options) EnsureDefaults() {
 	}
 	if o.Rounds == 0 {
 		o.Rounds = 3
+	}
+	if o.Within == 0 {
+		o.Within = max(110*time.Second, 2*o.Time*time.Duration(len(o.Measurements)))
 	}
 }
 
@@ -140,11 +146,16 @@ func Do(ctx context.Context, o Options) (*Report, error) {
 	}
 	report := &Report{Version: o.Version, Started: time.Now().UTC(), TimeNanos: o.Time.Nanoseconds(), Rounds: o.Rounds}
 	machine := lookAtMachine()
-	run := &Run{ctx: ctx, Time: o.Time / time.Duration(o.Rounds), Cores: affinity.Cores(), sessions: map[Recipe]*Session{}, recorded: map[string]*Session{}}
+	run := &Run{ctx: ctx, Time: o.Time / time.Duration(o.Rounds), Cores: hardware.ReadCores().Allowed, sessions: map[Recipe]*Session{}, recorded: map[string]*Session{}}
 	chosen := o.selected()
 	samples, failed := make([]*Sample, len(chosen)), make([]string, len(chosen))
 	from := clock.Nanos()
 	for round := range o.Rounds {
+		if passed := clock.Nanos() - from; round > 0 && passed/int64(round)*int64(round+1) > int64(o.Within) {
+			report.Rounds = round
+			report.Warnings = append(report.Warnings, fmt.Sprintf("the machine is slow or busy: %d of %d rounds within %v", round, o.Rounds, o.Within))
+			break
+		}
 		for i, m := range chosen {
 			if run.Stopped() {
 				report.Interrupted = true
@@ -171,7 +182,7 @@ func Do(ctx context.Context, o Options) (*Report, error) {
 	}
 	report.Seconds = float64(clock.Nanos()-from) / 1e9
 	report.Machine = machine.since()
-	report.Warnings = report.Machine.warnings()
+	report.Warnings = append(report.Machine.warnings(), report.Warnings...)
 	for i, m := range chosen {
 		report.Lines = append(report.Lines, resultOf(m, samples[i]))
 		report.Lines[i].Skipped = failed[i]

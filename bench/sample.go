@@ -6,8 +6,8 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
-	"tickproc/internal/affinity"
 	"tickproc/internal/clock"
+	"tickproc/internal/hardware"
 )
 
 const (
@@ -31,6 +31,7 @@ type Sample struct {
 	ops     uint64 // operations, or levels …, that were counted for allocations
 	mallocs uint64
 	Note    string
+	Frames  string // what was gone round
 	// NoAllocs: what others allocate meanwhile cannot be told apart.
 	NoAllocs bool
 }
@@ -107,6 +108,9 @@ func (r *Run) until(d time.Duration, do func()) {
 	}
 }
 
+// Laps repeats a lap, which notes its own samples, for the run's time.
+func (r *Run) Laps(lap func()) { r.until(r.Time, lap) }
+
 // Pinned runs each function on a thread of its own, tied to a core of its own,
 // and waits for all. It reports whether tying worked.
 func (r *Run) Pinned(all ...func()) (pinned bool) {
@@ -114,7 +118,7 @@ func (r *Run) Pinned(all ...func()) (pinned bool) {
 	for i, f := range all {
 		go func() {
 			runtime.LockOSThread() // for ever: a thread that is tied to a core is of no use to others
-			ok := i < len(r.Cores) && affinity.Pin(r.Cores[i]) == nil
+			ok := i < len(r.Cores) && hardware.Pin(r.Cores[i]) == nil
 			f()
 			done <- ok
 		}()

@@ -102,6 +102,6 @@ func wholeSession(r *Run, s *Sample, session *Session) (err error) {
 	})
 	s.mallocs += mallocs() - allocated
 	s.ops += uint64(laps * session.Frames)
-	s.Note = fmt.Sprintf("%d frames, mean %d bytes", session.Frames, session.Bytes/int64(session.Frames))
+	s.Frames = fmt.Sprintf("%d frames, mean %d bytes", session.Frames, session.Bytes/int64(session.Frames))
 	return stands(service.driver.Shard, tick.ChannelTrades|tick.ChannelDepth)
 }

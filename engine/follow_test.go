@@ -109,8 +109,9 @@ func (e *echo) compare(s *Shard) {
 
 func levelsOf(s *book.Side, priceFactor, sizeFactor int64) map[int64]int64 {
 	all := map[int64]int64{}
-	for i := range s.Len() {
-		l := s.Level(i)
+	levels := make([]tick.Level, s.Len())
+	s.CopyBest(levels)
+	for _, l := range levels {
 		all[l.Price/priceFactor] = l.Size / sizeFactor
 	}
 	return all

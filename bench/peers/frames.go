@@ -23,6 +23,10 @@ type stack struct {
 	// depth decodes a frame of depth, and has it applied if apply says so; trade
 	// likewise.
 	depth, trade func(frame []byte, apply bool) error
+	quote        func(frame []byte) error
+	// best prices of the book, and the volume of the day's bar, for the tests.
+	best   func() (bid, ask float64)
+	volume func() float64
 	// least is by how much ours is meant to be faster from frame to book; 0 =
 	// nothing is meant.
 	least float64
@@ -52,6 +56,20 @@ type depthMessage[N any] struct {
 		Last      uint64 `json:"u"`
 		Bids      [][2]N `json:"b"`
 		Asks      [][2]N `json:"a"`
+	} `json:"data"`
+}
+
+type quoteMessage[N any] struct {
+	Data struct {
+		Event     string `json:"e"`
+		EventTime int64  `json:"E"`
+		Time      int64  `json:"T"`
+		Symbol    string `json:"s"`
+		ID        uint64 `json:"u"`
+		Bid       N      `json:"b"`
+		BidSize   N      `json:"B"`
+		Ask       N      `json:"a"`
+		AskSize   N      `json:"A"`
 	} `json:"data"`
 }
 
@@ -97,7 +115,17 @@ func plainStack() stack {
 			}
 			bars.take(m.Data.Time, m.Data.Price, m.Data.Size, m.Data.Maker)
 			return nil
-		}}
+		},
+		quote: func(frame []byte) error {
+			var m quoteMessage[decimal.Decimal]
+			return json.Unmarshal(frame, &m)
+		},
+		best: func() (float64, float64) {
+			bid, _ := bids.Min()
+			ask, _ := asks.Min()
+			return bid.price.InexactFloat64(), ask.price.InexactFloat64()
+		},
+		volume: func() float64 { return bars[3].volume.InexactFloat64() }}
 }
 
 // floatBook is two B-trees of floats, as most write them.
@@ -119,10 +147,16 @@ func (b *floatBook) set(side *btree.BTreeG[floatLevel], price, size float64) {
 	}
 }
 
-func (b *floatBook) top() {
-	bid, _ := b.bids.Min()
-	ask, _ := b.asks.Min()
-	kept += int64(bid.price + ask.price)
+func (b *floatBook) top() (bid, ask float64) {
+	bids, _ := b.bids.Min()
+	asks, _ := b.asks.Min()
+	return bids.price, asks.price
+}
+
+// keepTop looks at both best prices.
+func (b *floatBook) keepTop() {
+	bid, ask := b.top()
+	kept += int64(bid + ask)
 }
 
 // fastjsonStack is valyala/fastjson, floats and tidwall/btree.
@@ -170,7 +204,7 @@ func fastjsonStack() stack {
 			if err := levels(data, "a", b.asks, apply); err != nil || !apply {
 				return err
 			}
-			b.top()
+			b.keepTop()
 			return nil
 		},
 		trade: func(frame []byte, apply bool) error {
@@ -193,7 +227,23 @@ func fastjsonStack() stack {
 				bars.take(at, price, size, maker)
 			}
 			return nil
-		}}
+		},
+		quote: func(frame []byte) error {
+			v, err := parser.ParseBytes(frame)
+			if err != nil {
+				return err
+			}
+			data := v.Get("data")
+			for _, key := range []string{"b", "B", "a", "A"} {
+				x, err := number(data.Get(key))
+				if err != nil {
+					return err
+				}
+				kept += int64(x)
+			}
+			return nil
+		},
+		best: b.top, volume: func() float64 { return bars[3].volume }}
 }
 
 // sonicStack is bytedance/sonic into structs, floats and tidwall/btree.
@@ -227,7 +277,7 @@ func sonicStack() stack {
 			if err := levels(b.asks, m.Data.Asks, apply); err != nil || !apply {
 				return err
 			}
-			b.top()
+			b.keepTop()
 			return nil
 		},
 		trade: func(frame []byte, apply bool) error {
@@ -247,7 +297,22 @@ func sonicStack() stack {
 				bars.take(m.Data.Time, price, size, m.Data.Maker)
 			}
 			return nil
-		}}
+		},
+		quote: func(frame []byte) error {
+			var m quoteMessage[string]
+			if err := sonic.Unmarshal(frame, &m); err != nil {
+				return err
+			}
+			for _, text := range []string{m.Data.Bid, m.Data.BidSize, m.Data.Ask, m.Data.AskSize} {
+				x, err := strconv.ParseFloat(text, 64)
+				if err != nil {
+					return err
+				}
+				kept += int64(x)
+			}
+			return nil
+		},
+		best: b.top, volume: func() float64 { return bars[3].volume }}
 }
 
 func frameLines() (all []bench.Measurement) {

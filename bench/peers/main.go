@@ -30,9 +30,6 @@ var kept int64
 // says how many times as long the peer takes. least 0 = nothing is meant.
 func against(ours, peer string, least float64, run func(*bench.Run, *bench.Sample) error) bench.Measurement {
 	m := bench.Measurement{Name: ours + "/" + peer, What: peer, Floor: ours, Run: run}
-	if ours, _, _ := strings.Cut(ours, "/"); true {
-		m.Unit = units[ours]
-	}
 	if least > 0 {
 		m.Aim = bench.Aim{Text: fmt.Sprintf("≥ %g ×", least), Met: func(line *bench.Result, _ func(string) *bench.Result) bool { return line.Ratio >= least }}
 	}
@@ -41,7 +38,7 @@ func against(ours, peer string, least float64, run func(*bench.Run, *bench.Sampl
 
 // lines are the peers', and ours that they stand beside.
 func lines(data string) (all []bench.Measurement) {
-	peers := slices.Concat(frameLines(), bookLines(), ringLines())
+	peers := slices.Concat(frameLines(), bookLines(), ringLines(), sessionLines(data))
 	wanted := map[string]bool{"ring/many": true, "ring/hop": true}
 	for _, p := range peers {
 		wanted[p.Floor] = true
@@ -61,6 +58,7 @@ func lines(data string) (all []bench.Measurement) {
 		all = append(all, m)
 		for _, p := range peers {
 			if p.Floor == m.Name {
+				p.Unit = m.Unit
 				all = append(all, p)
 			}
 		}
@@ -72,11 +70,12 @@ func main() {
 	only := flag.String("only", "", "only lines whose name matches this regular expression")
 	lineTime := flag.Duration("time", time.Second, "time for a line, over all rounds")
 	rounds := flag.Int("rounds", 5, "how often to go over all lines")
+	data := flag.String("data", "", "folder with captures/ of recorded sessions")
 	asJSON := flag.Bool("json", false, "print JSON")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	o := bench.Options{Measurements: lines(""), Time: *lineTime, Rounds: *rounds, Version: "bench/peers"}
+	o := bench.Options{Measurements: lines(*data), Data: *data, Time: *lineTime, Rounds: *rounds, Version: "bench/peers"}
 	if *only != "" {
 		o.Only = regexp.MustCompile(*only)
 	}

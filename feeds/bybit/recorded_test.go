@@ -237,8 +237,9 @@ func pow10(n uint8) int64 {
 func (k *keeper) levels() map[string]string {
 	all := map[string]string{}
 	for name, side := range map[string]*book.Side{"bid ": &k.sync.Book.Bids, "ask ": &k.sync.Book.Asks} {
-		for i := range side.Len() {
-			l := side.Level(i)
+		levels := make([]tick.Level, side.Len())
+		side.CopyBest(levels)
+		for _, l := range levels {
 			all[name+decimal.New(l.Price, -int32(k.price)).String()] = decimal.New(l.Size, -int32(k.size)).String()
 		}
 	}

@@ -156,12 +156,10 @@ func (l *lab) packet(p []tick.Unit) {
 			return
 		}
 		b := shownBook{nanos: h.ExchangeNanos}
-		for i := range min(sim.TruthDepth, s.Book.Bids.Len()) {
-			b.bids = append(b.bids, s.Book.Bids.Level(i))
-		}
-		for i := range min(sim.TruthDepth, s.Book.Asks.Len()) {
-			b.asks = append(b.asks, s.Book.Asks.Level(i))
-		}
+		b.bids = make([]tick.Level, min(sim.TruthDepth, s.Book.Bids.Len()))
+		b.asks = make([]tick.Level, min(sim.TruthDepth, s.Book.Asks.Len()))
+		s.Book.Bids.CopyBest(b.bids)
+		s.Book.Asks.CopyBest(b.asks)
 		l.shown[h.Instrument] = append(l.shown[h.Instrument], b)
 	default:
 		l.t.Fatalf("kind %d", h.Kind)

@@ -170,10 +170,9 @@ func (l *lab) note(id uint32, sync *book.Sync, nanos int64) {
 	if !l.checkBooks {
 		return
 	}
-	top := func(s *book.Side) (all []tick.Level) {
-		for i := range min(sim.TruthDepth, s.Len()) {
-			all = append(all, s.Level(i))
-		}
+	top := func(s *book.Side) []tick.Level {
+		all := make([]tick.Level, min(sim.TruthDepth, s.Len()))
+		s.CopyBest(all)
 		return all
 	}
 	bids, asks, at := top(&sync.Book.Bids), top(&sync.Book.Asks), sync.LastID()

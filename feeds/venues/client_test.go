@@ -444,10 +444,9 @@ func (b *bookOf) note(id uint64, nanos int64, frame int) {
 	b.views = append(b.views, v)
 }
 
-func topOf(s *book.Side) (top []tick.Level) {
-	for i := range min(s.Len(), sim.TruthDepth) {
-		top = append(top, s.Level(i))
-	}
+func topOf(s *book.Side) []tick.Level {
+	top := make([]tick.Level, min(s.Len(), sim.TruthDepth))
+	s.CopyBest(top)
 	return top
 }
 

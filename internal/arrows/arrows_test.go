@@ -203,6 +203,8 @@ func TestArrowsCatchViolations(t *testing.T) {
 	f("internal/stat/stat.go", "tickproc/tick", "the arrow goes from internal up to tick")
 	f("writer/questdb/ilp_test.go", "tickproc/pipeline", "up to pipeline")
 	f("book/book.go", "tickproc/internal/clock", "time arrives in the event")
+	f("cmd/tickproc/bench.go", "tickproc/bench", "")
+	f("bench/runner.go", "tickproc/cmd/tickproc", "up to cmd")
 	f("strategy/s.go", "tickproc/tick", "the folder strategy has no layer")
 	// Others'.
 	f("feeds/socket.go", "github.com/gorilla/websocket", "")
@@ -217,5 +219,6 @@ func TestArrowsCatchViolations(t *testing.T) {
 	f("engine/shard_test.go", "math/rand/v2", "")
 	f("indicators/bars.go", "math/rand/v2", "no chance in a shard")
 	f("ops/log.go", "github.com/sirupsen/logrus", "a new dependency is a decision")
+	f("ops/registry.go", "github.com/HdrHistogram/hdrhistogram-go", "the product counts in internal/stat")
 	f("feedsx/a.go", "github.com/gorilla/websocket", "sockets are the feeds' own")
 }
