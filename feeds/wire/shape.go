@@ -3,7 +3,6 @@ package wire
 import (
 	"bytes"
 	"encoding/binary"
-	"unsafe"
 
 	"tickproc/internal/jsonscan"
 )
@@ -140,13 +139,12 @@ func (f *Frame) Match(x *Shape, at int) bool {
 
 func (f *Frame) match(x *Shape, at int) bool {
 	t, i, sides := f.Scan.Text(), 0, 0
-	begin := unsafe.Pointer(unsafe.SliceData(t))
 	for k := range x.steps[:x.count] {
 		s := &x.steps[k]
-		// Nothing moves i back, and the first text has a word: so it is eight bytes
-		// of the frame that are looked at.
 		end := i + int(s.end)
-		if end > len(t) || (word(begin, end-8)^s.word)&s.mask != 0 {
+		// The first text has eight bytes, so that end is not below. The compiler does
+		// not know.
+		if end < 8 || end > len(t) || (binary.LittleEndian.Uint64(t[end-8:end])^s.word)&s.mask != 0 {
 			return false
 		}
 		if s.form == formText {
@@ -155,9 +153,9 @@ func (f *Frame) match(x *Shape, at int) bool {
 		next := -1
 		switch number := &f.Numbers[s.field%FieldsMax]; s.form {
 		case FormDigits:
-			*number, next = digitsLike(t, begin, end, uint(s.digits))
+			*number, next = digitsLike(t, end, int(s.digits))
 		case FormUnused:
-			if next = digitsEnd(t, begin, end, uint(s.digits)); next < 0 {
+			if _, _, next = digitsAt(t, end, int(s.digits)); next < 0 {
 				_, next = jsonscan.Digits(t, end)
 			}
 		case FormPrice:
@@ -189,33 +187,29 @@ func (f *Frame) match(x *Shape, at int) bool {
 	return false
 }
 
-// word is eight bytes at i, which the caller knows to be there.
-func word(begin unsafe.Pointer, i int) uint64 {
-	return binary.LittleEndian.Uint64((*[8]byte)(unsafe.Add(begin, i))[:])
-}
-
 // digitsLike reads a whole number, which likely has as many digits as another.
-func digitsLike(t []byte, begin unsafe.Pointer, i int, n uint) (v int64, next int) {
-	if next = digitsEnd(t, begin, i, n); next < 0 {
+func digitsLike(t []byte, i, n int) (v int64, next int) {
+	first, last, next := digitsAt(t, i, n)
+	if next < 0 {
 		u, next := jsonscan.Digits(t, i)
 		return int64(u), next
 	}
 	// Two words that overlap, of which the first gives the digits before the last eight.
-	first, last := word(begin, i), word(begin, next-8)
-	return int64(jsonscan.EightDigits(first<<((128-8*n)&63))*1e8 + jsonscan.EightDigits(last)), next
+	return int64(jsonscan.EightDigits(first<<(8*uint(16-n)&63))*1e8 + jsonscan.EightDigits(last)), next
 }
 
-// digitsEnd returns where a whole number of exactly n digits ends, 9 to 15 of
-// them; -1 if there is none.
-func digitsEnd(t []byte, begin unsafe.Pointer, i int, n uint) (next int) {
-	if n < 9 || n > 15 || i > len(t)-16 {
-		return -1
+// digitsAt returns the first and the last eight bytes of a whole number of
+// exactly n digits, 9 to 15 of them, and where it ends; -1 if there is none.
+func digitsAt(t []byte, i, n int) (first, last uint64, next int) {
+	next = i + n
+	if n < 9 || n > 15 || i < 0 || next < 8 || next >= len(t) || i > len(t)-16 {
+		return 0, 0, -1
 	}
-	first, next := word(begin, i), i+int(n)
-	if !jsonscan.AllDigits(first) || !jsonscan.AllDigits(word(begin, next-8)) || byte(first) == '0' || t[next]-'0' <= 9 {
-		return -1
+	first, last = binary.LittleEndian.Uint64(t[i:i+8]), binary.LittleEndian.Uint64(t[next-8:next])
+	if !jsonscan.AllDigits(first) || !jsonscan.AllDigits(last) || byte(first) == '0' || t[next]-'0' <= 9 {
+		return 0, 0, -1
 	}
-	return next
+	return first, last, next
 }
 
 // knownAt finds the instrument whose symbol is at i, and returns the place of

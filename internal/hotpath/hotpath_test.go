@@ -26,7 +26,7 @@ import (
 var inlined = map[string]string{
 	"internal/jsonscan": "nonDigits digitBits eightDigits AllDigits EightDigits Fixed",
 	"feeds":             "(*Table).Last (*Table).LastAt Stamp.Header",
-	"feeds/wire":        "word (*Frame).scale (*DepthWriter).room (*DepthWriter).took",
+	"feeds/wire":        "(*Frame).scale (*DepthWriter).room (*DepthWriter).took",
 	"tick":              "Mul64 Int128.Add Int128Of (*Unit).Header (*Unit).Trade (*Unit).Depth",
 	"ringbuf":           "(*Ring).Publish",
 	"indicators":        "before (*sums).add",
@@ -45,6 +45,7 @@ var unchecked = []struct {
 	{"feeds/wire", "(*Frame).plainLevels", []string{"w.room()"}},
 	{"feeds/wire", "(*Frame).match", []string{"range x.steps", "truth(", "knownAt("}},
 	{"feeds/wire", "digitsLike", nil},
+	{"feeds/wire", "digitsAt", nil},
 	{"indicators", "(*part).trade", nil},
 	{"indicators", "(*part).add", nil},
 	{"indicators", "(*Gathered).Take", nil},
