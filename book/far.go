@@ -223,6 +223,18 @@ func (f *farLevels) add(i int, l tick.Level, sign int64) int {
 	return i
 }
 
+// build takes levels, worst first, where there are none yet.
+func (f *farLevels) build(levels []tick.Level, sign int64) {
+	f.grow(len(levels))
+	for some := range slices.Chunk(levels, blockFill) {
+		f.insertBlock(len(f.blocks))
+		b := &f.blocks[len(f.blocks)-1]
+		b.worst, b.n = some[0].Price*sign, int32(len(some))
+		copy(f.in(*b), some)
+	}
+	f.count = len(levels)
+}
+
 // putBehind takes levels that come best first and are all worse than what is
 // there, as those of a snapshot do: to look for the place of each would take
 // longer. It reports whether they are such.

@@ -310,11 +310,7 @@ func (s *Side) code(c *state.Coder) {
 			c.Fail(fault)
 			return
 		}
-		s.far.grow(len(levels))
-		at := 0
-		for _, l := range levels {
-			at = s.far.add(at, l, s.sign)
-		}
+		s.far.build(levels, s.sign)
 		return
 	}
 	c.Len(s.Len(), int(unsafe.Sizeof(tick.Level{})), math.MaxInt32)

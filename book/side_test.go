@@ -345,10 +345,7 @@ func TestBookCheck(t *testing.T) {
 		if !bids {
 			side = &b.Asks
 		}
-		at := 0
-		for _, l := range levels {
-			at = side.far.add(at, l, side.sign)
-		}
+		side.far.build(levels, side.sign)
 		b.Check()
 	}
 	f("a level without size", true, tick.Level{Price: 1})
