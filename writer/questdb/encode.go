@@ -2,7 +2,10 @@ package questdb
 
 import (
 	"errors"
+	"strings"
 	"unicode/utf8"
+
+	"tickproc/internal/invariants"
 )
 
 // encoder turns rows of one table into lines of ILP: it says which values a
@@ -79,6 +82,9 @@ func (e *encoder) line(x *source, ts int64) error {
 		switch c.kind {
 		case symbol, varchar:
 			text := c.text(x)
+			if invariants.Enabled && c.plain && (!fit(text) || strings.ContainsAny(text, `\" ,=`)) {
+				panic("BUG: column " + c.name + " is not plain: " + text)
+			}
 			switch {
 			case text == "": // null
 			case !c.plain && !fit(text):

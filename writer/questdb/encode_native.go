@@ -8,8 +8,7 @@ package questdb
 // because any field may be null.
 type nativeLines struct {
 	table   *table
-	head    string // what every line begins with
-	tagged  int    // leading columns that an instrument has pre-encoded, see instrument.tags
+	tagged  int // leading columns that an instrument has pre-encoded, see instrument.tags
 	lines   []byte
 	start   int // of the open line
 	fields  int // where its tags end
@@ -17,7 +16,7 @@ type nativeLines struct {
 }
 
 func newNativeLines(t *table) *nativeLines {
-	w := &nativeLines{table: t, head: t.name, scratch: make([]byte, 0, 128)}
+	w := &nativeLines{table: t, scratch: make([]byte, 0, 128)}
 	if len(t.lines) >= len(instrumentTags) {
 		w.tagged = len(instrumentTags)
 		for i, name := range instrumentTags {
@@ -44,7 +43,7 @@ func appendInstrumentTags(dst []byte, in *instrument) []byte {
 // hot: per row, 0 allocs but for growth.
 func (w *nativeLines) begin(in *instrument) []*column {
 	w.start = len(w.lines)
-	w.lines = append(w.lines, w.head...)
+	w.lines = append(w.lines, w.table.name...)
 	columns := w.table.lines
 	if w.tagged > 0 && in.tags != "" {
 		w.lines = append(w.lines, in.tags...)

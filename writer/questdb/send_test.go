@@ -437,11 +437,11 @@ func TestOldRowLeaves(t *testing.T) {
 	server := newFaulty(t, yes)
 	s := newSink(t, server.URL, func(o *Options) { o.Now = func() int64 { return start } })
 	trades(t, s, 1)
-	s.Idle(start + int64(100*time.Millisecond) - 1)
+	s.Idle(start + int64(time.Second) - 1)
 	if !s.spool.Idle(tableTrades) {
 		t.Fatal("a row left before it was old")
 	}
-	s.Idle(start + int64(100*time.Millisecond))
+	s.Idle(start + int64(time.Second))
 	until(t, "the row arrived", func() bool { return len(server.committed("trades")) == 1 })
 	until(t, "nothing waits", func() bool { s.Idle(start); return s.Stats.WaitingBytes.Load() == 0 })
 	closes(t, s)
