@@ -221,9 +221,9 @@ func (v *View) Lines() []string {
 	for _, l := range v.Stages {
 		lines = append(lines, fmt.Sprintf("stage %q p50=%s p99=%s max=%s n=%d", l.Name, short(l.P50), short(l.P99), short(l.Max), l.Count))
 	}
-	for i := range v.Latencies {
-		l := &v.Latencies[i]
-		lines = append(lines, fmt.Sprintf("latency %s %q p50=%s p99=%s p99.9=%s max=%s n=%d", l.Venue, l.Stage, short(l.P50), short(l.P99), short(l.P999), short(l.Max), l.Count))
+	for i := range v.LatenciesOfAll { // those of each venue are many, and in the metrics
+		l := &v.LatenciesOfAll[i]
+		lines = append(lines, fmt.Sprintf("latency %q p50=%s p99=%s p99.9=%s max=%s n=%d", l.Stage, short(l.P50), short(l.P99), short(l.P999), short(l.Max), l.Count))
 	}
 	if v.Clock != "" {
 		lines = append(lines, v.Clock)

@@ -46,6 +46,7 @@ func TestMetricsOfARunningService(t *testing.T) {
 	more := config.Feeds[0]
 	config.Feeds[0].Symbols, more.Symbols = more.Symbols[:1], more.Symbols[1:]
 	more.Lines = 2 // redundant lines are compared
+	more.RecvStamps = "kernel"
 	config.Feeds = append(config.Feeds, more)
 	for i := range config.Feeds {
 		config.Feeds[i].RESTURL = gate(t, exchange, config.Feeds[i].Venue, func(_ http.ResponseWriter, r *http.Request) bool {

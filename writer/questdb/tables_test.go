@@ -118,7 +118,7 @@ func TestEveryTableReadsBackDouble(t *testing.T) {
 		2024-08-08T00:00:00.000000007Z 2024-08-08T00:00:00.000000009Z binance-spot BTCUSDT trades sequence 1 12 true partly
 		2024-08-08T00:00:00.000000008Z null binance-spot BTCUSDT depth silence 0 null false null`)
 	reads(t, c, all(tableHealth), `
-		2024-08-08T00:00:00.000000010Z binance-spot public-0 true 1 2 3 4 5 -6 7 8 9 -10`)
+		2024-08-08T00:00:00.000000010Z binance-spot public-0 true 1 2 3 4 5 -6 7 8 9 -10 kernel`)
 	reads(t, c, all(tableInstruments), `
 		2024-08-08T00:00:00.000000005Z binance-spot BTCUSDT BTC BTC USDT spot false 2 5 0.01 1.0E-5 1.0 trading null
 		2024-08-08T00:00:00.000000006Z binance-coinm BTCUSD_PERP BTC BTC USD perpetual true 1 0 0.1 1.0 100.0 unknown 2024-08-09T00:00:00.000000001Z`)
