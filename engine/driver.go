@@ -69,15 +69,17 @@ type Driver struct {
 		rings []*ringbuf.Ring
 		some  atomic.Bool
 	}
-	logged      uint64 // position behind the last batch that was applied
-	telling     bool   // the position is to be told though there are no rows
-	heads       [][]tick.Unit
-	ready       func() bool // readable, bound once
-	imagesAt    int64
-	imageUnits  []tick.Unit
-	toldImage   Image // scratch
-	tickPackets []tick.Unit
-	pause       time.Duration // after a Step that did nothing; 0 = until there is something
+	logged     uint64 // position behind the last batch that was applied
+	telling    bool   // the position is to be told though there are no rows
+	heads      [][]tick.Unit
+	ready      func() bool // readable, bound once
+	imagesAt   int64
+	imageUnits []tick.Unit
+	toldImage  Image // scratch
+	// imagesToldAt is the receive time at which the follower's images are too old.
+	imagesToldAt int64
+	tickPackets  []tick.Unit
+	pause        time.Duration // after a Step that did nothing; 0 = until there is something
 }
 
 // DriverStats are read by metrics.
@@ -166,6 +168,7 @@ func (d *Driver) Step() (worked, ended bool) {
 		return true, false
 	case d.done() && !d.attaching.some.Load():
 		d.publishImages(true)
+		d.tellImages()
 		return false, true
 	}
 	return d.idle(), false
@@ -316,12 +319,7 @@ func (d *Driver) log(batch []tick.Unit) bool {
 
 // Flush carries away what the shard said.
 func (d *Driver) Flush() {
-	rows := d.Shard.TakeRows()
-	if d.Follower != nil {
-		d.Shard.tellFollower(d.Follower, rows, &d.toldImage)
-		rows = forTables(rows)
-	}
-	d.writeRows(rows)
+	d.writeRows(d.tell(d.Shard.TakeRows()))
 	if commands := d.Shard.TakeCommands(); d.Commands != nil {
 		d.write(d.Commands, commands)
 	}
@@ -396,6 +394,9 @@ func (d *Driver) done() bool {
 // came earlier is overtaken. False: wait for d.pause.
 func (d *Driver) idle() bool {
 	d.pause = 0
+	if len(d.Shard.touched) > 0 {
+		d.tellImages()
+	}
 	if d.Shard.SaveSome() {
 		return true // the market is quiet, a snapshot ends all the same
 	}

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"time"
+
 	"tickproc/book"
 	"tickproc/tick"
 )
@@ -13,12 +15,17 @@ type Follower interface {
 	// RowDepth has the shard's book whenever the last RowValidity says valid. The
 	// memory is the shard's.
 	Rows(rows []tick.Unit)
-	// Image takes how an instrument stands after the rows, for each that the batch
-	// touched. x and the sides are the shard's.
+	// Image takes how an instrument stands after all rows so far, for each that was
+	// touched: when nothing else is to be done, or imagesToldEvery later. x and the
+	// sides are the shard's.
 	Image(x *Image, bids, asks *book.Side)
-	// End comes after both.
+	// End comes after the last image: every instrument has one of now.
 	End()
 }
+
+// imagesToldEvery is how long, in receive time, images may wait while packets do:
+// they are for who joins, and cost more than most messages.
+const imagesToldEvery = int64(time.Millisecond)
 
 // told is what a follower knows of an instrument's book.
 type told struct {
@@ -30,7 +37,7 @@ type told struct {
 }
 
 // follow begins to tell a follower, first what there is: part of it waits for
-// the next tellFollower. It decides nothing of the state, nor of the rows of
+// the next TakeRows. It decides nothing of the state, nor of the rows of
 // tables.
 func (s *Shard) follow(f Follower) {
 	s.follows = true
@@ -58,13 +65,10 @@ func (s *Shard) touch(in *instrument) {
 	}
 }
 
-// tellFollower tells what the last batch came to.
+// tellImages tells how the instruments stand that were touched since the last time.
 //
-// hot: per batch, 0 allocs.
-func (s *Shard) tellFollower(f Follower, rows []tick.Unit, x *Image) {
-	if len(rows) > 0 {
-		f.Rows(rows)
-	}
+// hot: 0 allocs.
+func (s *Shard) tellImages(f Follower, x *Image) {
 	for _, in := range s.touched {
 		in.touched = false
 		in.image(x)
@@ -72,6 +76,28 @@ func (s *Shard) tellFollower(f Follower, rows []tick.Unit, x *Image) {
 	}
 	s.touched = s.touched[:0]
 	f.End()
+}
+
+// tell tells the follower of rows, and returns those of the tables.
+func (d *Driver) tell(rows []tick.Unit) []tick.Unit {
+	if d.Follower == nil {
+		return rows
+	}
+	if len(rows) > 0 {
+		d.Follower.Rows(rows)
+	}
+	if d.Shard.Now() >= d.imagesToldAt {
+		d.tellImages()
+	}
+	return forTables(rows)
+}
+
+// tellImages is also for when there is nothing else to do.
+func (d *Driver) tellImages() {
+	if d.Follower != nil {
+		d.imagesToldAt = d.Shard.Now() + imagesToldEvery
+		d.Shard.tellImages(d.Follower, &d.toldImage)
+	}
 }
 
 // forTables leaves out, in place, what only a follower is told.

@@ -117,8 +117,8 @@ func levelsOf(s *book.Side, priceFactor, sizeFactor int64) map[int64]int64 {
 	return all
 }
 
-// A follower is told of a driver's batches in order, with the instruments first
-// and an image of each that was touched; the tables' rows are those of a shard
+// A follower is told of what a shard says in order, with the instruments first,
+// and has an image of each that was touched; the tables' rows are those of a shard
 // that nobody follows.
 func TestFollower(t *testing.T) {
 	t.Parallel()
@@ -132,14 +132,16 @@ func TestFollower(t *testing.T) {
 		t.Fatalf("%d instruments were told at the beginning", f.catalogs)
 	}
 	var x Image
-	w.shard.tellFollower(f, w.shard.TakeRows(), &x)
+	f.Rows(w.shard.TakeRows())
+	w.shard.tellImages(f, &x)
 	if len(f.images) != 2 {
 		t.Fatalf("%d images at the beginning", len(f.images))
 	}
 	begun, from := len(w.rows), len(w.tape)
 	w.read = func(_, rows []tick.Unit) {
 		ends := f.ends
-		if w.shard.tellFollower(f, rows, &x); f.ends != ends+1 {
+		f.Rows(rows)
+		if w.shard.tellImages(f, &x); f.ends != ends+1 {
 			t.Fatal("no end")
 		}
 		f.compare(w.shard)
@@ -245,18 +247,24 @@ func TestDriverTellsItsFollower(t *testing.T) {
 	want := outcomeOf(tape, func() int { return 1 })
 	r := newRig(everything, 1)
 	r.Merge = true
-	f := &orderFollower{imageFollower: imageFollower{echo: newEcho(t), images: map[uint32]Image{}}, logged: 1} // the beginning is no batch
+	f := &orderFollower{imageFollower: imageFollower{echo: newEcho(t), images: map[uint32]Image{}}}
 	r.Follower = f
-	r.Log = func(batch []tick.Unit) uint64 {
-		if f.logged != f.ends {
-			t.Fatal("a batch was logged before the one before it was told")
-		}
-		f.logged++
+	r.Log = func([]tick.Unit) uint64 {
+		f.logged = true
 		return 1
 	}
 	go produce(rand.New(rand.NewPCG(1, 2)), r.Inputs[0], packetsOf(tape))
 	r.Run()
-	f.logged++ // nor is the end
+	f.compare(r.Shard)
+	for _, in := range r.Shard.instruments {
+		var want Image
+		in.image(&want)
+		have := f.images[in.def.ID]
+		if have.ReceiveNanos, have.OffsetNanos = want.ReceiveNanos, want.OffsetNanos; have != want {
+			t.Errorf("the last image of %s is old", in.def.Symbol)
+		}
+	}
+	f.logged = true // the end of the input is no batch
 	got := r.finish()
 	got.mustBe(t, "followed", want)
 	f.told.hash = got.hash
@@ -269,14 +277,15 @@ func TestDriverTellsItsFollower(t *testing.T) {
 // orderFollower also keeps the rows of tables.
 type orderFollower struct {
 	imageFollower
-	logged int
+	logged bool // the batch that is told next
 	told   outcome
 }
 
 func (f *orderFollower) Rows(rows []tick.Unit) {
-	if f.logged == f.ends {
+	if !f.logged {
 		f.t.Fatal("rows of a batch that was not logged")
 	}
+	f.logged = false
 	f.imageFollower.Rows(rows)
 	f.told.add(forTables(slices.Clone(rows)))
 }
@@ -289,7 +298,10 @@ func TestFollowerZeroAllocs(t *testing.T) {
 	s.shard.follow(f)
 	s.onDepth()
 	var x Image
-	s.rows = func(rows []tick.Unit) { s.shard.tellFollower(f, rows, &x) }
+	s.rows = func(rows []tick.Unit) {
+		f.Rows(rows)
+		s.shard.tellImages(f, &x)
+	}
 	round := func() { s.onTrade(); s.onQuote(); s.onDepth() }
 	for range 1000 {
 		round()

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -43,7 +44,7 @@ const (
 // tail prints one service's messages, also over its restarts.
 type tail struct {
 	TailOptions
-	out     io.Writer
+	out     *bufio.Writer
 	kinds   []layout.Kind
 	from    *reader.Reader
 	silent  bool // it was told that the writer is
@@ -54,7 +55,8 @@ type tail struct {
 // Tail prints messages until ctx ends or the service stops in order. It follows
 // the service through restarts.
 func Tail(ctx context.Context, out io.Writer, o TailOptions) error {
-	x := &tail{TailOptions: o, out: out}
+	x := &tail{TailOptions: o, out: bufio.NewWriter(out)}
+	defer x.out.Flush()
 	if x.Notes == nil {
 		x.Notes = io.Discard
 	}
@@ -102,7 +104,8 @@ func (x *tail) cannotOpen(err error) error {
 	return fmt.Errorf("%w: %w", ErrInput, err)
 }
 
-// known refuses instruments that nobody carries, unless some may be listed later.
+// known refuses names of which there is no instrument: a typing error would print
+// nothing, for ever.
 func (x *tail) known() error {
 	for _, name := range x.Instruments {
 		found := false
@@ -148,6 +151,9 @@ func (x *tail) follow(ctx context.Context) error {
 		}
 		if moved {
 			continue
+		}
+		if err := x.out.Flush(); err != nil {
+			return err // nobody reads any more
 		}
 		if time.Since(looked) >= tailLook {
 			looked = time.Now()

@@ -225,13 +225,14 @@ questdb: {url: "http://127.0.0.1:9000", username: admin, password: "${TICKPROC_T
 feeds:
   - {venue: binance-spot, symbols: [BTCUSDT, ETHUSDT], channels: [trades, depth]}
   - {venue: binance-usdm, symbols: [BTCUSDT], ws_url: "ws://127.0.0.1:7001/lab"}
+shm: {enabled: on, dir: /dev/shm/somewhere}
 `)
 	r := tickproc(t, "check", "-c", path)
 	if r.code != 0 || r.stderr != "" {
 		t.Fatalf("%+v", r)
 	}
 	for _, want := range []string{"username: admin", "lateness: 10s", "intervals:", "wss://stream.binance.com:9443/stream", "ws://127.0.0.1:7001/lab/public/stream",
-		"6000 weight a minute", "trades ", "GB/DAY"} {
+		"6000 weight a minute", "trades ", "GB/DAY", "/dev/shm/somewhere: "} {
 		if !strings.Contains(r.stdout, want) {
 			t.Errorf("not shown: %s\n%s", want, r.stdout)
 		}

@@ -68,6 +68,11 @@ assertion violated|spool-bug-log-for-the-newest-only|spool|-DBUG_KEEP -DHALF=1 -
 assertion violated|spool-bug-ack-before-commit|spool|-DBUG_ACK -DHALF=2|safety
 assertion violated|spool-bug-table-without-keys|spool|-DBUG_KEYS -DHALF=2|safety
 assertion violated|spool-known-late-revision|spool|-DREVISIONS -DHALF=2|safety
+ok|shm|shm|-DLAPS=4|safety
+assertion violated|shm-bug-payload-before-writing|shm|-DBUG_WRITING|safety
+assertion violated|shm-bug-mark-before-payload|shm|-DBUG_WHOLE|safety
+assertion violated|shm-bug-first-slot-first|shm|-DBUG_FIRST|safety
+assertion violated|shm-bug-second-look-early|shm|-DBUG_SECOND|safety
 '
 long='
 ok|ring-8-long|ring|-DSIZE=8 -DTAGS=6|safety

@@ -25,8 +25,13 @@ type Ring struct {
 	// message is scratch: the one that is made, in whole slots.
 	message  [layout.MessageWordsMax]uint64
 	messages uint64
+	ahead    uint64 // of no meaning
 	told     told
 }
+
+// aheadSlots is how far before the writer a page is touched: further than the
+// messages of most batches.
+const aheadSlots = 32
 
 // told is what others may know of a Ring while it runs.
 type told struct{ messages, slots uint64 }
@@ -62,12 +67,15 @@ func (r *Ring) put(words int) {
 // End tells who joins from here on where to begin: all that lies before is in the
 // images.
 //
-// hot: per batch, 0 allocs
+// hot: 0 allocs
 func (r *Ring) End() {
 	if r.told.slots == r.next {
 		return
 	}
 	store(r.published, r.next)
+	// The next slot may lie in another page: its translation is had now, when there
+	// is time, and not by the message that somebody waits for.
+	r.ahead = r.slots[(r.next+aheadSlots)&r.mask][0]
 	store(&r.told.messages, r.messages)
 	store(&r.told.slots, r.next)
 }

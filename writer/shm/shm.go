@@ -23,7 +23,6 @@ import (
 	"time"
 	"unsafe"
 
-	"tickproc/internal/clock"
 	"tickproc/internal/vfs"
 	"tickproc/tick"
 	"tickproc/writer/shm/layout"
@@ -43,7 +42,7 @@ type Options struct {
 	// Instruments that have an image and an entry; default 4096.
 	Instruments int
 	Pid         int          // default: this process
-	Now         func() int64 // ns since the epoch; default the process clock
+	Now         func() int64 // ns since the epoch; default the system's clock, which readers compare with theirs
 }
 
 // EnsureDefaults fills what was not said.
@@ -64,7 +63,7 @@ func (o *Options) EnsureDefaults() {
 		o.Pid = os.Getpid()
 	}
 	if o.Now == nil {
-		o.Now = clock.Nanos
+		o.Now = func() int64 { return time.Now().UnixNano() } // the process clock does not follow when the system's is set
 	}
 }
 

@@ -135,7 +135,7 @@ const (
 	RingSlotSize    = 28 // u32
 	RingSlots       = 32 // u64: a power of two
 	RingFileSize    = 40 // u64
-	RingPublished   = 64 // u64, atomic: position behind the last message; alone in its cache line
+	RingPublished   = 64 // u64, atomic: all messages before it are in the images; alone in its cache line
 	RingHeaderBytes = 4096
 )
 

@@ -36,7 +36,8 @@ type Image struct {
 }
 
 // Image reads the newest image of an instrument into x, whose slices it uses
-// again; false if there is none, and then x is as it was.
+// again; false if there is none, or the writer stands still in the middle of it,
+// and then x is as it was.
 func (r *Reader) Image(id uint32, x *Image) bool {
 	if int64(id) >= int64(r.capacity) {
 		return false
