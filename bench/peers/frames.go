@@ -24,6 +24,10 @@ type stack struct {
 	// likewise.
 	depth, trade func(frame []byte, apply bool) error
 	quote        func(frame []byte) error
+	// decode and take are the two halves of it, for who has a channel between them;
+	// nil = it has none.
+	decode func(frame []byte, stream string) (message any, err error)
+	take   func(message any)
 	// best prices of the book, and the volume of the day's bar, for the tests.
 	best   func() (bid, ask float64)
 	volume func() float64
@@ -95,26 +99,51 @@ func plainStack() stack {
 		}
 	}
 	bars := decimalBars{}
+	takeDepth := func(m *depthMessage[decimal.Decimal]) {
+		set(bids, m.Data.Bids)
+		set(asks, m.Data.Asks)
+		bid, _ := bids.Min()
+		ask, _ := asks.Min()
+		kept += bid.price.CoefficientInt64() + ask.price.CoefficientInt64()
+	}
+	takeTrade := func(m *tradeMessage[decimal.Decimal]) {
+		bars.take(m.Data.Time, m.Data.Price, m.Data.Size, m.Data.Maker)
+	}
 	return stack{name: "encoding/json + decimal + btree", least: 18,
 		depth: func(frame []byte, apply bool) error {
-			var m depthMessage[decimal.Decimal]
-			if err := json.Unmarshal(frame, &m); err != nil || !apply {
+			m := new(depthMessage[decimal.Decimal])
+			if err := json.Unmarshal(frame, m); err != nil || !apply {
 				return err
 			}
-			set(bids, m.Data.Bids)
-			set(asks, m.Data.Asks)
-			bid, _ := bids.Min()
-			ask, _ := asks.Min()
-			kept += bid.price.CoefficientInt64() + ask.price.CoefficientInt64()
+			takeDepth(m)
 			return nil
 		},
 		trade: func(frame []byte, apply bool) error {
-			var m tradeMessage[decimal.Decimal]
-			if err := json.Unmarshal(frame, &m); err != nil || !apply {
+			m := new(tradeMessage[decimal.Decimal])
+			if err := json.Unmarshal(frame, m); err != nil || !apply {
 				return err
 			}
-			bars.take(m.Data.Time, m.Data.Price, m.Data.Size, m.Data.Maker)
+			takeTrade(m)
 			return nil
+		},
+		decode: func(frame []byte, stream string) (message any, err error) {
+			switch stream {
+			case "depth":
+				message = new(depthMessage[decimal.Decimal])
+			case "trade":
+				message = new(tradeMessage[decimal.Decimal])
+			default:
+				message = new(quoteMessage[decimal.Decimal])
+			}
+			return message, json.Unmarshal(frame, message)
+		},
+		take: func(message any) {
+			switch m := message.(type) {
+			case *depthMessage[decimal.Decimal]:
+				takeDepth(m)
+			case *tradeMessage[decimal.Decimal]:
+				takeTrade(m)
+			}
 		},
 		quote: func(frame []byte) error {
 			var m quoteMessage[decimal.Decimal]

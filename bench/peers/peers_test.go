@@ -79,6 +79,26 @@ func TestStacksAgree(t *testing.T) {
 	}
 }
 
+// With a channel between its halves a stack ends with the same book and bar.
+func TestHalvesAgree(t *testing.T) {
+	session, err := bench.Generate(bench.Recipe{Venue: "binance-spot", Frames: 2000, Symbols: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	through, direct := plainStack(), plainStack()
+	direct.decode = nil
+	for _, x := range []*stack{&through, &direct} {
+		if err := x.lap(session); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bid, ask := direct.best()
+	haveBid, haveAsk := through.best()
+	if haveBid != bid || haveAsk != ask || bid == 0 || through.volume() != direct.volume() || direct.volume() == 0 {
+		t.Errorf("best %v %v, volume %v; without the channel %v %v, %v", haveBid, haveAsk, through.volume(), bid, ask, direct.volume())
+	}
+}
+
 // Every side does what a map does, whose best price is looked for.
 func TestBooksAgree(t *testing.T) {
 	for _, kind := range bookKinds {

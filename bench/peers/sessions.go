@@ -24,7 +24,11 @@ func sessionLines(data string) (all []bench.Measurement) {
 	}
 	for _, recorded := range recordings {
 		for i, x := range stacks() {
-			all = append(all, against("session/recorded/"+recorded.venue, x.name, 0, func(r *bench.Run, s *bench.Sample) error {
+			name := x.name
+			if x.decode != nil {
+				name += " + channel"
+			}
+			all = append(all, against("session/recorded/"+recorded.venue, name, 0, func(r *bench.Run, s *bench.Sample) error {
 				session, err := r.Recorded(filepath.Join(data, "captures", recorded.file), recorded.venue)
 				if err != nil {
 					return err
@@ -46,27 +50,52 @@ func sessionLines(data string) (all []bench.Measurement) {
 	return all
 }
 
-// lap takes all frames of a session.
-func (x *stack) lap(session *bench.Session) error {
+// lap takes all frames of a session: where a stack has two halves, on two
+// goroutines with a channel between them.
+func (x *stack) lap(session *bench.Session) (err error) {
+	messages, done := make(chan any, 1024), make(chan struct{})
+	go func() {
+		defer close(done)
+		for m := range messages {
+			x.take(m)
+		}
+	}()
 	for i := range session.Records {
 		r := &session.Records[i]
-		if r.URL != "" {
+		stream := streamOf(r.Payload)
+		switch {
+		case r.URL != "" || stream == "":
 			continue
-		}
-		var err error
-		switch head := r.Payload[:min(len(r.Payload), 64)]; {
-		case bytes.Contains(head, []byte("@depth")):
+		case x.decode != nil:
+			var m any
+			if m, err = x.decode(r.Payload, stream); err == nil {
+				messages <- m
+			}
+		case stream == "depth":
 			err = x.depth(r.Payload, true)
-		case bytes.Contains(head, []byte("@trade")):
+		case stream == "trade":
 			err = x.trade(r.Payload, true)
-		case bytes.Contains(head, []byte("@bookTicker")):
+		default:
 			err = x.quote(r.Payload)
 		}
 		if err != nil {
-			return err
+			break
 		}
 	}
-	return nil
+	close(messages)
+	<-done
+	return err
+}
+
+// streamOf is what a frame of a combined stream is about; "" for others.
+func streamOf(frame []byte) string {
+	head := frame[:min(len(frame), 64)]
+	for _, stream := range []string{"depth", "trade", "bookTicker"} {
+		if bytes.Contains(head, []byte("@"+stream)) {
+			return stream
+		}
+	}
+	return ""
 }
 
 // processorTime is that of all threads, in ns.
