@@ -117,13 +117,6 @@ func (s *Shard) apply(p []tick.Unit) {
 // settle carries out what an instrument owes after it changed.
 func (s *Shard) settle(in *instrument) {
 	s.hasten(in)
-	if !in.dirty || s.follows {
-		s.ageImages(in)
-	}
-}
-
-// ageImages notes that the instrument's images are old.
-func (s *Shard) ageImages(in *instrument) {
 	if !in.dirty {
 		in.dirty = true
 		s.dirty = append(s.dirty, in)
