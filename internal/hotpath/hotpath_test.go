@@ -31,7 +31,7 @@ var inlined = map[string]string{
 	"ringbuf":           "(*Ring).Publish",
 	"indicators":        "before (*sums).add",
 	"engine": "(*instrument).venueNow (*instrument).eventTime (*instrument).cut (*instrument).settledIndicators (*clockOffset).observe " +
-		"(*firstArrival).alone (*sampler).note (*Shard).hasten (*Shard).TakeRows",
+		"(*firstArrival).alone (*sampler).note (*Shard).TakeRows",
 }
 
 // unchecked are functions that index without a bounds check, but for lines that
