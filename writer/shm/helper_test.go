@@ -121,3 +121,11 @@ func depth(instrument uint32, seq uint64, bids, asks []tick.Level) []tick.Unit {
 	copy(tick.RowLevels(p), levels)
 	return p
 }
+
+// rounds is how often something is tried: the race detector takes its time.
+func rounds(n uint64) uint64 {
+	if raceEnabled {
+		return n / 8
+	}
+	return n
+}
