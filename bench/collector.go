@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"tickproc/feeds/binance"
 	"tickproc/tick"
 )
 
@@ -22,7 +21,7 @@ func collectorLines() []Measurement {
 	const quiet = "everything/trades/binance-spot/single"
 	return []Measurement{
 		{Name: quiet, What: "trade frame with everything on, each by itself, two looks at the clock included", Unit: "frame", Floor: "floor/clock/ours",
-			Run: func(r *Run, s *Sample) error { return everything(r, s, binance.Spot, tick.ChannelTrades, 1) }},
+			Run: func(r *Run, s *Sample) error { return everything(r, s, spot, tick.ChannelTrades, 1) }},
 		{Name: quiet + "/gc", What: "the same while the garbage collector runs all the time", Unit: "frame", Floor: quiet,
 			Run: func(r *Run, s *Sample) error {
 				var before debug.GCStats
@@ -41,7 +40,7 @@ func collectorLines() []Measurement {
 						}
 					}
 				}()
-				err := everything(r, s, binance.Spot, tick.ChannelTrades, 1)
+				err := everything(r, s, spot, tick.ChannelTrades, 1)
 				close(stop)
 				<-done
 				s.NoAllocs = true // the collector's own

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"tickproc/engine"
-	"tickproc/feeds/binance"
 	"tickproc/tick"
 )
 
@@ -12,13 +11,13 @@ import (
 // goroutine: decoder and shard alone, then all that a running service does with
 // it before rows leave.
 func pathLines() (all []Measurement) {
-	for _, venue := range binance.Venues() {
+	for _, venue := range recordedVenues {
 		all = append(all, Measurement{Name: "path/trades/" + venue, What: "trade frame in memory → bars, VWAP, windows current; no log", Unit: "frame",
 			Floor: "floor/copy/trades/" + venue, Aim: atMost(150), Run: func(r *Run, s *Sample) error { return frameToState(r, s, venue, tick.ChannelTrades, false) }})
 		all = append(all, Measurement{Name: "everything/trades/" + venue, What: "the same with everything on: ring, driver with its clock, log on tmpfs, nbbo, rows in their ring", Unit: "frame",
 			Floor: "path/trades/" + venue, Aim: atMost(150), Run: func(r *Run, s *Sample) error { return everything(r, s, venue, tick.ChannelTrades, 0) }})
 	}
-	for _, venue := range binance.Venues() {
+	for _, venue := range recordedVenues {
 		all = append(all, Measurement{Name: "path/depth/" + venue, What: "depth frame in memory → book current; no log", Unit: "frame",
 			Floor: "floor/copy/depth/" + venue, Aim: depthAim(venue), Run: func(r *Run, s *Sample) error { return frameToState(r, s, venue, tick.ChannelDepth, false) }})
 		all = append(all, Measurement{Name: "path/depth/" + venue + "/level", What: "the same, a level", Unit: "level",
@@ -32,7 +31,7 @@ func pathLines() (all []Measurement) {
 // depthAim is meant for frames of 40 levels: those of the spot market have about
 // as many.
 func depthAim(venue string) Aim {
-	if venue == binance.Spot {
+	if venue == spot {
 		return atMost(1200)
 	}
 	return Aim{}

@@ -4,15 +4,20 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"tickproc/feeds/binance"
+	"tickproc/feeds/venues"
 	"tickproc/tick"
 )
 
-// recordings are the recorded sessions of Binance, by the folder's own names.
+// The venues of which there are recordings; the paths are measured on them.
+const spot, usdm, coinm = "binance-spot", "binance-usdm", "binance-coinm"
+
+var recordedVenues = []string{spot, usdm, coinm}
+
+// recordings are by the folder's own names.
 var recordings = []struct{ venue, file string }{
-	{binance.Spot, "binance-spot-btcusdt-20240808.gz"},
-	{binance.USDM, "binance-usdm-btcusdt-20240808.gz"},
-	{binance.COINM, "binance-coinm-btcusd_perp-20240808.gz"},
+	{spot, "binance-spot-btcusdt-20240808.gz"},
+	{usdm, "binance-usdm-btcusdt-20240808.gz"},
+	{coinm, "binance-coinm-btcusd_perp-20240808.gz"},
 }
 
 // sessionFrames is the length of a generated session.
@@ -31,7 +36,7 @@ func sessionLines(data string) (all []Measurement) {
 		}})
 	}
 	const what = "session in memory → books, bars, log; processor time of all threads, a frame"
-	for _, venue := range binance.Venues() {
+	for _, venue := range recordedVenues {
 		add("session/"+venue, "generated "+what, func(r *Run) (*Session, error) {
 			return r.Generated(Recipe{Venue: venue, Frames: sessionFrames, Symbols: 1})
 		})
@@ -52,7 +57,7 @@ func (r *Run) Recorded(path, venue string) (*Session, error) {
 	if s := r.recorded[path]; s != nil {
 		return s, nil
 	}
-	adapter, _ := binance.New(venue)
+	adapter, _ := venues.New(venue)
 	s, err := ReadSession(path, adapter)
 	if err != nil {
 		return nil, fmt.Errorf("%w: --data must name a folder with captures/%s", err, filepath.Base(path))

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"tickproc/feeds/binance"
 	"tickproc/internal/clock"
 	"tickproc/ringbuf"
 	"tickproc/tick"
@@ -55,7 +54,7 @@ func socketLines() []Measurement {
 			}},
 		{Name: "socket/ring", What: "the same through a websocket and our connection: read, stamped, decoded, in the ring", Unit: "frame", Floor: "floor/loopback", Aim: beyondFloor(5000), Cores: 2,
 			Run: func(r *Run, s *Sample) error {
-				f, err := r.Frames(binance.Spot, tick.ChannelTrades)
+				f, err := r.Frames(spot, tick.ChannelTrades)
 				if err != nil {
 					return err
 				}
@@ -81,7 +80,7 @@ func socketLines() []Measurement {
 // overSocket sends frames of trades, each at its time, and looks for each until
 // it has arrived.
 func overSocket(r *Run, s *Sample, websocket bool, open func(*frameServer) (arrived func() bool, stop func(), err error)) error {
-	f, err := r.Frames(binance.Spot, tick.ChannelTrades)
+	f, err := r.Frames(spot, tick.ChannelTrades)
 	if err != nil {
 		return err
 	}

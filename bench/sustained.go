@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"tickproc/feeds/binance"
 	"tickproc/internal/clock"
 	"tickproc/ringbuf"
 	"tickproc/tick"
@@ -68,7 +67,7 @@ func sustained(r *Run, s *Sample, channel tick.Channels, secure bool, open func(
 	if _, ok := threadTime(); !ok {
 		return errors.New("the processor time of a thread is not known here")
 	}
-	f, err := r.Frames(binance.Spot, channel)
+	f, err := r.Frames(spot, channel)
 	if err != nil {
 		return err
 	}
