@@ -18,7 +18,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -86,6 +85,15 @@ func (o Options) Bytes() int64 {
 func ringBytes(slots int) int { return layout.RingHeaderBytes + slots*layout.SlotBytes }
 
 func ringName(epoch uint64, shard int) string { return fmt.Sprintf("ring-%016x-%d", epoch, shard) }
+
+// isRingName reports whether a file is named as a ring is: others may have files
+// in the folder, too.
+func isRingName(name string) bool {
+	var epoch uint64
+	var shard int
+	n, _ := fmt.Sscanf(name, "ring-%x-%d", &epoch, &shard)
+	return n == 2 && name == ringName(epoch, shard)
+}
 
 // Writer is one epoch of a folder.
 type Writer struct {
@@ -196,7 +204,7 @@ func (w *Writer) removeOld() error {
 		return fmt.Errorf("shm.dir: %w", err)
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), "ring-") || e.Name() == layout.DirectoryName+".tmp" {
+		if isRingName(e.Name()) || e.Name() == layout.DirectoryName+".tmp" {
 			if err := os.Remove(filepath.Join(w.dir, e.Name())); err != nil {
 				return fmt.Errorf("shm.dir: %w", err)
 			}
