@@ -161,6 +161,22 @@ func TestCreateLeavesOthersAlone(t *testing.T) {
 	}
 }
 
+// A start that fails leaves no memory behind.
+func TestCreateFailsWithoutRests(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	if err := os.MkdirAll(filepath.Join(dir, layout.DirectoryName, "in the way"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Create(Options{Dir: dir, RingBytes: 1, Instruments: 8}); err == nil || !strings.Contains(err.Error(), "shm.dir") {
+		t.Errorf("%v", err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 2 || entries[0].Name() != layout.DirectoryName || entries[1].Name() != "lock" {
+		t.Errorf("left: %v %v", entries, err)
+	}
+}
+
 // A folder whose earlier writer was of another kind, or is damaged, is begun anew.
 func TestCreateOverRubbish(t *testing.T) {
 	t.Parallel()

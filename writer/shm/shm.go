@@ -104,7 +104,7 @@ type Writer struct {
 	directory *directory
 	rings     []*Ring
 	mapped    [][]byte
-	names     []string // of the rings' files
+	names     []string // of files that go with the Writer
 }
 
 // Create begins an epoch: readers of the one before see that it has ended. The
@@ -146,6 +146,7 @@ func Create(o Options) (w *Writer, err error) {
 	}
 	_, _, size := sizeOf(&o)
 	fresh := filepath.Join(o.Dir, layout.DirectoryName+".tmp")
+	w.names = append(w.names, fresh) // by that name it is not to stay, whatever comes
 	memory, err := w.allocate(fresh, size)
 	if err != nil {
 		return w, err
