@@ -298,6 +298,7 @@ func TestTailOfNothing(t *testing.T) {
 	f("not configured", TailOptions{Config: off}, ErrInput, `add "shm: on"`)
 	f("not running", TailOptions{Config: &on}, ErrDependency, "start the service")
 	f("another folder", TailOptions{Dir: t.TempDir()}, ErrDependency, "there is no shared memory")
+	f("less than nothing", TailOptions{Config: &on, Count: -1}, ErrInput, "must not be below 0")
 	f("unknown kind", TailOptions{Config: &on, Kinds: []string{"candles"}}, ErrInput, "must be of trade, quote, depth")
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, layout.DirectoryName), bytes.Repeat([]byte("x"), 8192), 0o644); err != nil {

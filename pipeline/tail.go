@@ -60,6 +60,9 @@ func Tail(ctx context.Context, out io.Writer, o TailOptions) error {
 	if x.Notes == nil {
 		x.Notes = io.Discard
 	}
+	if o.Count < 0 {
+		return fmt.Errorf("%w: --count %d: must not be below 0", ErrInput, o.Count)
+	}
 	for _, name := range o.Kinds {
 		k := layout.KindOf(name)
 		if k == 0 {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -38,6 +39,9 @@ sessions are measured, too. Ctrl-C prints what has been measured until then.`,
 	data := flags.String("data", "", "folder with captures/ of recorded sessions")
 	cmd.RunE = func(c *cobra.Command, _ []string) error {
 		o := bench.Options{Time: *lineTime, Rounds: *rounds, Data: *data, Version: versionText()}
+		if *lineTime == 0 || *rounds == 0 { // to Options that is their default
+			return errUsage{errors.New("--time and --rounds must be above 0")}
+		}
 		if *only != "" {
 			pattern, err := regexp.Compile(*only)
 			if err != nil {

@@ -47,6 +47,8 @@ func TestBenchUsage(t *testing.T) {
 	f("floor/clock/ours", "--only", "nothing of that name")
 	f("a line takes 1ns", "--time", "1ns")
 	f("-1 rounds", "--rounds", "-1")
+	f("must be above 0", "--time", "0s")
+	f("must be above 0", "--rounds", "0")
 	f("captures/", "--data", "missing")
 	f("bench --help", "more")
 }

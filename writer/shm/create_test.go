@@ -135,6 +135,48 @@ func TestImage(t *testing.T) {
 	}
 }
 
+// What others have in the folder stays: only files that are named as rings are
+// go.
+func TestCreateLeavesOthersAlone(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	others := []string{"ring-buffer-of-another", "ring-", "ring-0000000000000001", "ring-0000000000000001-", "ring-0000000000000001-x", "ring-000000000000000g-0", "ring-1-0"}
+	for _, name := range append([]string{"ring-0000000000000001-0", "ring-18a2f4b3c5d6e7f8-255"}, others...) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	small(t, Options{Dir: dir})
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != len(others)+3 { // lock, directory, a ring
+		t.Errorf("left: %v %v", entries, err)
+	}
+	for _, name := range others {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A start that fails leaves no memory behind.
+func TestCreateFailsWithoutRests(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	if err := os.MkdirAll(filepath.Join(dir, layout.DirectoryName, "in the way"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Create(Options{Dir: dir, RingBytes: 1, Instruments: 8}); err == nil || !strings.Contains(err.Error(), "shm.dir") {
+		t.Errorf("%v", err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 2 || entries[0].Name() != layout.DirectoryName || entries[1].Name() != "lock" {
+		t.Errorf("left: %v %v", entries, err)
+	}
+}
+
 // A folder whose earlier writer was of another kind, or is damaged, is begun anew.
 func TestCreateOverRubbish(t *testing.T) {
 	t.Parallel()
@@ -143,7 +185,7 @@ func TestCreateOverRubbish(t *testing.T) {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		for _, name := range []string{layout.DirectoryName, layout.DirectoryName + ".tmp", "ring-x", "ring-0000000000000001-0"} {
+		for _, name := range []string{layout.DirectoryName, layout.DirectoryName + ".tmp", "ring-0000000000000001-7", "ring-0000000000000001-0"} {
 			if err := os.WriteFile(filepath.Join(dir, name), []byte(rubbish), 0o644); err != nil {
 				t.Fatal(err)
 			}

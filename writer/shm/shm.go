@@ -18,7 +18,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -87,6 +86,15 @@ func ringBytes(slots int) int { return layout.RingHeaderBytes + slots*layout.Slo
 
 func ringName(epoch uint64, shard int) string { return fmt.Sprintf("ring-%016x-%d", epoch, shard) }
 
+// isRingName reports whether a file is named as a ring is: others may have files
+// in the folder, too.
+func isRingName(name string) bool {
+	var epoch uint64
+	var shard int
+	n, _ := fmt.Sscanf(name, "ring-%x-%d", &epoch, &shard)
+	return n == 2 && name == ringName(epoch, shard)
+}
+
 // Writer is one epoch of a folder.
 type Writer struct {
 	dir       string
@@ -96,7 +104,7 @@ type Writer struct {
 	directory *directory
 	rings     []*Ring
 	mapped    [][]byte
-	names     []string // of the rings' files
+	names     []string // of files that go with the Writer
 }
 
 // Create begins an epoch: readers of the one before see that it has ended. The
@@ -138,6 +146,7 @@ func Create(o Options) (w *Writer, err error) {
 	}
 	_, _, size := sizeOf(&o)
 	fresh := filepath.Join(o.Dir, layout.DirectoryName+".tmp")
+	w.names = append(w.names, fresh) // by that name it is not to stay, whatever comes
 	memory, err := w.allocate(fresh, size)
 	if err != nil {
 		return w, err
@@ -196,7 +205,7 @@ func (w *Writer) removeOld() error {
 		return fmt.Errorf("shm.dir: %w", err)
 	}
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), "ring-") || e.Name() == layout.DirectoryName+".tmp" {
+		if isRingName(e.Name()) || e.Name() == layout.DirectoryName+".tmp" {
 			if err := os.Remove(filepath.Join(w.dir, e.Name())); err != nil {
 				return fmt.Errorf("shm.dir: %w", err)
 			}
