@@ -19,6 +19,7 @@ func All(data string) []Measurement {
 		rowLines(),
 		sessionLines(data),
 		collectorLines(),
+		processLines(),
 		socketLines(),
 		sustainedLines(),
 	)

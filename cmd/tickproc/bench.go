@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"regexp"
 	"time"
 
@@ -10,7 +11,16 @@ import (
 	"golang.org/x/term"
 
 	"tickproc/bench"
+	"tickproc/writer/shm/latency"
 )
+
+// benchReader is the command that is the other process of a measurement.
+const benchReader = "bench-reader"
+
+func benchReaderCommand() *cobra.Command {
+	return &cobra.Command{Use: benchReader, Hidden: true, DisableFlagParsing: true,
+		RunE: func(_ *cobra.Command, arguments []string) error { return latency.Child(arguments) }}
+}
 
 func benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -38,6 +48,9 @@ sessions are measured, too. Ctrl-C prints what has been measured until then.`,
 	data := flags.String("data", "", "folder with captures/ of recorded sessions")
 	cmd.RunE = func(c *cobra.Command, _ []string) error {
 		o := bench.Options{Time: *lineTime, Rounds: *rounds, Data: *data, Version: versionText()}
+		if program, err := os.Executable(); err == nil {
+			o.OtherProcess = func() *exec.Cmd { return exec.Command(program, benchReader) }
+		}
 		if *only != "" {
 			pattern, err := regexp.Compile(*only)
 			if err != nil {
