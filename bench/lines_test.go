@@ -14,7 +14,7 @@ func TestRealLines(t *testing.T) {
 	}
 	r, err := Do(t.Context(), Options{Time: 3 * time.Millisecond, Rounds: 2, OtherProcess: otherProcess,
 		Only: regexp.MustCompile(`^(decode/(trades|depth)/binance-spot|json/trades/binance-spot|book/400|indicators/trade|path/trades/binance-spot|path/depth/binance-spot/level|` +
-			`everything/trades/binance-spot/single/gc|ring/.*|log/append|rows/.*|session/binance-spot|socket/ring|process/.*|sustained/trades|sustained/tls/depth)$`)})
+			`everything/trades/binance-spot/single/gc|ring/.*|log/append|rows/.*|session/binance-spot|socket/ring|readable/.*|process/.*|sustained/trades|sustained/tls/depth)$`)})
 	if err != nil {
 		t.Fatal(err)
 	}

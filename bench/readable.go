@@ -14,7 +14,7 @@ const readableFrames = 100
 
 // readableLines are the way of a frame from when the kernel had it, by its own
 // stamp, to the ring, and a read of the same bytes in turns with it. What was
-// meant to be sent meanwhile is not asked here: that is socket/ring.
+// meant to be sent meanwhile is not asked here; socket/ring does.
 func readableLines() (all []Measurement) {
 	for _, busy := range []bool{false, true} {
 		by, how, aim := "netpoll", "by who sleeps until there is something", beyondFloor(5000)

@@ -21,6 +21,7 @@ func All(data string) []Measurement {
 		collectorLines(),
 		processLines(),
 		socketLines(),
+		readableLines(),
 		sustainedLines(),
 	)
 }
