@@ -54,7 +54,7 @@ func toProcess(more string) Aim {
 	if more != "" {
 		text += " + " + more
 	}
-	return Aim{Calm: true, Text: text + ", p99 ≤ 1.2 × floor's", Met: func(line *Result, of func(string) *Result) bool {
+	return Aim{Text: text + ", p99 ≤ 1.2 × floor's", Met: func(line *Result, of func(string) *Result) bool {
 		most := 400.0
 		if x := of(more); x != nil {
 			most += x.P50

@@ -27,8 +27,9 @@ func benchCommand() *cobra.Command {
 		Use: "bench", Short: "Measure this machine, and each stage against what it allows",
 		Long: `Measure what this machine can do (its clock, a hop from core to core, loopback, a
 channel, copying) and every stage of tickproc beside it: decoders, books,
-indicators, the ring, the log, rows, sockets, whole sessions. It takes less than
-two minutes, writes nothing but temporary files, and needs no network.
+indicators, the ring, the log, rows, shared memory, sockets, whole sessions. It
+takes less than two minutes, writes nothing but temporary files, and needs no
+network.
 
 RATIO divides a line's p50 by that of its floor, of the same run: on a shared
 machine that is what to compare. AIM is what the line is meant to reach. Frames
