@@ -12,9 +12,9 @@ func TestRealLines(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes both cores for some seconds")
 	}
-	r, err := Do(t.Context(), Options{Time: 3 * time.Millisecond, Rounds: 2,
+	r, err := Do(t.Context(), Options{Time: 3 * time.Millisecond, Rounds: 2, OtherProcess: otherProcess,
 		Only: regexp.MustCompile(`^(decode/(trades|depth)/binance-spot|json/trades/binance-spot|book/400|indicators/trade|path/trades/binance-spot|path/depth/binance-spot/level|` +
-			`everything/trades/binance-spot/single/gc|ring/.*|log/append|rows/trades|session/binance-spot|socket/ring|sustained/trades|sustained/tls/depth)$`)})
+			`everything/trades/binance-spot/single/gc|ring/.*|log/append|rows/.*|session/binance-spot|socket/ring|readable/.*|process/.*|sustained/trades|sustained/tls/depth)$`)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func lookAtMachine() look {
 	m := Machine{CPU: cpuName(), Cores: runtime.NumCPU(), MaxProcs: runtime.GOMAXPROCS(0), OS: runtime.GOOS + "/" + runtime.GOARCH, Go: runtime.Version(),
 		Governor: firstLine("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"), Kernel: firstLine("/proc/sys/kernel/osrelease"), LoadBefore: load()}
 	t, _ := readTicks(contents("/proc/stat"))
-	return look{Machine: m, from: time.Now(), ticks: t, own: cpuTime()}
+	return look{Machine: m, from: time.Now(), ticks: t, own: cpuTime() + childrenTime()}
 }
 
 // since fills in what happened meanwhile.
@@ -49,13 +49,13 @@ func (l *look) since() Machine {
 	m.LoadAfter = load()
 	now, ok := readTicks(contents("/proc/stat"))
 	if ok {
-		m.Steal, m.Others, m.told = sharesOf(l.ticks, now, cpuTime()-l.own)
+		m.Steal, m.Others, m.told = sharesOf(l.ticks, now, cpuTime()+childrenTime()-l.own)
 	}
 	return m
 }
 
 // sharesOf says what became of the cores' time between two looks, of which
-// this process used own. False where no time has passed.
+// this process and its children used own. False where no time has passed.
 func sharesOf(before, after ticks, own time.Duration) (steal, others float64, ok bool) {
 	busy, stolen := float64(after.busy-before.busy), float64(after.steal-before.steal)
 	all := busy + stolen + float64(after.idle-before.idle)

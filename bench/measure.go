@@ -24,6 +24,8 @@ type Aim struct {
 	// Calm: on a machine that others use it cannot be judged, not even beside the
 	// floor: whoever sleeps waits there for its turn, and nothing else is seen.
 	Calm bool
+	// Cores that it takes to be judged; 0 = those of the measurement.
+	Cores int
 }
 
 // atMost aims at a p50 of at most ns.

@@ -23,7 +23,7 @@ func pathLines() (all []Measurement) {
 		all = append(all, Measurement{Name: "path/depth/" + venue + "/level", What: "the same, a level", Unit: "level",
 			Aim: atMost(30), Run: func(r *Run, s *Sample) error { return frameToState(r, s, venue, tick.ChannelDepth, true) }})
 		all = append(all, Measurement{Name: "everything/depth/" + venue, What: "depth frame with everything on", Unit: "frame",
-			Floor: "path/depth/" + venue, Run: func(r *Run, s *Sample) error { return everything(r, s, venue, tick.ChannelDepth, 0) }})
+			Floor: "path/depth/" + venue, Aim: depthAim(venue), Run: func(r *Run, s *Sample) error { return everything(r, s, venue, tick.ChannelDepth, 0) }})
 	}
 	return all
 }

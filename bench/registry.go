@@ -19,7 +19,9 @@ func All(data string) []Measurement {
 		rowLines(),
 		sessionLines(data),
 		collectorLines(),
+		processLines(),
 		socketLines(),
+		readableLines(),
 		sustainedLines(),
 	)
 }

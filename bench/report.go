@@ -84,6 +84,10 @@ func (r *Report) compare(chosen []*Measurement) {
 		if m.Aim.Met == nil || line.Samples == 0 || line.Floor != "" && line.FloorNanos == 0 {
 			continue
 		}
+		if cores := m.Aim.Cores; cores > r.Machine.MaxProcs {
+			line.Note = strings.TrimPrefix(fmt.Sprintf("%s; the aim is not judged: with less than %d cores whoever spins takes that of the others", line.Note, cores), "; ")
+			continue
+		}
 		if m.Aim.Calm && !r.Machine.calm() {
 			line.Note = strings.TrimPrefix(line.Note+"; the aim is not judged: others used the machine", "; ")
 			continue

@@ -13,11 +13,17 @@ import (
 // sends them, so that they stay in its memory.
 const rowsMax = 200_000
 
-// rowLines are the writing of rows as QuestDB's lines, by the sink as it is
-// configured by default.
+// rowLines are the writing of rows as QuestDB's lines, by either encoder of the
+// sink, which are otherwise as they are by default.
 func rowLines() []Measurement {
-	return []Measurement{{Name: "rows/trades", What: "a trade's row → a line of QuestDB's protocol, batches closed into the spool in memory", Unit: "row", Floor: "floor/copy/trades/binance-spot",
-		Run: func(r *Run, s *Sample) error { return encodeRows(r, s, questdb.Options{}) }}}
+	by := func(encoder string) func(*Run, *Sample) error {
+		return func(r *Run, s *Sample) error { return encodeRows(r, s, questdb.Options{Encoder: encoder}) }
+	}
+	return []Measurement{
+		{Name: "rows/trades", What: "a trade's row → a line of QuestDB's protocol, batches closed into the spool in memory; by our own encoder (encoder: native)", Unit: "row",
+			Floor: "floor/copy/trades/binance-spot", Run: by(questdb.EncoderNative)},
+		{Name: "rows/trades/v3", What: "the same bytes by QuestDB's client (encoder: v3)", Unit: "row", Floor: "rows/trades", Run: by(questdb.EncoderV3)},
+	}
 }
 
 func encodeRows(r *Run, s *Sample, options questdb.Options) error {

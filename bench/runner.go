@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"regexp"
 	"runtime"
 	"strings"
@@ -29,6 +30,9 @@ type Options struct {
 	Within time.Duration
 	// Data is a folder with captures/ of recorded sessions; "" = none.
 	Data string
+	// OtherProcess makes one that calls latency.Child with what is appended to its
+	// arguments; nil = lines that take another process are skipped.
+	OtherProcess func() *exec.Cmd
 	// Version and commit of the build, for the report.
 	Version string
 	// Progress is told what is measured next; nil = nobody.
@@ -118,6 +122,7 @@ type Run struct {
 	Cores []int
 
 	ctx      context.Context
+	other    func() *exec.Cmd
 	sessions map[Recipe]*Session
 	recorded map[string]*Session // by path
 }
@@ -146,7 +151,7 @@ func Do(ctx context.Context, o Options) (*Report, error) {
 	}
 	report := &Report{Version: o.Version, Started: time.Now().UTC(), TimeNanos: o.Time.Nanoseconds(), Rounds: o.Rounds}
 	machine := lookAtMachine()
-	run := &Run{ctx: ctx, Time: o.Time / time.Duration(o.Rounds), Cores: hardware.ReadCores().Allowed, sessions: map[Recipe]*Session{}, recorded: map[string]*Session{}}
+	run := &Run{ctx: ctx, other: o.OtherProcess, Time: o.Time / time.Duration(o.Rounds), Cores: hardware.ReadCores().Allowed, sessions: map[Recipe]*Session{}, recorded: map[string]*Session{}}
 	chosen := o.selected()
 	samples, failed := make([]*Sample, len(chosen)), make([]string, len(chosen))
 	from := clock.Nanos()

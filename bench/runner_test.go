@@ -110,6 +110,13 @@ func TestAimsAreJudged(t *testing.T) {
 	if of(0.5, 150) != nil {
 		t.Error("a busy machine was judged")
 	}
+	// Nor is what more cores would do.
+	one := &Report{Machine: Machine{MaxProcs: 2}, Lines: []Result{{Name: "line", P50: 1, Samples: 1}}}
+	aim := atMost(5)
+	aim.Cores = 3
+	if one.compare([]*Measurement{{Aim: aim}}); one.Lines[0].Met != nil || !strings.Contains(one.Lines[0].Note, "less than 3 cores") {
+		t.Errorf("two cores were judged as three: %+v", one.Lines[0])
+	}
 	// Without its floor nobody knows.
 	r := do(t, t.Context(), Options{Rounds: 1, Measurements: []Measurement{
 		fixed("floor", 1, func(m *Measurement) { m.Run = func(*Run, *Sample) error { return errors.New("no socket") } }),
@@ -117,6 +124,26 @@ func TestAimsAreJudged(t *testing.T) {
 	if r.Lines[0].Skipped != "no socket" || r.Lines[1].Met != nil || r.Lines[1].Ratio != 0 {
 		t.Errorf("%+v", r.Lines)
 	}
+}
+
+// A trade on its way to another process may cost what the log does, and its tail
+// a fifth more than the floor's.
+func TestAimOfTheOtherProcess(t *testing.T) {
+	t.Parallel()
+	f := func(more string, p50, p99 float64, want bool) {
+		t.Helper()
+		line := Result{Floor: "floor", P50: p50, P99: p99}
+		of := func(name string) *Result { return map[string]*Result{"floor": {P99: 1000}, "log": {P50: 100}}[name] }
+		if met := toProcess(more).Met(&line, of); met != want {
+			t.Errorf("p50 %v, p99 %v, and %q: %v", p50, p99, more, met)
+		}
+	}
+	f("", 400, 1200, true)
+	f("", 401, 1200, false)
+	f("", 400, 1201, false)
+	f("log", 500, 1200, true)
+	f("log", 501, 1200, false)
+	f("not measured", 401, 1200, false)
 }
 
 // A cancelled run returns what it has.

@@ -5,14 +5,9 @@ import (
 	"os"
 	"os/exec"
 	"testing"
-	"time"
 
-	"tickproc/book"
 	"tickproc/engine"
-	"tickproc/feeds"
-	"tickproc/feeds/binance"
 	"tickproc/ringbuf"
-	"tickproc/tick"
 	"tickproc/writer/shm"
 	"tickproc/writer/shm/latency"
 )
@@ -27,6 +22,16 @@ func init() {
 		os.Exit(1)
 	}
 	os.Exit(0)
+}
+
+func otherProcess() *exec.Cmd {
+	binary, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	child := exec.Command(binary)
+	child.Env = append(os.Environ(), "TICKPROC_BENCH_CHILD=1")
+	return child
 }
 
 // BenchmarkTradeToOtherProcess is the time from a trade's frame in memory until
@@ -50,20 +55,17 @@ func BenchmarkTradeToOtherProcess(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer w.Close()
-			path := newTradePath(b, w)
-			if logged {
-				path.driver.Log = openLog(b, b.TempDir()).Append
-			}
-			binary, err := os.Executable()
+			path, err := newTradePath(w)
 			if err != nil {
 				b.Fatal(err)
 			}
+			if logged {
+				path.driver.Log = openLog(b, b.TempDir()).Append
+			}
 			for b.Loop() {
-				child := exec.Command(binary)
-				child.Env = append(os.Environ(), "TICKPROC_BENCH_CHILD=1")
-				r, err := latency.Measure(latency.Options{Dir: dir, Messages: 2000, OtherCore: 1, Other: child}, path.send)
-				if err != nil {
-					b.Fatal(err)
+				r, err := latency.Measure(latency.Options{Dir: dir, Messages: 2000, OtherCore: 1, Other: otherProcess()}, path.send)
+				if err != nil || path.err != nil {
+					b.Fatal(err, path.err)
 				}
 				b.ReportMetric(0, "ns/op")
 				for _, q := range []struct {
@@ -103,7 +105,7 @@ func BenchmarkFollowed(b *testing.B) {
 				batches := s.packets()
 				m := startMeter(b, sizeOf(batches))
 				for b.Loop() {
-					p := &tradePath{b: b, w: w, in: ringbuf.New(ringUnits)}
+					p := &tradePath{w: w, in: ringbuf.New(ringUnits)}
 					p.driver = &engine.Driver{Shard: engine.NewShard(shardOptions()), Inputs: []*ringbuf.Ring{p.in}, Waker: ringbuf.NewWaker(ringbuf.Spin), Rows: ringbuf.New(ringUnits), Merge: true}
 					p.in.SetWaker(p.driver.Waker)
 					if followed {
@@ -124,89 +126,3 @@ func BenchmarkFollowed(b *testing.B) {
 		})
 	}
 }
-
-// tradePath is a trade's whole way, in one goroutine.
-type tradePath struct {
-	b       *testing.B
-	w       *shm.Writer
-	decoder feeds.Decoder
-	driver  *engine.Driver
-	in      *ringbuf.Ring
-	units   []tick.Unit
-	frame   []byte
-	id      int
-}
-
-func newTradePath(b *testing.B, w *shm.Writer) *tradePath {
-	adapter, _ := binance.New(binance.Spot)
-	in := adapter.Instrument("BTCUSDT")
-	in.Channels = tick.ChannelTrades
-	p := &tradePath{b: b, w: w, in: ringbuf.New(ringUnits), decoder: adapter.NewDecoder(nil, feeds.NewTable([]*tick.Instrument{&in}))}
-	p.driver = &engine.Driver{Shard: engine.NewShard(shardOptions()), Inputs: []*ringbuf.Ring{p.in}, Waker: ringbuf.NewWaker(ringbuf.Spin),
-		Rows: ringbuf.New(ringUnits), Follower: &shown{ring: w.Ring(0)}}
-	p.in.SetWaker(p.driver.Waker)
-	p.driver.Begin()
-	opening, err := tick.AppendCatalog(nil, tick.Header{ReceiveNanos: time.Now().UnixNano()}, in)
-	if err != nil {
-		b.Fatal(err)
-	}
-	p.give(tick.AppendEvent(opening, tick.Header{Kind: tick.KindUp, ReceiveNanos: time.Now().UnixNano()}, tick.ChannelTrades, tick.ReasonNone))
-	return p
-}
-
-// send takes the way once. The frame is made before its time begins.
-func (p *tradePath) send(int64) {
-	p.id++
-	now := time.Now().UnixMilli()
-	p.frame = fmt.Appendf(p.frame[:0], `{"stream":"btcusdt@trade","data":{"e":"trade","E":%d,"s":"BTCUSDT","t":%d,"p":"61837.%02d000000","q":"0.00%03d000","T":%d,"m":%t,"M":true}}`,
-		now, p.id, p.id%100, 1+p.id%999, now, p.id%2 == 0)
-	stamp := latency.Now()
-	units, _, err := p.decoder.Decode(p.units[:0], p.frame, feeds.Stamp{Ordinal: uint64(p.id), ReceiveNanos: stamp})
-	if err != nil || len(units) == 0 {
-		p.b.Fatalf("%d units: %v", len(units), err)
-	}
-	p.give(units)
-	p.units = units
-	if p.id%64 == 0 {
-		p.w.Beat()
-	}
-}
-
-func (p *tradePath) give(packets []tick.Unit) {
-	p.write(packets)
-	p.work()
-}
-
-func (p *tradePath) write(packets []tick.Unit) {
-	for len(packets) > 0 {
-		n := tick.PacketUnits(&packets[0])
-		if !p.in.Write(packets[:n]) {
-			p.work()
-			continue
-		}
-		packets = packets[n:]
-	}
-}
-
-// work applies what was written.
-func (p *tradePath) work() {
-	p.in.Publish()
-	for {
-		if worked, _ := p.driver.Step(); !worked {
-			break
-		}
-	}
-	p.driver.Rows.Release(len(p.driver.Rows.Poll()))
-}
-
-// shown is a follower as the service has it.
-type shown struct{ ring *shm.Ring }
-
-func (f *shown) Rows(rows []tick.Unit) { f.ring.Rows(rows) }
-
-func (f *shown) Image(x *engine.Image, bids, asks *book.Side) {
-	f.ring.Image(&shm.Standing{Instrument: x.Instrument, Valid: x.Valid, Reason: x.Reason, PriceDigits: x.PriceDigits, SizeDigits: x.SizeDigits,
-		ReceiveNanos: x.ReceiveNanos, OffsetNanos: x.OffsetNanos, LastID: x.LastID}, bids, asks)
-}
-
-func (f *shown) End() { f.ring.End() }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"regexp"
 	"time"
 
@@ -11,15 +12,25 @@ import (
 	"golang.org/x/term"
 
 	"tickproc/bench"
+	"tickproc/writer/shm/latency"
 )
+
+// benchReader is the command that is the other process of a measurement.
+const benchReader = "bench-reader"
+
+func benchReaderCommand() *cobra.Command {
+	return &cobra.Command{Use: benchReader, Hidden: true, DisableFlagParsing: true,
+		RunE: func(_ *cobra.Command, arguments []string) error { return latency.Child(arguments) }}
+}
 
 func benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "bench", Short: "Measure this machine, and each stage against what it allows",
 		Long: `Measure what this machine can do (its clock, a hop from core to core, loopback, a
 channel, copying) and every stage of tickproc beside it: decoders, books,
-indicators, the ring, the log, rows, sockets, whole sessions. It takes less than
-two minutes, writes nothing but temporary files, and needs no network.
+indicators, the ring, the log, rows, shared memory, sockets, whole sessions. It
+takes less than two minutes, writes nothing but temporary files, and needs no
+network.
 
 RATIO divides a line's p50 by that of its floor, of the same run: on a shared
 machine that is what to compare. AIM is what the line is meant to reach. Frames
@@ -41,6 +52,9 @@ sessions are measured, too. Ctrl-C prints what has been measured until then.`,
 		o := bench.Options{Time: *lineTime, Rounds: *rounds, Data: *data, Version: versionText()}
 		if *lineTime == 0 || *rounds == 0 { // to Options that is their default
 			return errUsage{errors.New("--time and --rounds must be above 0")}
+		}
+		if program, err := os.Executable(); err == nil {
+			o.OtherProcess = func() *exec.Cmd { return exec.Command(program, benchReader) }
 		}
 		if *only != "" {
 			pattern, err := regexp.Compile(*only)

@@ -35,6 +35,29 @@ func TestBench(t *testing.T) {
 	}
 }
 
+// The program is also the other process, which nobody else is told of.
+func TestBenchOtherProcess(t *testing.T) {
+	t.Parallel()
+	r := tickproc(t, "bench", "--json", "--only", "^process/", "--time", "1ms", "--rounds", "1")
+	var report struct {
+		Lines []struct {
+			Name, Skipped string
+			Samples       int
+		}
+	}
+	if err := json.Unmarshal([]byte(r.stdout), &report); r.code != 0 || err != nil || len(report.Lines) != 3 {
+		t.Fatalf("exit %d, %v\n%s%s", r.code, err, r.stdout, r.stderr)
+	}
+	for _, line := range report.Lines {
+		if line.Samples == 0 && !strings.Contains(line.Skipped, "needs 2 cores") && !strings.Contains(line.Skipped, "no file system in memory") {
+			t.Errorf("%+v", line)
+		}
+	}
+	if r := tickproc(t, "--help"); r.code != 0 || strings.Contains(r.stdout, benchReader) {
+		t.Errorf("exit %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
+}
+
 func TestBenchUsage(t *testing.T) {
 	t.Parallel()
 	f := func(want string, arguments ...string) {

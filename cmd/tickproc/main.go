@@ -81,7 +81,7 @@ Exit codes: 0 ok; 1 a check found a difference; 2 usage or configuration;
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return errUsage{fmt.Errorf("%w (see %s --help)", err, c.CommandPath())}
 	})
-	cmd.AddCommand(demoCommand(), runCommand(), checkCommand(), recordCommand(), replayCommand(), reprocessCommand(), verifyCommand(), simCommand(), benchCommand(),
+	cmd.AddCommand(demoCommand(), runCommand(), checkCommand(), recordCommand(), replayCommand(), reprocessCommand(), verifyCommand(), simCommand(), benchCommand(), benchReaderCommand(),
 		journalCommand(), snapshotCommand(), reloadCommand(), resendCommand(), tailCommand(), deadLetterCommand(), versionCommand())
 	return cmd
 }

@@ -38,6 +38,8 @@ type Options struct {
 	Dir string
 	// Messages that count; a tenth as many go before.
 	Messages int
+	// Within ends it earlier, once some have counted; 0 = never.
+	Within time.Duration
 	// Gap is spun between two.
 	Gap time.Duration
 	// Cores of this goroutine and of the other process; equal = not pinned.
@@ -88,6 +90,9 @@ func mapPage(dir string, flags int) (*page, func(), error) {
 
 // errAlone: the other process says nothing.
 var errAlone = errors.New("the other process does not answer")
+
+// over is the stamp that ends it.
+const over = ^uint64(0)
 
 // patience is how long either waits for the other.
 const patience = 20 * time.Second
@@ -163,7 +168,12 @@ func Measure(o Options, send func(stamp int64)) (r Result, err error) {
 		defer pin(o.Core)()
 	}
 	answered, err := await(&p.answer, 0, ended) // it is ready
+	end := Now() + int64(o.Within)
 	for n := 0; err == nil && n < warmUp+o.Messages; n++ {
+		if o.Within > 0 && n > warmUp+o.Messages/20 && Now() > end {
+			atomic.StoreUint64(&p.stamp, over)
+			break
+		}
 		spin(o.Gap)
 		atomic.StoreUint64(&p.stamp, uint64(Now()))
 		if answered, err = await(&p.answer, answered, ended); err != nil {
@@ -235,6 +245,10 @@ func Child(arguments []string) error {
 	for n := range messages {
 		if stamp, err = await(&p.stamp, stamp, nil); err != nil {
 			return err
+		}
+		if stamp == over {
+			r.Line, r.Ring = r.Line[:n], r.Ring[:n]
+			break
 		}
 		r.Line[n] = Now() - int64(stamp)
 		answer++

@@ -84,6 +84,18 @@ func TestMeasure(t *testing.T) {
 	}
 }
 
+// A measurement whose time is over ends, with some that count.
+func TestMeasureWithin(t *testing.T) {
+	dir, send := publisher(t, trade())
+	r, err := Measure(Options{Dir: dir, Messages: 1000, Within: 1, Other: child(t)}, send)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(r.Line); n == 0 || n >= 1000 || len(r.Ring) != n {
+		t.Errorf("%d and %d messages", n, len(r.Ring))
+	}
+}
+
 // BenchmarkOtherProcess is how long it takes until another process has read a
 // message, beside a number in a line. b.N is not what counts.
 func BenchmarkOtherProcess(b *testing.B) {
