@@ -76,7 +76,11 @@ func liveHeap() uint64 {
 // driver, shards a process.
 func BenchmarkSize(b *testing.B) {
 	for _, n := range []int{1, 10, 100, 1000, 10_000} {
-		b.Run(fmt.Sprintf("instruments/%d", n), func(b *testing.B) { sizeInstruments(b, n) })
+		b.Run(fmt.Sprintf("instruments/%d", n), func(b *testing.B) { sizeInstruments(b, crowdSpec{instruments: n}) })
+	}
+	// The deadlines of a thin instrument in cache, and out of it.
+	for _, n := range []int{1, 1000} {
+		b.Run(fmt.Sprintf("thin/%d", n), func(b *testing.B) { sizeInstruments(b, crowdSpec{instruments: n, rate: thin, packets: 1 << 16}) })
 	}
 	for _, n := range []int{1, 4, 16, 64} {
 		b.Run(fmt.Sprintf("lines/waiting/%d", n), func(b *testing.B) { sizeLines(b, n, false) })
@@ -94,10 +98,10 @@ func BenchmarkSize(b *testing.B) {
 
 // sizeInstruments is a shard with the default options, whose packets come a
 // driver's batch at a time; no log.
-func sizeInstruments(b *testing.B, n int) {
+func sizeInstruments(b *testing.B, spec crowdSpec) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	c := newCrowd(crowdSpec{instruments: n})
+	c := newCrowd(spec)
 	buffer := make([]tick.Unit, 0, chunkRoom)
 	before := liveHeap()
 	shard := newCrowdShard(c)
@@ -126,7 +130,7 @@ func sizeInstruments(b *testing.B, n int) {
 	}
 	s.report(b, packets, mallocs()-allocated)
 	b.ReportMetric(float64(rows)/float64(packets), "rows/packet")
-	b.ReportMetric(float64(heap)/float64(n), "B/instrument")
+	b.ReportMetric(float64(heap)/float64(spec.instruments), "B/instrument")
 	mustBeWhole(b, shard)
 }
 
@@ -294,15 +298,15 @@ var memoryKinds = []memoryKind{
 	{name: "thin", count: 100, spec: crowdSpec{rate: thin}},
 	{name: "thin, 20 levels a side", count: 100, spec: crowdSpec{rate: thin, levels: 20}},
 	{name: "thin, random trade ids", count: 100, spec: crowdSpec{rate: thin, uuids: true}},
-	{name: "busy", count: 20, spec: crowdSpec{rate: busy}},
-	{name: "busy, 1,000 levels a side", count: 20, spec: crowdSpec{rate: busy, levels: 1000}},
-	{name: "busy, 22,000 levels a side", count: 4, spec: crowdSpec{rate: busy, levels: 22_000}},
-	{name: "busy, 22,000 levels a side, no indicators", count: 4, spec: crowdSpec{rate: busy, levels: 22_000}, options: noBars},
+	{name: "busy", count: 5, spec: crowdSpec{rate: busy}},
+	{name: "busy, 1,000 levels a side", count: 5, spec: crowdSpec{rate: busy, levels: 1000}},
+	{name: "busy, 22,000 levels a side", count: 2, spec: crowdSpec{rate: busy, levels: 22_000}},
+	{name: "busy, 22,000 levels a side, no indicators", count: 2, spec: crowdSpec{rate: busy, levels: 22_000}, options: noBars},
 }
 
 // sizeMemory tells the live heap of an instrument; there is no time in it.
 func sizeMemory(b *testing.B, kind memoryKind) {
-	kind.spec.instruments = kind.count
+	kind.spec.instruments, kind.spec.packets = kind.count, 1<<15
 	c := newCrowd(kind.spec)
 	options := shardOptions()
 	if kind.options != nil {
@@ -327,6 +331,7 @@ func sizeMemory(b *testing.B, kind memoryKind) {
 		shard.TakeCommands()
 	}
 	heap := liveHeap() - before
+	runtime.KeepAlive(buffer)
 	for b.Loop() {
 	}
 	b.ReportMetric(0, "ns/op")
