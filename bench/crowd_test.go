@@ -234,7 +234,7 @@ func (m *member) change() (sides [2][]tick.Level) {
 		set(1, m.middle+1, m.size())
 		set(0, m.middle, m.size())
 	}
-	reach := len(m.sides[0])/2 - 2*crowdWander
+	reach := begin - crowdWander
 	for len(sides[0])+len(sides[1]) < deltaLevels {
 		rank, side := int(m.random.ExpFloat64()*8), m.random.IntN(2)
 		if rank >= reach {
@@ -311,6 +311,7 @@ func TestCrowdTellsTheTruth(t *testing.T) {
 		{instruments: 30, packets: 5000, shards: 2, shard: 1},
 		{instruments: 1, packets: 5000, levels: 22_000},
 		{instruments: 3, packets: 5000, uuids: true},
+		{instruments: 2, packets: 5000, levels: 20},
 	} {
 		c := newCrowd(spec)
 		shard := newCrowdShard(c)
