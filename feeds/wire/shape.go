@@ -16,7 +16,8 @@ import (
 //
 // It is learnt from a message that was read in full. A message that matches has
 // the same text, and values of the same form in the same places, and so means
-// the same; one that does not is read in full.
+// the same; one that does not is read in full. The stream's name is passed over in
+// either way: the symbol says whose message it is.
 type Shape struct {
 	steps [shapeStepsMax]step
 	count int // 0: it knows no message

@@ -39,7 +39,7 @@ func latencyBucket(ns int64) int {
 	return min((top-subBits+1)<<subBits|int(uint64(ns)>>(top-subBits)&(subBuckets-1)), latencyBuckets-1)
 }
 
-// UpperBound is the largest value that bucket i counts.
+// latencyUpper is the largest value that bucket i counts.
 func latencyUpper(i int) int64 {
 	if i < subBuckets {
 		return int64(i)
