@@ -150,7 +150,7 @@ func mustBeWhole(t testing.TB, shard *engine.Shard) {
 func sizeLines(b *testing.B, n int, single bool) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	c := newCrowd(crowdSpec{instruments: 640, lines: n})
+	c := newCrowd(crowdSpec{instruments: 64, lines: n})
 	waker := ringbuf.NewWaker(ringbuf.Auto)
 	now := int64(0)
 	d := &engine.Driver{Shard: engine.NewShard(shardOptions()), Waker: waker, Rows: ringbuf.New(1 << 16), Commands: ringbuf.New(1 << 12),
