@@ -10,7 +10,7 @@ import (
 	"tickproc/book"
 	"tickproc/engine"
 	"tickproc/feeds"
-	"tickproc/feeds/binance"
+	"tickproc/feeds/venues"
 	"tickproc/ringbuf"
 	"tickproc/tick"
 	"tickproc/writer/shm"
@@ -117,9 +117,9 @@ type tradePath struct {
 }
 
 func newTradePath(w *shm.Writer) (*tradePath, error) {
-	adapter, ok := binance.New(binance.Spot)
+	adapter, ok := venues.New(spot)
 	if !ok {
-		panic("BUG: there is no " + binance.Spot)
+		panic("BUG: there is no " + spot)
 	}
 	in := adapter.Instrument("BTCUSDT")
 	in.Channels = tick.ChannelTrades

@@ -268,8 +268,21 @@ func newRig(t *testing.T, o Options) *rig {
 	r.feed = feed
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
-	go func() { defer close(done); feed.Run(ctx) }()
-	r.stop = sync.OnceFunc(func() { cancel(); <-done; r.poll() })
+	go func() { feed.Run(ctx); close(done); r.waker.Wake() }()
+	r.stop = sync.OnceFunc(func() {
+		cancel()
+		// A line that waits for room in its ring does not end before it has some.
+		r.waker.Wait(func() bool {
+			r.poll()
+			select {
+			case <-done:
+				return true
+			default:
+				return false
+			}
+		}, 0)
+		r.poll()
+	})
 	t.Cleanup(r.stop)
 	return r
 }
