@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"io"
+	"slices"
 
 	"tickproc/engine"
 	"tickproc/feeds"
@@ -160,12 +161,15 @@ func (s *Session) settled() *Line {
 	return l
 }
 
-// packets decodes the whole session; each record's packets are a slice.
+// packets decodes the whole session; the packets of each record that gives any
+// are a slice.
 func (s *Session) packets() (batches [][]tick.Unit) {
 	l, opening := s.Open()
 	batches = append(batches, opening)
 	for i := range s.Records {
-		batches = append(batches, append([]tick.Unit(nil), l.Decode(&s.Records[i])...))
+		if some := l.Decode(&s.Records[i]); len(some) > 0 {
+			batches = append(batches, slices.Clone(some))
+		}
 	}
 	return batches
 }
