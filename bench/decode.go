@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"encoding/json"
 	"fmt"
 
 	"tickproc/tick"
@@ -70,7 +71,7 @@ func decodeLines() (all []Measurement) {
 					next, failed := 0, error(nil)
 					r.Batches(s, Work{Do: func(n int) int {
 						for range n {
-							if err := unmarshal(d.channel, f.Records[next].Payload); err != nil {
+							if err := json.Unmarshal(f.Records[next].Payload, newJSON(d.channel)); err != nil {
 								failed = err
 							}
 							if next++; next == len(f.Records) {

@@ -28,20 +28,20 @@ import (
 func BenchmarkPath(b *testing.B) {
 	b.Run("trade", func(b *testing.B) {
 		eachSession(b, func(b *testing.B, s *Session) {
-			s.only("@trade").benchmark(b, func() any { return new(tradeFrame) })
+			s.only("@trade").benchmark(b, tick.ChannelTrades)
 		})
 	})
 	b.Run("quote", func(b *testing.B) {
 		eachSession(b, func(b *testing.B, s *Session) {
-			s.only("@bookTicker").benchmark(b, func() any { return new(quoteFrame) })
+			s.only("@bookTicker").benchmark(b, tick.ChannelQuotes)
 		})
 	})
 	b.Run("depth", func(b *testing.B) {
 		eachSession(b, func(b *testing.B, s *Session) {
-			s.only("@depth").benchmark(b, func() any { return new(depthFrame) })
+			s.only("@depth").benchmark(b, tick.ChannelDepth)
 		})
 		b.Run("40levels", func(b *testing.B) {
-			deepPath(b).benchmark(b, func() any { return new(depthFrame) })
+			deepPath(b).benchmark(b, tick.ChannelDepth)
 		})
 	})
 	b.Run("session", func(b *testing.B) {
@@ -119,7 +119,7 @@ func (s *Session) only(stream string) *path {
 // half a trade.
 const timedFrames = 16
 
-func (p *path) benchmark(b *testing.B, target func() any) {
+func (p *path) benchmark(b *testing.B, channel tick.Channels) {
 	b.Run("ours", func(b *testing.B) {
 		took := make([]int64, 0, len(p.frames)/timedFrames+1)
 		var shard *engine.Shard
@@ -159,7 +159,7 @@ func (p *path) benchmark(b *testing.B, target func() any) {
 		m := startMeter(b, p.bytes)
 		for b.Loop() {
 			for _, r := range p.frames {
-				if err := json.Unmarshal(r.Payload, target()); err != nil {
+				if err := json.Unmarshal(r.Payload, newJSON(channel)); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -237,53 +237,6 @@ func deepPath(b *testing.B) *path {
 	}
 	p.bytes = s.Bytes
 	return p
-}
-
-// Keys that differ only in case need both spelled out for encoding/json.
-type tradeFrame struct {
-	Stream string `json:"stream"`
-	Data   struct {
-		Event     string `json:"e"`
-		EventTime int64  `json:"E"`
-		Time      int64  `json:"T"`
-		Symbol    string `json:"s"`
-		ID        uint64 `json:"t"`
-		Price     string `json:"p"`
-		Size      string `json:"q"`
-		Maker     bool   `json:"m"`
-		Ignore    bool   `json:"M"`
-		OrderType string `json:"X"`
-	} `json:"data"`
-}
-
-type quoteFrame struct {
-	Stream string `json:"stream"`
-	Data   struct {
-		ID        uint64 `json:"u"`
-		Event     string `json:"e"`
-		EventTime int64  `json:"E"`
-		Time      int64  `json:"T"`
-		Symbol    string `json:"s"`
-		Bid       string `json:"b"`
-		BidSize   string `json:"B"`
-		Ask       string `json:"a"`
-		AskSize   string `json:"A"`
-	} `json:"data"`
-}
-
-type depthFrame struct {
-	Stream string `json:"stream"`
-	Data   struct {
-		Event     string      `json:"e"`
-		EventTime int64       `json:"E"`
-		Time      int64       `json:"T"`
-		Symbol    string      `json:"s"`
-		First     uint64      `json:"U"`
-		Last      uint64      `json:"u"`
-		Previous  uint64      `json:"pu"`
-		Bids      [][2]string `json:"b"`
-		Asks      [][2]string `json:"a"`
-	} `json:"data"`
 }
 
 // pause stops measuring, for what a lap needs and is not measured.

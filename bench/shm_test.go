@@ -34,52 +34,6 @@ func otherProcess() *exec.Cmd {
 	return child
 }
 
-// BenchmarkTradeToOtherProcess is the time from a trade's frame in memory until
-// another process has read the trade from shared memory: decoded, logged or not,
-// applied with everything on, published. Beside it a number in a cache line, in
-// turns with it.
-func BenchmarkTradeToOtherProcess(b *testing.B) {
-	for _, logged := range []bool{false, true} {
-		name := "no log"
-		if logged {
-			name = "log"
-		}
-		b.Run(name, func(b *testing.B) {
-			dir, err := os.MkdirTemp("/dev/shm", "tickproc-bench-")
-			if err != nil {
-				b.Skip("there is no file system in memory")
-			}
-			defer os.RemoveAll(dir)
-			w, err := shm.Create(shm.Options{Dir: dir, Instruments: 8})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer w.Close()
-			path, err := newTradePath(w)
-			if err != nil {
-				b.Fatal(err)
-			}
-			if logged {
-				path.driver.Log = openLog(b, b.TempDir()).Append
-			}
-			for b.Loop() {
-				r, err := latency.Measure(latency.Options{Dir: dir, Messages: 2000, OtherCore: 1, Other: otherProcess()}, path.send)
-				if err != nil || path.err != nil {
-					b.Fatal(err, path.err)
-				}
-				b.ReportMetric(0, "ns/op")
-				for _, q := range []struct {
-					share float64
-					name  string
-				}{{0.5, "p50"}, {0.99, "p99"}, {0.999, "p99.9"}} {
-					b.ReportMetric(float64(latency.Quantile(r.Line, q.share)), "line-"+q.name+"-ns")
-					b.ReportMetric(float64(latency.Quantile(r.Ring, q.share)), "trade-"+q.name+"-ns")
-				}
-			}
-		})
-	}
-}
-
 // BenchmarkFollowed is what showing it costs a shard: a driver on a session's
 // packets, with nobody to tell, and with shared memory; on a quiet market, where
 // each frame is a batch and images follow it, and on one in which packets wait.

@@ -52,14 +52,6 @@ type Options struct {
 // Result is in ns, from small to large.
 type Result struct{ Line, Ring []int64 }
 
-// Quantile of sorted numbers, 0 ≤ q ≤ 1.
-func Quantile(sorted []int64, q float64) int64 {
-	if len(sorted) == 0 {
-		return 0
-	}
-	return sorted[int(q*float64(len(sorted)-1))]
-}
-
 // page is what the two share beside the ring; words lie in lines of their own.
 type page struct {
 	_      [8]uint64
