@@ -128,7 +128,7 @@ func (in *instrument) announceBook() {
 	if !in.sync.IsValid() {
 		in.flushSample()
 		_, reason := in.sync.State()
-		in.openGap(c, tick.ChannelDepth, reason)
+		in.openGap(c, tick.ChannelDepth, c.lastTs, reason)
 		in.quote.aheadSince, in.quote.differs = 0, 0
 	}
 	changed := valid != x.announced

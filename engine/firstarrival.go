@@ -27,16 +27,24 @@ type firstArrival struct {
 	}
 	lines  []arrivalLine // that are up, in the order in which they came up
 	newest arrival       // of what was news
-	behind bool          // the last line has not come as far as one that ended
-	leads  *leads        // nil while one line is up
+	// aloneTs is the channel's last event time when the line that is left became
+	// the only one; 0 where nothing of before is in doubt.
+	aloneTs int64
+	behind  bool   // the last line has not come as far as one that ended
+	leads   *leads // nil while one line is up
 }
 
 // arrivalLine is the standing of one line.
 type arrivalLine struct {
 	line uint16
-	// soundAt is the receive time from which the line has all that another loses.
+	// soundAt is the receive time from which the line, with those before it that
+	// ended, has all that another loses.
 	soundAt int64
-	newest  arrival
+	// Were it dead since its last message, all would still be had up to here; see
+	// vouch.go. While it is the only line they are 0, unless something is in doubt.
+	provedAt int64 // receive time
+	provedTs int64 // event time
+	newest   arrival
 }
 
 // arrival is the place of a message.
@@ -149,11 +157,11 @@ func (f *firstArrival) down(line uint16) bool {
 	return i >= 0
 }
 
-// sound reports whether a line other than this one has been whole for long
-// enough to have what this one lost.
-func (f *firstArrival) sound(line uint16, now int64) bool {
+// sound reports whether a line other than this one was whole early enough to
+// have what this one lost from a receive time on.
+func (f *firstArrival) sound(line uint16, since int64) bool {
 	for i := range f.lines {
-		if x := &f.lines[i]; x.line != line && x.soundAt <= now {
+		if x := &f.lines[i]; x.line != line && x.soundAt <= since {
 			return true
 		}
 	}
@@ -179,6 +187,9 @@ func (f *firstArrival) code(c *state.Coder) {
 	}
 	f.newest.code(c)
 	f.lone.own.code(c)
+	if !c.Before(2) {
+		c.Int64(&f.aloneTs)
+	}
 	n := c.Len(len(f.lines), 2+8+16, linesMax)
 	if c.Loading() {
 		f.lines = make([]arrivalLine, n)
@@ -187,6 +198,9 @@ func (f *firstArrival) code(c *state.Coder) {
 		x := &f.lines[i]
 		c.Line(&x.line)
 		c.Int64(&x.soundAt)
+		if !c.Before(2) {
+			c.Int64s(&x.provedAt, &x.provedTs)
+		}
 		x.newest.code(c)
 		for j := range i {
 			c.Require(x.line != f.lines[j].line, "a line that is there twice")
@@ -210,22 +224,13 @@ func (in *instrument) isUp(which tick.Channels) bool { return len(in.firsts[whic
 // line brought.
 //
 // hot: per message, 0 allocs.
-func (in *instrument) isNews(which tick.Channels, line uint16, ts int64) bool {
-	if in.firsts[which.Index()].accept(line, ts) {
+func (in *instrument) isNews(which tick.Channels, h *tick.Header, ts int64) bool {
+	f := &in.firsts[which.Index()]
+	news := f.accept(h.Line, ts)
+	f.proves(h.Line, ts, h.ReceiveNanos)
+	if news {
 		return true
 	}
 	in.counts.Copies++
 	return false
-}
-
-// fills reports whether the other lines have what one loses of a channel now.
-// Where ids tell every loss they need only be there.
-func (in *instrument) fills(e *tick.ChannelEvent) bool {
-	f := &in.firsts[e.Channel.Index()]
-	idsTell := e.Channel == tick.ChannelTrades && in.ids.contiguous ||
-		e.Channel == tick.ChannelDepth && in.def.Sync.Snapshot != tick.SnapshotInBand
-	if idsTell {
-		return f.sound(e.Line, never-1)
-	}
-	return f.sound(e.Line, in.shard.now)
 }

@@ -29,7 +29,7 @@ type reference struct {
 // hot: per message, 0 allocs.
 func (in *instrument) onMark(m *tick.Mark) {
 	ts, source := in.eventTime(&m.Header)
-	if !in.isNews(tick.ChannelFunding, m.Line, ts) {
+	if !in.isNews(tick.ChannelFunding, &m.Header, ts) {
 		return
 	}
 	in.heard(tick.ChannelFunding, ts, true)
@@ -70,14 +70,14 @@ func (x *reference) shown() (int64, uint8) {
 }
 
 // loseState says that a channel whose messages are a state is not seen from
-// its last message on; the next one makes it whole again, and is written even
+// the one at from on; the next one makes it whole again, and is written even
 // where nothing changed.
-func (in *instrument) loseState(which tick.Channels, reason tick.Reason) {
+func (in *instrument) loseState(which tick.Channels, from int64, reason tick.Reason) {
 	c := &in.channels[which.Index()]
 	if c.gap.open {
 		return
 	}
-	in.openGap(c, which, reason)
+	in.openGap(c, which, from, reason)
 	if which == tick.ChannelFunding {
 		in.funding.written = false
 	} else {

@@ -21,13 +21,13 @@ type openGap struct {
 	reason tick.Reason
 }
 
-// openGap begins an interval in which the channel is not seen; one that is
-// open already goes on under its first reason.
-func (in *instrument) openGap(c *channel, which tick.Channels, reason tick.Reason) {
+// openGap begins an interval in which the channel is not seen, at an event time;
+// one that is open already goes on under its first reason. Before the first
+// message there is no event time, which is 0.
+func (in *instrument) openGap(c *channel, which tick.Channels, ts int64, reason tick.Reason) {
 	if c.gap.open {
 		return
 	}
-	ts := c.lastTs
 	if ts == 0 {
 		ts = in.venueNow()
 		if resolution := int64(in.def.TradeResolution); resolution > 0 {

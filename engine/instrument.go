@@ -102,7 +102,7 @@ func newInstrument(s *Shard, def tick.Instrument) *instrument {
 func (in *instrument) begin(channels tick.Channels) {
 	for i, c := range tick.AllChannels {
 		if channels.Has(c) {
-			in.openGap(&in.channels[i], c, tick.ReasonStart)
+			in.openGap(&in.channels[i], c, in.channels[i].lastTs, tick.ReasonStart)
 		}
 	}
 	if channels.Has(tick.ChannelTrades) {
@@ -214,7 +214,7 @@ func (in *instrument) eventTime(h *tick.Header) (int64, tick.TimeSource) {
 // onUp says that the venue delivers a channel from here on.
 func (in *instrument) onUp(e *tick.ChannelEvent) {
 	f := &in.firsts[e.Channel.Index()]
-	news := f.up(e.Line, in.shard.now+int64(in.shard.options.LineHold))
+	news := in.raiseLine(f, e)
 	switch e.Channel {
 	case tick.ChannelDepth:
 		if news {
@@ -232,19 +232,17 @@ func (in *instrument) onUp(e *tick.ChannelEvent) {
 // nothing else does.
 func (in *instrument) onDown(e *tick.ChannelEvent) {
 	f := &in.firsts[e.Channel.Index()]
-	ended := f.down(e.Line)
-	if len(f.lines) > 0 {
-		switch {
-		case !ended: // it had delivered nothing
-		case e.Channel == tick.ChannelDepth:
-			in.endDepthLine(e)
-		case !in.fills(e):
-			in.loseEvents(e)
+	from, filled, ended := in.lowerLine(f, e)
+	switch {
+	case e.Channel != tick.ChannelDepth:
+		if !filled {
+			in.loseEvents(e, from)
 		}
 		return
-	}
-	if e.Channel != tick.ChannelDepth {
-		in.loseEvents(e)
+	case len(f.lines) > 0:
+		if ended {
+			in.endDepthLine(e)
+		}
 		return
 	}
 	in.sync.Down(e.Reason)
@@ -256,21 +254,18 @@ func (in *instrument) onDown(e *tick.ChannelEvent) {
 // onGap says that the session knows of loss on a channel that is still up.
 func (in *instrument) onGap(e *tick.ChannelEvent) {
 	f := &in.firsts[e.Channel.Index()]
-	if i := f.place(e.Line); len(f.lines) > 1 {
-		if i < 0 {
-			return
-		}
-		filled := in.fills(e)
-		f.lines[i].soundAt = in.shard.now + int64(in.shard.options.LineHold)
-		if e.Channel == tick.ChannelDepth {
+	if len(f.lines) > 1 {
+		switch from, filled, up := in.breakLine(f, e); {
+		case !up:
+		case e.Channel == tick.ChannelDepth:
 			in.gapDepthLine(e, filled)
-		} else if !filled {
-			in.loseEvents(e)
+		case !filled:
+			in.loseEvents(e, from)
 		}
 		return
 	}
 	if e.Channel != tick.ChannelDepth {
-		in.loseEvents(e)
+		in.loseEvents(e, in.channels[e.Channel.Index()].lastTs)
 		return
 	}
 	in.depthLine = e.Line
@@ -278,17 +273,20 @@ func (in *instrument) onGap(e *tick.ChannelEvent) {
 	in.announceBook()
 }
 
-// loseEvents says that a channel's messages are not seen from the last good one on.
-func (in *instrument) loseEvents(e *tick.ChannelEvent) {
+// loseEvents says that a channel's messages are not seen from the one at from on.
+func (in *instrument) loseEvents(e *tick.ChannelEvent, from int64) {
+	if c := &in.channels[e.Channel.Index()]; c.gap.open && from != 0 && from < c.gap.ts {
+		in.loseEarlier(c, e, from)
+	}
 	switch e.Channel {
 	case tick.ChannelTrades:
-		in.loseTrades(e.Reason)
+		in.loseTrades(from, e.Reason)
 	case tick.ChannelQuotes:
-		in.loseQuotes(e.Reason)
+		in.loseQuotes(from, e.Reason)
 	case tick.ChannelFunding, tick.ChannelOpenInterest:
-		in.loseState(e.Channel, e.Reason)
+		in.loseState(e.Channel, from, e.Reason)
 	case tick.ChannelLiquidations:
-		in.loseLiquidations(e.Reason)
+		in.loseLiquidations(from, e.Reason)
 	}
 }
 

@@ -8,7 +8,7 @@ import "tickproc/tick"
 // hot: per message, 0 allocs.
 func (in *instrument) onLiquidation(t *tick.Trade) {
 	ts, source := in.eventTime(&t.Header)
-	if !in.isNews(tick.ChannelLiquidations, t.Line, ts) {
+	if !in.isNews(tick.ChannelLiquidations, &t.Header, ts) {
 		return
 	}
 	in.heard(tick.ChannelLiquidations, ts, false)
@@ -31,11 +31,11 @@ func (in *instrument) upLiquidations() {
 	}
 }
 
-// loseLiquidations says that they are not seen from the last one on: until the
+// loseLiquidations says that they are not seen from the one at from on: until the
 // channel is up again, or, where it never went down, until now.
-func (in *instrument) loseLiquidations(reason tick.Reason) {
+func (in *instrument) loseLiquidations(from int64, reason tick.Reason) {
 	c := &in.channels[tick.ChannelLiquidations.Index()]
-	in.openGap(c, tick.ChannelLiquidations, reason)
+	in.openGap(c, tick.ChannelLiquidations, from, reason)
 	if in.isUp(tick.ChannelLiquidations) {
 		in.upLiquidations()
 	}

@@ -70,13 +70,15 @@ func (l *loader) loadShard(p []byte) error {
 	if len(p) < 6 {
 		return damaged("it ends too early")
 	}
-	if version := binary.LittleEndian.Uint16(p); version != itemVersion {
-		return fmt.Errorf("%w: format %d, this build reads %d: start the build that wrote it, or from the log", state.ErrDamaged, version, itemVersion)
+	version := binary.LittleEndian.Uint16(p)
+	if version == 0 || version > itemVersion {
+		return fmt.Errorf("%w: format %d, this build reads up to %d: start the build that wrote it, or from the log", state.ErrDamaged, version, itemVersion)
 	}
 	if binary.LittleEndian.Uint32(p[2:]) != crc32.ChecksumIEEE(p[6:]) {
 		return damaged("its checksum differs")
 	}
 	c, s, slots := &l.c, &Shard{}, uint32(0)
+	c.Format = version
 	c.Load(p[6:])
 	l.instruments, l.groups = s.code(c, &slots, 0, 0)
 	if err := errors.Join(c.End(), s.options.validate()); err != nil {

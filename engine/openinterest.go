@@ -17,7 +17,7 @@ type interestState struct {
 // hot: per message, 0 allocs.
 func (in *instrument) onOpenInterest(m *tick.OpenInterest) {
 	ts, source := in.eventTime(&m.Header)
-	if !in.isNews(tick.ChannelOpenInterest, m.Line, ts) {
+	if !in.isNews(tick.ChannelOpenInterest, &m.Header, ts) {
 		return
 	}
 	in.heard(tick.ChannelOpenInterest, ts, true)

@@ -40,7 +40,7 @@ func (in *instrument) onQuote(p []tick.Unit) {
 	if source == tick.TimeExchange {
 		in.offset.observe(d.ExchangeNanos, d.ReceiveNanos)
 	}
-	if !in.acceptQuote(d, source) {
+	if !in.acceptQuote(d, ts, source) {
 		return
 	}
 	c := &in.channels[tick.ChannelQuotes.Index()]
@@ -63,7 +63,7 @@ func (in *instrument) onQuote(p []tick.Unit) {
 
 // acceptQuote reports whether the quote is news: by the venue's id where it
 // has one, by its time elsewhere.
-func (in *instrument) acceptQuote(d *tick.Depth, source tick.TimeSource) bool {
+func (in *instrument) acceptQuote(d *tick.Depth, ts int64, source tick.TimeSource) bool {
 	key := int64(0)
 	switch {
 	case in.def.Sync.QuoteIDs:
@@ -73,6 +73,7 @@ func (in *instrument) acceptQuote(d *tick.Depth, source tick.TimeSource) bool {
 	}
 	f := &in.firsts[tick.ChannelQuotes.Index()]
 	news := f.accept(d.Line, key)
+	f.proves(d.Line, ts, d.ReceiveNanos)
 	if f.leads != nil {
 		in.compare(tick.ChannelQuotes, d.Line, leadKey(uint64(key), f.lines[f.place(d.Line)].newest.n), d.ReceiveNanos)
 	}
@@ -116,13 +117,13 @@ func (in *instrument) watchStale(id uint64, receive int64) {
 	}
 }
 
-// loseQuotes says that the venue's quotes are not seen from the last one on.
-func (in *instrument) loseQuotes(reason tick.Reason) {
+// loseQuotes says that the venue's quotes are not seen from the one at from on.
+func (in *instrument) loseQuotes(from int64, reason tick.Reason) {
 	c := &in.channels[tick.ChannelQuotes.Index()]
 	if c.gap.open {
 		return
 	}
-	in.openGap(c, tick.ChannelQuotes, reason)
+	in.openGap(c, tick.ChannelQuotes, from, reason)
 	q := &in.quote
 	q.aheadSince, q.differs = 0, 0
 	if q.written {

@@ -34,6 +34,10 @@ func (s *Shard) AppendRestart(dst []tick.Unit, now int64) []tick.Unit {
 				for _, l := range lines {
 					if h.Line = l.line; leader == (c == tick.ChannelDepth && l.line == in.leader) {
 						dst = tick.AppendEvent(dst, h, c, tick.ReasonRestart)
+						if len(lines) > 1 || in.firsts[i].aloneTs != 0 {
+							// What the sockets knew of their life went with them.
+							dst[len(dst)-1].Event().HeardNanos = max(l.provedAt, 1)
+						}
 					}
 				}
 			}

@@ -74,7 +74,7 @@ const (
 
 // itemVersion is of the format of items: whatever is coded otherwise, in this
 // package or below it, is another version.
-const itemVersion uint16 = 1
+const itemVersion uint16 = 2
 
 // barrier makes everything unsaved.
 func (s *Shard) barrier(number uint64) {

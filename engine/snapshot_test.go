@@ -320,7 +320,7 @@ func TestSnapshotThatIsNoneIsRefused(t *testing.T) {
 	f("an unknown kind", append(slices.Clone(x), []byte{9}), "kind 9")
 	other := slices.Clone(x[0])
 	other[1]++
-	f("another format", append([][]byte{other}, x[1:]...), "format 2")
+	f("another format", append([][]byte{other}, x[1:]...), "format 3")
 	other = slices.Clone(x[0])
 	other[len(other)-1]++
 	f("another shard", append([][]byte{other}, x[1:]...), "checksum")

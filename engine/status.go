@@ -92,7 +92,7 @@ func (in *instrument) leaveAll(channels tick.Channels) {
 			in.firsts[c.Index()] = firstArrival{} // on all lines
 			in.onDown(e)
 		} else {
-			in.loseEvents(e)
+			in.loseEvents(e, in.channels[c.Index()].lastTs)
 		}
 		in.leave(c)
 	}
@@ -142,9 +142,9 @@ func (in *instrument) admit(p []tick.Unit) bool {
 		switch {
 		case e.Channel == tick.ChannelDepth: // must hear of it when it is back
 		case h.Kind == tick.KindUp:
-			f.up(h.Line, in.shard.now+int64(in.shard.options.LineHold))
+			in.raiseLine(f, e)
 		case h.Kind == tick.KindDown:
-			f.down(h.Line)
+			in.lowerLine(f, e)
 		}
 		return false
 	case tick.KindTrade:

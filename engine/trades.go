@@ -32,6 +32,9 @@ func (in *instrument) onTrade(t *tick.Trade) {
 	behind := f.behind
 	if !backfill && !f.alone(t.Line) {
 		f.accept(t.Line, t.ExchangeNanos) // its id decides, but a copy is no fault of the venue
+		if nonsense := source == tick.TimeReceive && t.ExchangeNanos != 0; !nonsense {
+			f.proves(t.Line, ts, t.ReceiveNanos)
+		}
 		if f.leads != nil {
 			in.compare(tick.ChannelTrades, t.Line, leadKey(t.ID.Hi, t.ID.Lo), t.ReceiveNanos)
 		}
@@ -193,13 +196,13 @@ func (in *instrument) tradeGaps(v verdict, missed uint64, hole int, t *tick.Trad
 	return repaired, whole
 }
 
-// loseTrades says that trades are not seen from the last good one on.
-func (in *instrument) loseTrades(reason tick.Reason) {
+// loseTrades says that trades are not seen from the one at from on.
+func (in *instrument) loseTrades(from int64, reason tick.Reason) {
 	c := &in.channels[tick.ChannelTrades.Index()]
 	if c.gap.open {
 		return
 	}
-	in.openGap(c, tick.ChannelTrades, reason)
+	in.openGap(c, tick.ChannelTrades, from, reason)
 	in.loseCoverage()
 }
 

@@ -21,7 +21,7 @@ const (
 	TagText                  // a text frame: Payload
 	TagBinary                // a binary frame: Payload
 	TagREST                  // a REST answer: URL, Payload
-	TagClose                 // the socket ended: Payload is the reason's name
+	TagClose                 // the socket ended: Payload is the reason's name and, in newer ones, until when it was heard
 	TagRESTStatus            // a failed REST request: Code (0 = no answer), URL, Payload
 	TagBackfill              // what came of fetching missed trades: Payload, see ParseBackfillEnd
 )
@@ -47,7 +47,7 @@ const lineLimit = 256 << 20
 //	<receive time, ns> open URL
 //	<receive time, ns> text FRAME
 //
-// Further lines: sent TEXT, binary BASE64, rest URL BODY, close REASON,
+// Further lines: sent TEXT, binary BASE64, rest URL BODY, close REASON TIME,
 // reststatus CODE URL BODY, backfill TEXT; text64 and rest64 hold base64 where the payload has
 // line breaks.
 // Malformed lines are counted and skipped; a truncated end is read up to its

@@ -229,6 +229,7 @@ func (c *connection) serve(ctx context.Context, ws *websocket.Conn) (tick.Reason
 		talked <- t.run(ctx, ended)
 	}()
 	err := c.read(ws)
+	c.goodbye(err)
 	close(ended)
 	reason := <-talked
 	if reason == tick.ReasonNone {
@@ -283,13 +284,34 @@ func (c *connection) opened() *dialogue {
 // closed notes that the socket is gone.
 func (c *connection) closed(reason tick.Reason) {
 	now := c.options.Now()
+	heard := c.heardUntil(now)
 	if c.recorder != nil {
-		c.recorder.close(now, reason)
+		c.recorder.close(now, reason, heard)
 	}
 	c.stats.setState(LineDown, reason)
-	c.changes = c.session.ended(c.changes[:0], reason, c.stamp(now))
+	c.changes = c.session.ended(c.changes[:0], reason, c.stamp(now), heard)
 	c.out.Write(c.changes)
 	c.out.Flush()
+}
+
+// heardUntil is the receive time up to which the socket is known to have
+// brought what it carries: it may have been dead since. A socket whose data
+// paused for too long may have lost its subscriptions, of which no pong tells.
+func (c *connection) heardUntil(now int64) int64 {
+	data := c.dataAt.Load()
+	if limit := c.pulse.limit(); limit > 0 && now-data >= limit {
+		return data
+	}
+	return min(max(data, c.heard.Load()), now)
+}
+
+// goodbye notes that the venue closed the socket in order, behind all that it
+// had sent.
+func (c *connection) goodbye(err error) {
+	var end *websocket.CloseError
+	if errors.As(err, &end) && end.Code != websocket.CloseAbnormalClosure {
+		c.heard.Set(c.options.Now())
+	}
 }
 
 func (c *connection) stamp(now int64) Stamp {
@@ -431,7 +453,7 @@ func (c *connection) notice(n Notice, at Stamp) {
 	case NoticeGap:
 		c.stats.FrameGaps.Add(1)
 		c.trouble.warn(troubleGap, at.ReceiveNanos, "the venue's count of this socket's frames jumps: what it carries is not trusted until it is had anew", "lost", n.Lost)
-		c.changes = c.session.gap(c.changes, at)
+		c.changes = c.session.gap(c.changes, at, c.dataAt.Load())
 	case NoticeMaintenance:
 		c.trouble.warn(troubleMaintenance, at.ReceiveNanos, "the venue tells of its service", "text", excerpt([]byte(n.Text)))
 	case NoticeReconnect:

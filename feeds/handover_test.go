@@ -165,7 +165,7 @@ func TestCovers(t *testing.T) {
 	expect(x, y, 20, false, "7 came by neither")
 	y.seen(nil, depth(7, 7), at(9))
 	expect(x, y, 20, true, "y reaches what x began with")
-	x.ended(nil, tick.ReasonReconnect, at(20))
+	x.ended(nil, tick.ReasonReconnect, at(20), 0)
 	x.opened(nil, at(21))
 	for _, both := range []*session{x, y} {
 		both.seen(nil, depth(10, 10), at(21))
@@ -173,7 +173,7 @@ func TestCovers(t *testing.T) {
 	}
 	expect(x, y, 21, false, "the overlap is too short")
 	expect(x, y, 22, true, "it is long enough")
-	x.ended(nil, tick.ReasonReconnect, at(30))
+	x.ended(nil, tick.ReasonReconnect, at(30), 0)
 	x.opened(nil, at(30))
 	expect(x, y, 31, false, "a new socket starts over")
 }

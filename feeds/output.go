@@ -305,7 +305,8 @@ func (o *Output) owe(l *lane, h *tick.Header, channel tick.Channels) {
 	gap := *h
 	gap.Kind, gap.Flags = tick.KindGap, 0
 	l.owed = tick.AppendEvent(l.owed, gap, channel, tick.ReasonOverload)
-	l.owed[len(l.owed)-1].Event().Lost = 1
+	e := l.owed[len(l.owed)-1].Event()
+	e.Lost, e.HeardNanos = 1, gap.ReceiveNanos-1
 	o.owed++
 }
 

@@ -165,8 +165,9 @@ type LineRecorder struct {
 
 func (l *LineRecorder) open(at int64, url string) { l.add(at, false, 0, "open", maskURL(url), nil) }
 
-func (l *LineRecorder) close(at int64, reason tick.Reason) {
-	l.add(at, false, 0, "close", "", []byte(reason.String()))
+// close also tells until when the socket was heard.
+func (l *LineRecorder) close(at int64, reason tick.Reason, heard int64) {
+	l.add(at, false, 0, "close", "", strconv.AppendInt([]byte(reason.String()+" "), heard, 10))
 }
 
 // sent bears the time of the line before it: the reading goroutine alone

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -64,7 +65,7 @@ func TestRecorderWritesWhatTheReaderReads(t *testing.T) {
 		l.frame(103, 3, false, []byte("two\nlines"))
 		l.frame(104, 4, false, []byte("carriage\rreturn"))
 		l.frame(105, 5, false, nil)
-		l.close(106, tick.ReasonSilence)
+		l.close(106, tick.ReasonSilence, 105)
 		rest := r.Line("rest")
 		rest.rest(90, 0, "https://h/catalog", []byte("A"))
 		rest.rest(91, 0, "https://h/catalog", []byte("B"))
@@ -80,7 +81,7 @@ func TestRecorderWritesWhatTheReaderReads(t *testing.T) {
 		"103 text #3 0 |two\nlines",
 		"104 text #4 0 |carriage\rreturn",
 		"105 text #5 0 |",
-		"106 close #0 0 |silence")
+		"106 close #0 0 |silence 105")
 	same(t, recorded(t, dir, "rest"),
 		"90 rest #0 0 https://h/catalog|A", "91 rest #0 0 https://h/catalog|B",
 		"110 rest #1 0 https://h/depth?symbol=A&signature=***|{\n}",
@@ -215,6 +216,13 @@ func TestFeedIsRecorded(t *testing.T) {
 	withoutTime := func(all []string) (cut []string) {
 		for _, s := range all {
 			_, s, _ = strings.Cut(s, " ")
+			if what, heard, _ := strings.Cut(s, "|"); strings.HasPrefix(what, "close ") {
+				reason, heard, _ := strings.Cut(heard, " ")
+				if at, err := strconv.ParseInt(heard, 10, 64); err != nil || at <= 0 {
+					t.Errorf("%q does not tell until when the socket was heard", s)
+				}
+				s = what + "|" + reason
+			}
 			cut = append(cut, s)
 		}
 		return cut

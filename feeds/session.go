@@ -141,20 +141,24 @@ func (s *session) find(instrument uint32, channel int) *stream {
 
 // gap appends the gaps of every stream that is up: the venue's count of the
 // socket's frames jumps, and any of them may have been in what is missing.
-func (s *session) gap(dst []tick.Unit, at Stamp) []tick.Unit {
+// heard is the receive time up to which nothing is.
+func (s *session) gap(dst []tick.Unit, at Stamp, heard int64) []tick.Unit {
 	for i := range s.streams {
 		if st := &s.streams[i]; st.up {
 			dst = appendChange(dst, tick.KindGap, st, tick.ReasonSequence, at)
+			dst[len(dst)-1].Event().HeardNanos = heard
 		}
 	}
 	return dst
 }
 
 // ended appends the downs of every stream that was up: the connection is gone.
-func (s *session) ended(dst []tick.Unit, reason tick.Reason, at Stamp) []tick.Unit {
+// heard is the receive time up to which it is known to have lived.
+func (s *session) ended(dst []tick.Unit, reason tick.Reason, at Stamp, heard int64) []tick.Unit {
 	for i := range s.streams {
 		if st := &s.streams[i]; st.up {
 			dst = s.lower(dst, st, reason, at)
+			dst[len(dst)-1].Event().HeardNanos = heard
 		}
 	}
 	return dst

@@ -36,8 +36,8 @@ func TestAckedStreamsAreUpOnceAndDownAtTheEnd(t *testing.T) {
 	same(t, changes(s.refused(nil, subs[:1], at)), "0.0 down 0 trades refused")
 	same(t, changes(s.refused(nil, nil, at)))
 	// Only what was up goes down.
-	same(t, changes(s.ended(nil, tick.ReasonDisconnect, at)), "0.0 down 1 depth disconnect")
-	same(t, changes(s.ended(nil, tick.ReasonDisconnect, at)))
+	same(t, changes(s.ended(nil, tick.ReasonDisconnect, at, 0)), "0.0 down 1 depth disconnect")
+	same(t, changes(s.ended(nil, tick.ReasonDisconnect, at, 0)))
 	// The next socket starts over.
 	same(t, changes(s.acked(nil, subs[:1], at)), "0.0 up 0 trades")
 }

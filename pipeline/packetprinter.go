@@ -189,6 +189,9 @@ func (p *packetPrinter) fields(position uint64, packet []tick.Unit) []field {
 		if e.Lost != 0 {
 			add("lost", e.Lost)
 		}
+		if e.HeardNanos != 0 {
+			add("heard", momentText(e.HeardNanos))
+		}
 	case tick.KindClockStep:
 		add("from", momentText(u.ClockStep().FromNanos))
 	case tick.KindBarrier:

@@ -43,7 +43,8 @@ var releases = []struct {
 	trades uint64 // of which the log tells
 	book   string // the top of BTC-USDT
 }{
-	{name: "1", state: "788324b94ef306d0", waits: 440, trades: 27, book: "true [100.000 0.0060] [100.100 0.0030]"},
+	{name: "1", state: "0602d2f04d99e630", waits: 440, trades: 27, book: "true [100.000 0.0060] [100.100 0.0030]"},
+	{name: "2", state: "26d397144bd3d7e7", waits: 427, trades: 27, book: "true [100.000 0.0060] [100.100 0.0030]"},
 }
 
 // Today's code opens what earlier releases left, by the snapshot and by the log
@@ -249,6 +250,9 @@ func releaseTape(ins []*tick.Instrument) (tape [][]tick.Unit) {
 			}
 		}
 	}
+	second := header(tick.KindUp, 1)
+	second.Line = 9 // a second line of trades without ids
+	put(tick.AppendEvent(nil, second, tick.ChannelTrades, tick.ReasonNone))
 	level := func(price, size int64) []tick.Level { return []tick.Level{{Price: price, Size: size}} }
 	depth(tick.KindSnapshot, 0, 10, 10, 0, []tick.Level{{Price: 10000, Size: 5}, {Price: 9990, Size: 7}}, []tick.Level{{Price: 10010, Size: 4}, {Price: 10020, Size: 9}})
 	trade := func(in int, id tick.ID, price, size int64, flags tick.Flags) {
@@ -272,7 +276,9 @@ func releaseTape(ins []*tick.Instrument) (tape [][]tick.Unit) {
 	put(tick.AppendRescale(nil, header(tick.KindRescale, 0), 3, 4)) // line 0 goes on at a finer scale
 	trade(0, tick.ID{Lo: 110}, 100081, 125, 0)                      // 108 and 109 are missing
 	*one().Status() = tick.Status{Header: header(tick.KindStatus, 2), State: tick.StateHalted}
-	put(tick.AppendEvent(nil, header(tick.KindDown, 1), tick.ChannelTrades, tick.ReasonDisconnect))
+	down := tick.AppendEvent(nil, header(tick.KindDown, 1), tick.ChannelTrades, tick.ReasonDisconnect)
+	down[0].Event().HeardNanos = at - int64(2*time.Second)
+	put(down)
 	put(tick.AppendEvent(nil, header(tick.KindUp, 1), tick.ChannelTrades, tick.ReasonNone))
 	trade(1, tick.ID{Hi: 1, Lo: 99}, 10006, 4, 0)
 	h := header(tick.KindTrade, 0)

@@ -186,7 +186,7 @@ func (r *replay) tick(ring *ringbuf.Ring) {
 func (r *replay) end() {
 	var stops []tick.Unit
 	for _, l := range r.lines {
-		stops = l.lower(stops, tick.ReasonStopped, r.stamp(l))
+		stops = l.lower(stops, tick.ReasonStopped, r.stamp(l), 0)
 	}
 	for i, d := range r.drivers {
 		for rest := stops; len(rest) > 0; rest = rest[1:] {

@@ -34,6 +34,7 @@ type replayLine struct {
 	// inBand: snapshots come on the stream, as proof of it.
 	inBand bool
 	up     map[upStream]bool
+	dataAt int64 // when market data last came, or the socket was opened
 }
 
 type upStream struct {

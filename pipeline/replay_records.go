@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -114,6 +115,9 @@ func (r *replay) record(f *replayFile, record *feeds.Record) error {
 		r.fault(f, err)
 		r.answered(l, notice)
 		r.seen(l, units)
+		if len(units) > 0 {
+			l.dataAt = r.now
+		}
 		r.out.Write(units)
 	case feeds.TagREST:
 		if r.catalog(f, string(record.URL), record.Payload) {
@@ -127,6 +131,7 @@ func (r *replay) record(f *replayFile, record *feeds.Record) error {
 		r.backfilled(f, l, record.Payload)
 	case feeds.TagOpen:
 		clear(l.asked)
+		l.dataAt = r.now
 		l.decoder = l.venue.adapter.NewDecoder(nil, l.table) // it may count the frames of its socket
 		streams, _ := l.venue.adapter.Streams(string(record.URL), nil)
 		r.raise(l, r.ask(l, streams))
@@ -141,7 +146,8 @@ func (r *replay) record(f *replayFile, record *feeds.Record) error {
 			r.raise(l, streams)
 		}
 	case feeds.TagClose:
-		r.out.Write(l.lower(r.units[:0], closeReason(string(record.Payload)), r.stamp(l)))
+		reason, heard := closed(string(record.Payload))
+		r.out.Write(l.lower(r.units[:0], reason, r.stamp(l), heard))
 	}
 	return nil
 }
@@ -250,7 +256,7 @@ func (r *replay) answered(l *replayLine, n feeds.Notice) {
 	case feeds.NoticeAck:
 		r.raise(l, streams)
 	case feeds.NoticeGap:
-		r.out.Write(l.gap(nil, r.stamp(l)))
+		r.out.Write(l.gap(nil, r.stamp(l), l.dataAt))
 	case feeds.NoticeRefused:
 		for _, s := range streams {
 			in := l.venue.instruments[s.Symbol]
@@ -306,28 +312,34 @@ func (l *replayLine) streams() []upStream {
 
 // gap appends the gaps of all streams of a line that are up: frames of its
 // socket are missing.
-func (l *replayLine) gap(dst []tick.Unit, at feeds.Stamp) []tick.Unit {
+func (l *replayLine) gap(dst []tick.Unit, at feeds.Stamp, heard int64) []tick.Unit {
 	for _, s := range l.streams() {
 		dst = tick.AppendEvent(dst, at.Header(tick.KindGap, s.instrument, 0), s.channel, tick.ReasonSequence)
+		dst[len(dst)-1].Event().HeardNanos = heard
 	}
 	return dst
 }
 
 // lower appends the ends of all streams of a line that are up.
-func (l *replayLine) lower(dst []tick.Unit, reason tick.Reason, at feeds.Stamp) []tick.Unit {
+func (l *replayLine) lower(dst []tick.Unit, reason tick.Reason, at feeds.Stamp, heard int64) []tick.Unit {
 	for _, s := range l.streams() {
 		dst = tick.AppendEvent(dst, at.Header(tick.KindDown, s.instrument, 0), s.channel, reason)
+		dst[len(dst)-1].Event().HeardNanos = heard
 	}
 	clear(l.up)
 	return dst
 }
 
-// closeReason reads the reason that a recorder wrote.
-func closeReason(text string) tick.Reason {
+// closed reads the reason that a recorder wrote, and until when the socket was
+// heard, 0 where that is not told.
+func closed(text string) (reason tick.Reason, heard int64) {
+	name, at, _ := strings.Cut(text, " ")
+	heard, _ = strconv.ParseInt(at, 10, 64)
+	heard = max(heard, 0)
 	for _, r := range []tick.Reason{tick.ReasonStopped, tick.ReasonReconnect, tick.ReasonSilence, tick.ReasonRefused} {
-		if text == r.String() {
-			return r
+		if name == r.String() {
+			return r, heard
 		}
 	}
-	return tick.ReasonDisconnect
+	return tick.ReasonDisconnect, heard
 }

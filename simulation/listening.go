@@ -49,6 +49,9 @@ func (w *world) heard(k *link) {
 }
 
 func (w *world) unheard(k *link) {
+	if k.dead {
+		return // since it died
+	}
 	w.each(k, func(_ channelOf, x *listening) {
 		if x.sockets--; x.sockets == 0 {
 			x.since = w.now + int64(w.offset)

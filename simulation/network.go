@@ -24,6 +24,7 @@ type link struct {
 	outAt  int64       // and there
 	timer  int         // counts, so that only the last is heard
 	leaves bool        // it has said goodbye
+	dead   bool        // nothing goes through, and nobody knows
 	reason tick.Reason
 }
 
@@ -60,7 +61,7 @@ func (k *link) dial(wait time.Duration) {
 		if err != nil {
 			panic("BUG: " + err.Error())
 		}
-		k.inAt, k.outAt, k.leaves = w.now, w.now, false
+		k.inAt, k.outAt, k.leaves, k.dead = w.now, w.now, false, false
 		client, status, err := w.exchange.Connect(k.venue, u, func(s sim.Sent) { k.deliver(mine, s) })
 		if err != nil {
 			panic("BUG: " + err.Error())
@@ -82,7 +83,7 @@ func (k *link) deliver(socket int, s sim.Sent) {
 	w := k.w
 	k.inAt = max(k.inAt, w.now+int64(w.travel()))
 	w.at(k.inAt, func() {
-		if !k.alive() || k.socket != socket || k.client == nil {
+		if !k.alive() || k.socket != socket || k.client == nil || k.dead {
 			return
 		}
 		switch s.Kind {
@@ -95,6 +96,9 @@ func (k *link) deliver(socket int, s sim.Sent) {
 		case sim.SentPong:
 			k.l.Heard()
 		default:
+			if s.Kind == sim.SentClose {
+				k.l.Heard()
+			}
 			if !k.leaves {
 				k.reason = tick.ReasonDisconnect
 			}
@@ -110,7 +114,7 @@ func (k *link) send(do func(*sim.Client)) {
 	w, mine, client := k.w, k.socket, k.client
 	k.outAt = max(k.outAt, w.now+int64(w.travel()))
 	w.at(k.outAt, func() {
-		if k.alive() && k.socket == mine && k.client == client {
+		if k.alive() && k.socket == mine && k.client == client && !k.dead {
 			do(client)
 		}
 	})
@@ -162,6 +166,14 @@ func (k *link) end(reason tick.Reason) {
 func (k *link) reset() {
 	if k.client != nil {
 		k.end(tick.ReasonDisconnect)
+	}
+}
+
+// die lets nothing through a socket any more. Nobody listens from here on.
+func (k *link) die() {
+	if k.client != nil && !k.dead {
+		k.w.unheard(k)
+		k.dead = true
 	}
 }
 

@@ -15,6 +15,7 @@ const (
 	faultNone faultKind = iota
 	// The network.
 	faultReset // a socket ends, and what was on its way is gone
+	faultDead  // nothing goes through a socket any more, and neither side is told
 	faultStorm // every socket is reset again and again for a time
 	faultDial  // no socket can be opened for a time
 	faultDelay // frames take long for a time
@@ -52,7 +53,7 @@ const (
 	faultKinds
 )
 
-var faultNames = [faultKinds]string{"", "reset", "storm", "dial", "delay", "rest", "venue", "kill", "kill-in-log", "kill-in-disk", "power-cut", "power-cut-in-disk", "stop", "stall", "snapshot",
+var faultNames = [faultKinds]string{"", "reset", "dead", "storm", "dial", "delay", "rest", "venue", "kill", "kill-in-log", "kill-in-disk", "power-cut", "power-cut-in-disk", "stop", "stall", "snapshot",
 	"disk-write", "disk-short-write", "disk-sync", "disk-full", "disk-create", "disk-syncdir", "flip",
 	"db-429", "db-500", "db-timeout", "db-lost-reply", "db-away", "db-restart", "db-restart-lost", "db-wiped", "db-dropped", "db-rejects"}
 
@@ -88,6 +89,7 @@ type often struct {
 
 var frequencies = []often{
 	{kind: faultReset, seeds: 40, most: 4},
+	{kind: faultDead, seeds: 20, most: 3},
 	{kind: faultStorm, seeds: 10, most: 1, span: 3 * time.Second},
 	{kind: faultDial, seeds: 15, most: 2, span: 4 * time.Second},
 	{kind: faultDelay, seeds: 30, most: 3, span: 3 * time.Second},

@@ -15,7 +15,6 @@ import (
 var (
 	seedFlag  = flag.Uint64("seed", 0, "run this seed alone; with -v a trace of it")
 	unbounded = flag.Bool("unbounded", false, "with -seed: things go wrong to the end")
-	open      = flag.Bool("open", false, "with -seed: also what is known to go wrong")
 	without   = flag.String("without", "", "with -seed: names of faults to leave out, by commas")
 	seedsFlag = flag.Int("seeds", 0, "how many seeds; 0 = 2000, 100 with -short or the race detector")
 	fromFlag  = flag.Uint64("from", 1, "the first of them")
@@ -62,7 +61,7 @@ func TestSeed(t *testing.T) {
 	if *seedFlag == 0 {
 		t.Skip("no -seed")
 	}
-	o := Options{Seed: *seedFlag, Unbounded: *unbounded, Open: *open}
+	o := Options{Seed: *seedFlag, Unbounded: *unbounded}
 	if *without != "" {
 		o.Without = strings.Split(*without, ",")
 	}
@@ -133,6 +132,19 @@ func TestSeeds(t *testing.T) {
 	t.Logf("%d seeds, longest until all was good %v: %+v", ran.Load(), most, sum)
 	if n := int(ran.Load()); n >= 100 && *with == "" && min(sum.Trades, sum.InGaps, sum.Bars, sum.Books, sum.Quotes, sum.Kills, sum.PowerCuts, sum.Snapshots, sum.Recoveries) < n/4 {
 		t.Errorf("too little happened to show anything: %+v", sum)
+	}
+}
+
+// Seeds that once found a fault which others rarely meet; docs/track-record.md.
+func TestSeedsThatFoundSomething(t *testing.T) {
+	t.Parallel()
+	for _, seed := range []uint64{419, 811, 850} {
+		for _, unbounded := range []bool{false, true} {
+			o := Options{Seed: seed, Unbounded: unbounded}
+			if r := mustRun(t, o); len(r.Violations) > 0 {
+				t.Errorf("%s\n%s", strings.Join(r.Violations, "\n"), again(o))
+			}
+		}
 	}
 }
 

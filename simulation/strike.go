@@ -56,6 +56,10 @@ func (w *world) strike(f fault) {
 		if p != nil && len(p.links) > 0 {
 			p.links[f.pick%uint64(len(p.links))].reset()
 		}
+	case faultDead:
+		if p != nil && len(p.links) > 0 {
+			p.links[f.pick%uint64(len(p.links))].die()
+		}
 	case faultStorm:
 		var again func()
 		again = func() {
@@ -79,9 +83,6 @@ func (w *world) strike(f fault) {
 		v := sim.Fault{Kind: f.venue, Venue: w.venues[f.pick%uint64(len(w.venues))], For: f.span}
 		if f.venue == sim.FaultHalfOpen {
 			v.For = 0
-			if i := slices.Index(w.venues, v.Venue); w.config.Feeds[i].Lines > 1 && !w.o.Open {
-				return // see docs/decisions/simulation.md, "Found and open"
-			}
 		}
 		if err := w.exchange.Inject(v); err != nil {
 			return // nothing is there that it could befall

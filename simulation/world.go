@@ -37,8 +37,6 @@ type Options struct {
 	Trace     io.Writer // nil = none
 	// Without leaves out the faults of a name, to find the one that matters.
 	Without []string
-	// Open lets happen what is known to go wrong, and is not mended yet.
-	Open bool
 	// Mutation breaks the world where it should be right, so that the checks can
 	// be seen to fail; "" = none.
 	Mutation string

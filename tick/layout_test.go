@@ -23,6 +23,8 @@ func TestLayout(t *testing.T) {
 	f("status", unsafe.Sizeof(Status{}), 64)
 	f("rescale", unsafe.Sizeof(Rescale{}), 64)
 	f("event", unsafe.Sizeof(ChannelEvent{}), 64)
+	f("event lost", unsafe.Offsetof(ChannelEvent{}.Lost), 40)
+	f("event heard", unsafe.Offsetof(ChannelEvent{}.HeardNanos), 48)
 	f("clock step", unsafe.Sizeof(ClockStep{}), 64)
 	f("barrier", unsafe.Sizeof(Barrier{}), 64)
 	f("config", unsafe.Sizeof(Config{}), 64)

@@ -197,7 +197,11 @@ type ChannelEvent struct {
 	Reason  Reason
 	_       [6]byte
 	Lost    uint64 // messages known to be missing; 0 = unknown
-	_       [16]byte
+	// HeardNanos, of down and gap, is the receive time up to which the line is
+	// known to have had all of the channel: a socket may have been dead for a
+	// while before that is noticed. 0 = not told, as in logs of before.
+	HeardNanos int64
+	_          [8]byte
 }
 
 // ClockStep sets logical now from From to the packet's ReceiveNanos.

@@ -35,6 +35,9 @@ const (
 // the zero Coder saves. What it saves or hashes it only reads: several shards
 // share their options.
 type Coder struct {
+	// Format, where not 0, is that of what is loaded; see Before.
+	Format uint16
+
 	mode  mode
 	bytes []byte // written so far, or left to read
 	err   error
@@ -48,7 +51,14 @@ func (c *Coder) Save(dst []byte) { *c = Coder{bytes: dst, lines: c.lines[:0]} }
 func (c *Coder) Hash(dst []byte) { *c = Coder{mode: hashing, bytes: dst, lines: c.lines[:0]} }
 
 // Load begins to read src.
-func (c *Coder) Load(src []byte) { *c = Coder{mode: loading, bytes: src, lines: c.lines[:0]} }
+func (c *Coder) Load(src []byte) {
+	*c = Coder{Format: c.Format, mode: loading, bytes: src, lines: c.lines[:0]}
+}
+
+// Before reports whether what is loaded lacks what a format brought.
+func (c *Coder) Before(format uint16) bool {
+	return c.mode == loading && c.Format != 0 && c.Format < format
+}
 
 // Loading reports whether values are read and not written.
 func (c *Coder) Loading() bool { return c.mode == loading }
