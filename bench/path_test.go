@@ -3,14 +3,10 @@ package bench
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
-	"math/rand/v2"
 	"slices"
 	"testing"
-	"time"
 
 	"tickproc/engine"
-	"tickproc/feeds/binance"
 	"tickproc/internal/clock"
 	"tickproc/tick"
 )
@@ -183,55 +179,14 @@ func current(shard *engine.Shard, l *Line, frames []*Record) {
 	}
 }
 
-// deepPath is a made-up spot session of frames with 40 levels each: prices near
-// the top change most, a third of the changes remove a level.
+// deepPath are frames with 40 levels each.
 func deepPath(b *testing.B) *path {
 	b.Helper()
-	const symbol, frames, deep = "BTCUSDT", 4000, 1000
-	s := &Session{Name: "40levels"}
-	s.Adapter, _ = binance.New(binance.Spot)
-	s.streams, _ = s.Adapter.Streams("wss://generated/stream?streams=btcusdt@depth@100ms", nil)
-	now := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
-	random := rand.New(rand.NewPCG(1, 2))
-	level := func(text []byte, i int, cents int64, size uint32) []byte {
-		if i > 0 {
-			text = append(text, ',')
-		}
-		return fmt.Appendf(text, `["%d.%02d000000","%d.%05d000"]`, cents/100, cents%100, size/100_000, size%100_000)
+	s, err := Deep(spot)
+	if err != nil {
+		b.Fatal(err)
 	}
-	id, mid := uint64(50_093_239_408), int64(6_183_763)
-	text := fmt.Appendf(nil, `{"lastUpdateId":%d,"bids":[`, id)
-	for i := range deep {
-		text = level(text, i, mid-1-int64(i), random.Uint32N(1_000_000)+1)
-	}
-	text = append(text, `],"asks":[`...)
-	for i := range deep {
-		text = level(text, i, mid+1+int64(i), random.Uint32N(1_000_000)+1)
-	}
-	request, _ := s.Adapter.SnapshotRequest(&tick.Instrument{Symbol: symbol})
-	s.add(now.UnixNano(), 0, request.URL, append(text, `]}`...))
-	for range frames {
-		now = now.Add(100 * time.Millisecond)
-		first := id + 1
-		id += uint64(random.Uint32N(900) + 100)
-		text = fmt.Appendf(text[:0], `{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":%d,"s":"%s","U":%d,"u":%d`, now.UnixMilli(), symbol, first, id)
-		for side, name := range []string{"b", "a"} {
-			text = fmt.Appendf(text, `,"%s":[`, name)
-			// Binance sends levels from the best on, each price once.
-			distance := int64(1)
-			for i := range 20 {
-				size := random.Uint32N(1_000_000) + 1
-				if random.Uint32N(3) == 0 {
-					size = 0
-				}
-				text = level(text, i, mid+distance*int64(2*side-1), size)
-				distance += int64(random.Uint32N(uint32(1+i*2))) + 1
-			}
-			text = append(text, ']')
-		}
-		s.add(now.UnixNano(), 0, "", append(text, `}}`...))
-	}
-	p := &path{session: s, before: []*Record{&s.Records[0]}, levels: frames * 40}
+	p := &path{session: s, before: []*Record{&s.Records[0]}, levels: s.Frames * deepLevels}
 	for i := range s.Records[1:] {
 		p.frames = append(p.frames, &s.Records[1+i])
 	}

@@ -94,29 +94,7 @@ type Line struct {
 // Open returns the line of a session and the packets that come before its
 // first record: definitions, and subscriptions that took effect.
 func (s *Session) Open() (l *Line, opening []tick.Unit) {
-	var instruments []*tick.Instrument
-	up := func(in *tick.Instrument) {
-		for _, channel := range tick.AllChannels {
-			if in.Channels.Has(channel) {
-				opening = tick.AppendEvent(opening, s.Records[0].At.Header(tick.KindUp, in.ID, 0), channel, tick.ReasonNone)
-			}
-		}
-	}
-	for _, wanted := range s.subscriptions {
-		in := *wanted.Instrument
-		instruments = append(instruments, &in)
-	}
-	bySymbol := map[string]*tick.Instrument{}
-	for _, stream := range s.streams {
-		if in := bySymbol[stream.Symbol]; in != nil {
-			in.Channels |= stream.Channel
-			continue
-		}
-		in := s.Adapter.Instrument(stream.Symbol)
-		in.ID, in.Channels = uint32(len(instruments)), stream.Channel
-		bySymbol[stream.Symbol] = &in
-		instruments = append(instruments, &in)
-	}
+	instruments := s.instruments()
 	for _, in := range instruments {
 		var err error
 		if opening, err = tick.AppendCatalog(opening, s.Records[0].At.Header(tick.KindCatalog, in.ID, 0), *in); err != nil {
@@ -124,7 +102,11 @@ func (s *Session) Open() (l *Line, opening []tick.Unit) {
 		}
 	}
 	for _, in := range instruments {
-		up(in)
+		for _, channel := range tick.AllChannels {
+			if in.Channels.Has(channel) {
+				opening = tick.AppendEvent(opening, s.Records[0].At.Header(tick.KindUp, in.ID, 0), channel, tick.ReasonNone)
+			}
+		}
 	}
 	l = &Line{session: s, table: feeds.NewTable(instruments)}
 	if len(s.sockets) == 0 {
@@ -134,6 +116,26 @@ func (s *Session) Open() (l *Line, opening []tick.Unit) {
 		l.decoders = append(l.decoders, s.Adapter.NewDecoder(&s.sockets[i], l.table))
 	}
 	return l, opening
+}
+
+// instruments are those that are subscribed.
+func (s *Session) instruments() (all []*tick.Instrument) {
+	for _, wanted := range s.subscriptions {
+		in := *wanted.Instrument
+		all = append(all, &in)
+	}
+	bySymbol := map[string]*tick.Instrument{}
+	for _, stream := range s.streams {
+		if in := bySymbol[stream.Symbol]; in != nil {
+			in.Channels |= stream.Channel
+			continue
+		}
+		in := s.Adapter.Instrument(stream.Symbol)
+		in.ID, in.Channels = uint32(len(all)), stream.Channel
+		bySymbol[stream.Symbol] = &in
+		all = append(all, &in)
+	}
+	return all
 }
 
 // Decode returns the packets of a record; they live until the next call.
