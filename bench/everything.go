@@ -5,6 +5,7 @@ import (
 
 	"tickproc/engine"
 	"tickproc/internal/clock"
+	"tickproc/internal/stat"
 	"tickproc/journal"
 	"tickproc/ringbuf"
 	"tickproc/tick"
@@ -28,6 +29,9 @@ func everythingOptions() engine.Options {
 	return o
 }
 
+// latencyInstruments are those whose latencies are counted: all of a session.
+const latencyInstruments = 16
+
 // newService makes a service whose log lies on tmpfs and is drained to a folder
 // that end removes.
 func newService(opening []tick.Unit) (*service, error) {
@@ -50,6 +54,12 @@ func newService(opening []tick.Unit) (*service, error) {
 		// The frames are of another day: the clock is read, as it would be, and
 		// their time told.
 		Now: func() int64 { kept += uint64(clock.Nanos()); return x.now }}
+	var venues stat.Groups // of one venue
+	for i := range latencyInstruments {
+		venues.Set(uint32(i), 0)
+	}
+	x.driver.Latency = engine.NewLatency(&venues)
+	x.driver.Latency.Grow(1)
 	x.driver.Begin()
 	x.take(opening)
 	return x, nil

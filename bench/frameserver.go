@@ -109,7 +109,7 @@ func (x *frameServer) close() {
 
 // shakeHands answers a websocket's handshake (RFC 6455, 4.2.2), and returns what
 // the client says from here on.
-func shakeHands(c net.Conn) (said *bufio.Reader, err error) {
+func shakeHands(c io.ReadWriter) (said *bufio.Reader, err error) {
 	said = bufio.NewReader(c)
 	request, err := http.ReadRequest(said)
 	if err != nil {

@@ -7,15 +7,16 @@ import (
 
 // Latency is what a driver measures of the packets that venues sent, by venue
 // and class: cell venue*tick.ClassCount + class of each grid. The stamps are
-// the driver's, three a batch: a packet counts as applied, and its rows as
-// handed over, when its batch is, because nothing of it is seen before.
+// the driver's, two a batch and in every eighth a third: a packet counts as
+// applied, and its rows as handed over, when its batch is, because nothing of it
+// is seen before.
 //
 // The driver's goroutine counts; any may read the grids.
 type Latency struct {
 	// Venues are those of the instruments, by number.
 	Venues *stat.Groups
 	// Wait is received → taken by the shard, Apply taken → logged and applied,
-	// Rows applied → its rows are in the writer's ring.
+	// Rows applied → its rows are in the writer's ring, of one batch in eight.
 	Wait, Apply, Rows stat.Grid
 
 	// owner: the driver's goroutine
@@ -35,8 +36,9 @@ func (l *Latency) Grow(n int) {
 	l.Wait.Grow(n * tick.ClassCount)
 }
 
-// batch counts what was applied. Packets of one kind, instrument and receive
-// time, which is those of a frame, are counted at once.
+// batch counts what was applied; written is 0 where that was not measured.
+// Packets of one kind, instrument and receive time, which is those of a frame,
+// are counted at once.
 //
 // hot: per batch, 0 allocs once every venue was seen.
 func (l *Latency) batch(batch []tick.Unit, taken, applied, written int64) {
@@ -60,8 +62,10 @@ func (l *Latency) batch(batch []tick.Unit, taken, applied, written int64) {
 	}
 	apply, rows := l.Apply.Load(), l.Rows.Load()
 	for _, cell := range l.some {
-		apply[cell].Observe(applied-taken, l.counts[cell])
-		rows[cell].Observe(written-applied, l.counts[cell])
+		apply[cell].ObserveAlone(applied-taken, l.counts[cell])
+		if written != 0 {
+			rows[cell].ObserveAlone(written-applied, l.counts[cell])
+		}
 		l.counts[cell] = 0
 	}
 	l.some = l.some[:0]
@@ -77,7 +81,7 @@ func (l *Latency) count(venues []uint8, wait []*stat.Latency, first *tick.Header
 	if cell >= len(wait) {
 		return // of no venue, or of one that came since the grid was looked at
 	}
-	wait[cell].Observe(taken-first.ReceiveNanos, n)
+	wait[cell].ObserveAlone(taken-first.ReceiveNanos, n)
 	if l.counts[cell] == 0 {
 		l.some = append(l.some, cell)
 	}

@@ -223,7 +223,7 @@ func TestOversizedFramesEndTheSocket(t *testing.T) {
 			if got := r.feed.Stats()[0].Faults[FaultOversized].Load(); got != 1 {
 				t.Errorf("oversized counted %d times", got)
 			}
-			if got := cap(r.feed.connections[0].frame); got > 2*limit+readBuffer {
+			if got := cap(r.feed.connections[0].joined); got > 2*limit+readBuffer {
 				t.Errorf("%d bytes of buffer", got)
 			}
 		})

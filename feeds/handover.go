@@ -78,14 +78,13 @@ func (b *bridge) cover(ctx context.Context, c *connection) {
 	if b.line.connects.Wait(ctx) != nil {
 		return
 	}
-	ws, raw, _, err := dialSocket(ctx, b.line.options, b.line.url, b.line.reading, b.line.out)
+	s, _, err := dialSocket(ctx, b.line.options, b.line.url, b.line.reading, b.line.out)
 	if err != nil {
 		b.line.stats.DialFailures.Add(1)
 		b.line.trouble.warn(troubleDial, b.line.options.Now(), "cannot connect to stand in for another connection", "for", c.plan.Name, "error", err)
 		return
 	}
-	b.line.raw = raw
-	reason, err := b.line.serve(ctx, ws)
+	reason, err := b.line.serve(ctx, s)
 	if reason != tick.ReasonReconnect && !(ctx.Err() != nil && reason == endedBy(ctx)) {
 		b.line.stats.Lost.Add(1)
 		b.line.trouble.warn(troubleLost, b.line.options.Now(), "connection ended while it stood in for another", "for", c.plan.Name, "reason", reason.String(), "error", err)

@@ -82,9 +82,9 @@ func (l *latencyNotes) published() {
 	now := l.now()
 	for i := range l.runs {
 		r := &l.runs[i]
-		l.into.Decode[r.class].Observe(now-r.receive, uint64(r.n))
+		l.into.Decode[r.class].ObserveAlone(now-r.receive, uint64(r.n))
 		if r.oneWay {
-			l.into.OneWay[r.class].Observe(r.receive-r.exchange, uint64(r.n))
+			l.into.OneWay[r.class].ObserveAlone(r.receive-r.exchange, uint64(r.n))
 		}
 	}
 	l.runs = l.runs[:0]

@@ -137,7 +137,7 @@ func (o *Output) Write(packets []tick.Unit) {
 		written := len(l.owed) == 0 && len(o.torn) == 0 && l.ring.Write(packets[:n])
 		if written {
 			l.dirty = true
-			o.Stats.Packets.Add(1)
+			o.Stats.Packets.AddAlone(1)
 		} else {
 			written = o.writeSlow(l, packets[:n])
 		}
@@ -183,7 +183,7 @@ func (o *Output) Close() {
 	for i := range o.lanes {
 		if l := &o.lanes[i]; l.ring != nil {
 			if !o.await(l, nil, 0) {
-				o.Stats.Abandoned.Add(uint64(len(l.owed)))
+				o.Stats.Abandoned.AddAlone(uint64(len(l.owed)))
 			}
 			l.ring.Close()
 		}
@@ -209,7 +209,7 @@ func (o *Output) writeSlow(l *lane, packet []tick.Unit) bool {
 		if o.await(l, packet, o.patience(l)) {
 			return true
 		}
-		o.Stats.DroppedDepth.Add(1)
+		o.Stats.DroppedDepth.AddAlone(1)
 		o.owe(l, h, tick.ChannelDepth)
 		if h.Flags&tick.FlagLast == 0 {
 			o.torn = append(o.torn, h.Instrument)
@@ -218,13 +218,13 @@ func (o *Output) writeSlow(l *lane, packet []tick.Unit) bool {
 		if o.await(l, packet, o.patience(l)) {
 			return true
 		}
-		o.Stats.DroppedQuotes.Add(1)
+		o.Stats.DroppedQuotes.AddAlone(1)
 		o.owe(l, h, tick.ChannelQuotes)
 	default:
 		if o.await(l, packet, 0) {
 			return true
 		}
-		o.Stats.Abandoned.Add(1)
+		o.Stats.Abandoned.AddAlone(1)
 	}
 	return false
 }
@@ -249,7 +249,7 @@ func (o *Output) await(l *lane, packet []tick.Unit, limit int64) bool {
 		if o.settle(l) && (packet == nil || l.ring.Write(packet)) {
 			if packet != nil {
 				l.dirty = true
-				o.Stats.Packets.Add(1)
+				o.Stats.Packets.AddAlone(1)
 			}
 			break
 		}
@@ -271,7 +271,7 @@ func (o *Output) await(l *lane, packet []tick.Unit, limit int64) bool {
 
 func (o *Output) blocked(start int64) {
 	if start != 0 {
-		o.Stats.BlockedNanos.Add(uint64(clock.Nanos() - start))
+		o.Stats.BlockedNanos.AddAlone(uint64(clock.Nanos() - start))
 	}
 }
 
@@ -321,7 +321,7 @@ func (o *Output) settle(l *lane) bool {
 		l.owed = append(l.owed[:0], l.owed[done:]...)
 		l.dirty = true
 		o.owed -= done
-		o.Stats.Packets.Add(uint64(done))
+		o.Stats.Packets.AddAlone(uint64(done))
 	}
 	return len(l.owed) == 0
 }

@@ -2,9 +2,11 @@ package feeds
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 
@@ -58,39 +60,104 @@ func (c *flushingConn) Read(p []byte) (int, error) {
 	}
 }
 
-// dialSocket opens a websocket whose reads flush out. response is that of a
-// refused handshake, if there was one; raw is the connection below, where it is
-// read by hand as read says.
-func dialSocket(ctx context.Context, o *Options, url string, read rawsocket.Options, out *Output) (ws *websocket.Conn, raw *rawsocket.Conn, response *http.Response, err error) {
-	var socket *flushingConn
+// socket is an open websocket.
+type socket struct {
+	ws *websocket.Conn
+	// frames has the messages that lie whole in a frame. Nil where a proxy of the
+	// environment is between: only the library knows how to speak with it.
+	frames *inPlace
+	// raw is the connection below, where it is read by hand; else nil.
+	raw *rawsocket.Conn
+}
+
+// dialSocket opens a websocket whose reads flush out, and which is read as read
+// says. response is that of a refused handshake, if there was one.
+func dialSocket(ctx context.Context, o *Options, address string, read rawsocket.Options, out *Output) (s socket, response *http.Response, err error) {
+	var flushing *flushingConn
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := o.Dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		if read != (rawsocket.Options{}) {
+			switch raw, err := rawsocket.New(c, read); {
+			case err == nil:
+				s.raw, c = raw, raw
+			case !errors.Is(err, rawsocket.ErrUnsupported): // then it is read as any other
+				c.Close()
+				return nil, err
+			}
+		}
+		flushing = &flushingConn{Conn: c, out: out}
+		return flushing, nil
+	}
 	dialer := websocket.Dialer{
 		Proxy:             http.ProxyFromEnvironment,
 		HandshakeTimeout:  handshakeTimeout,
 		ReadBufferSize:    readBuffer,
 		EnableCompression: o.Compression,
 		TLSClientConfig:   o.TLS,
-		NetDialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			c, err := o.Dial(ctx, network, address)
+		NetDialContext:    dial,
+	}
+	if direct(address) {
+		dialer.ReadBufferSize = 0 // the library's own: little comes to it
+		dialer.NetDialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			c, err := dial(ctx, network, address)
 			if err != nil {
 				return nil, err
 			}
-			if read != (rawsocket.Options{}) {
-				switch raw, err = rawsocket.New(c, read); {
-				case err == nil:
-					c = raw
-				case !errors.Is(err, rawsocket.ErrUnsupported): // then it is read as any other
-					c.Close()
-					return nil, err
-				}
+			s.frames = newInPlace(c, readBuffer)
+			return s.frames, nil
+		}
+		dialer.NetDialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			c, err := dial(ctx, network, address)
+			if err != nil {
+				return nil, err
 			}
-			socket = &flushingConn{Conn: c, out: out}
-			return socket, nil
-		},
+			secured := tls.Client(c, tlsConfig(o.TLS, address))
+			if err := secured.HandshakeContext(ctx); err != nil {
+				c.Close()
+				return nil, err
+			}
+			s.frames = newInPlace(secured, readBuffer)
+			return s.frames, nil
+		}
 	}
-	ws, response, err = dialer.DialContext(ctx, url, http.Header{"User-Agent": {userAgent}})
+	s.ws, response, err = dialer.DialContext(ctx, address, http.Header{"User-Agent": {userAgent}})
 	if err != nil {
-		return nil, nil, response, err
+		return socket{}, response, err
 	}
-	socket.live = true
-	return ws, raw, nil, nil
+	flushing.live = true
+	if s.frames != nil {
+		s.frames.live = true
+	}
+	return s, nil, nil
+}
+
+// direct reports whether no proxy of the environment is between.
+func direct(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil {
+		return true // the dialler says what is wrong
+	}
+	switch u.Scheme {
+	case "ws":
+		u.Scheme = "http"
+	case "wss":
+		u.Scheme = "https"
+	}
+	proxy, err := http.ProxyFromEnvironment(&http.Request{URL: u})
+	return err == nil && proxy == nil
+}
+
+// tlsConfig is c, which may be nil, for an address.
+func tlsConfig(c *tls.Config, address string) *tls.Config {
+	if c == nil {
+		c = &tls.Config{}
+	}
+	if c.ServerName == "" {
+		c = c.Clone()
+		c.ServerName, _, _ = net.SplitHostPort(address)
+	}
+	return c
 }

@@ -65,26 +65,26 @@ func (s *stamper) receive(now int64) (receive int64, kernel bool) {
 		at = s.socket()
 	}
 	if at == 0 {
-		s.stats.None.Add(1)
+		s.stats.None.AddAlone(1)
 		s.used = max(s.used, now)
 		return s.used, false
 	}
 	at -= s.step
 	if at > now || at < s.newest || now-at > stampLost {
-		s.stats.Strange.Add(1)
+		s.stats.Strange.AddAlone(1)
 		s.used = max(s.used, now)
 		return s.used, false
 	}
 	s.newest = at
 	if s.latency != nil {
-		s.latency.Observe(now-at, 1)
+		s.latency.ObserveAlone(now-at, 1)
 	}
 	if now-at > stampLate || at < s.used {
-		s.stats.Late.Add(1)
+		s.stats.Late.AddAlone(1)
 		s.used = max(s.used, now)
 		return s.used, false
 	}
-	s.stats.Kernel.Add(1)
+	s.stats.Kernel.AddAlone(1)
 	s.used = at
 	return at, true
 }

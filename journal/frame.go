@@ -68,17 +68,24 @@ func word0(magic uint32, shard int) uint64 {
 	return uint64(magic) | version<<32 | uint64(uint16(shard))<<48
 }
 
-// framer makes and checks the frames of one log. The scratch unit lies in it
-// because what is handed to the CRC would otherwise be allocated.
+// framer makes and checks the frames of one log. The scratch units lie in it
+// because what is handed to the CRC would otherwise be allocated: a header, and
+// room for the packets of most batches, so that one call takes both.
 type framer struct {
 	identity Identity
 	shard    int
-	scratch  tick.Unit
+	scratch  [1 + scratchPackets]tick.Unit
 }
+
+const scratchPackets = 7
 
 // sum is the CRC of a frame whose header, but for word 7, is in scratch.
 func (f *framer) sum(packets []tick.Unit) uint32 {
-	f.scratch[7] = uint64(f.identity)
+	f.scratch[0][7] = uint64(f.identity)
+	if n := len(packets); n <= scratchPackets {
+		copy(f.scratch[1:], packets)
+		return crc32.Update(0, castagnoli, unsafe.Slice((*byte)(unsafe.Pointer(&f.scratch)), (1+n)*unitBytes))
+	}
 	crc := crc32.Update(0, castagnoli, unsafe.Slice((*byte)(unsafe.Pointer(&f.scratch)), unitBytes))
 	return crc32.Update(crc, castagnoli, bytesOf(packets))
 }
@@ -109,7 +116,7 @@ type frame struct {
 // check says whether a frame that claims its place is whole and what it holds.
 func (f *framer) check(units []tick.Unit) (frame, bool) {
 	h := &units[0]
-	f.scratch = *h
+	f.scratch[0] = *h
 	if f.sum(units[1:]) != uint32(h[7]) {
 		return frame{}, false
 	}

@@ -21,6 +21,7 @@ import (
 	"sync/atomic"
 
 	"tickproc/internal/invariants"
+	"tickproc/internal/ordered"
 	"tickproc/internal/stat"
 	"tickproc/ringbuf"
 	"tickproc/tick"
@@ -102,7 +103,7 @@ func (l *Log) Append(batch []tick.Unit) (end uint64) {
 			return 0
 		}
 	}
-	h := &l.framer.scratch
+	h := &l.framer.scratch[0]
 	*h = tick.Unit{
 		word0(frameMagic, l.framer.shard), l.sequence + 1, uint64(n) | packets<<32, l.end,
 		uint64(batch[0].Header().ReceiveNanos), synced, uint64(l.link),
@@ -114,21 +115,25 @@ func (l *Log) Append(batch []tick.Unit) (end uint64) {
 	// position, or one that its CRC refuses: the order only makes it rare.
 	mask := uint64(len(l.units) - 1)
 	at := int((l.end + 1) & mask)
-	done := copy(l.units[at:], batch)
-	copy(l.units, batch[done:])
+	if n == 1 {
+		l.units[at] = batch[0]
+	} else {
+		done := copy(l.units[at:], batch)
+		copy(l.units, batch[done:])
+	}
 	l.units[l.end&mask] = *h
 	if !l.mapped {
 		l.flush(n)
 	}
 	l.end += uint64(n) + 1
-	l.appended.Store(l.end)
+	ordered.Store(&l.appended, l.end)
 	if l.mapped {
-		// Behind the atomic store, which nothing is moved across: it must not say
-		// more than is there.
+		// Behind that store, which nothing is moved across: it must not say more
+		// than is there.
 		l.counts[0], l.counts[1] = l.end, ^l.end
 	}
-	l.Stats.Batches.Add(1)
-	l.Stats.Packets.Add(packets)
+	l.Stats.Batches.AddAlone(1)
+	l.Stats.Packets.AddAlone(packets)
 	return l.end
 }
 

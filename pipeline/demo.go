@@ -13,7 +13,6 @@ import (
 
 	"tickproc/feeds/sim"
 	"tickproc/internal/questdbserver"
-	"tickproc/internal/stat"
 	"tickproc/ops"
 	"tickproc/writer"
 	"tickproc/writer/questdb"
@@ -299,19 +298,9 @@ func (d *demo) run(ctx context.Context, logger *slog.Logger) error {
 			return fmt.Errorf("%w: %w", ErrDependency, err)
 		}
 	}
-	d.wait = s.longestWait()
+	d.wait = s.latency.longestWait()
 	d.summary(s)
 	return nil
-}
-
-// longestWait is the longest, in ns, that a packet waited between its receive
-// time and its shard.
-func (s *system) longestWait() (longest int64) {
-	for _, driver := range s.drivers {
-		waits, _ := driver.Stats.Wait.Snapshot()
-		longest = max(longest, stat.Quantile(&waits, 1))
-	}
-	return longest
 }
 
 // show draws until ctx ends or the time is over.

@@ -63,19 +63,22 @@ type latencies struct {
 	numbers map[string]int
 	names   []string // by number
 	drivers []*engine.Latency
-	lines   map[lineNamed]*feeds.LineLatency
+	lines   []lineLatency
 	tables  []questdb.TableStats
 
 	turned       int64         // when newer was taken
 	older, newer distributions // what had been counted one or two windows ago
 }
 
-// lineNamed names a line over the feeds that come and go: one that begins anew
-// goes on where it was. Two feeds of a venue share those of one name.
-type lineNamed struct{ venue, name string }
+// lineLatency is what one line counts: no two count on the same at a time. Those
+// of a feed that ended go to the venue's next lines.
+type lineLatency struct {
+	*feeds.LineLatency
+	of *venueFeed
+}
 
 func newLatencies() *latencies {
-	return &latencies{numbers: map[string]int{}, lines: map[lineNamed]*feeds.LineLatency{}, turned: clock.Nanos()}
+	return &latencies{numbers: map[string]int{}, turned: clock.Nanos()}
 }
 
 // driver returns what a shard's driver counts by.
@@ -109,18 +112,21 @@ func (x *latencies) instrument(id uint32, venue string) {
 	x.venues.Set(id, number)
 }
 
-// line returns what a line counts by.
-func (x *latencies) line(venue, name string) *feeds.LineLatency {
+// line returns what a line of a feed counts by.
+func (x *latencies) line(f *venueFeed) *feeds.LineLatency {
 	if x == nil {
 		return nil
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	key := lineNamed{venue, name}
-	if x.lines[key] == nil {
-		x.lines[key] = feeds.NewLineLatency()
+	for i := range x.lines {
+		if l := &x.lines[i]; l.of.venue == f.venue && l.of.over.Load() {
+			l.of = f
+			return l.LineLatency
+		}
 	}
-	return x.lines[key]
+	x.lines = append(x.lines, lineLatency{feeds.NewLineLatency(), f})
+	return x.lines[len(x.lines)-1].LineLatency
 }
 
 // database adds what QuestDB's senders count.
@@ -155,16 +161,16 @@ func (x *latencies) read() distributions {
 			}
 		}
 	}
-	for of, l := range x.lines {
+	for _, l := range x.lines {
 		for c := range tick.ClassCount {
 			kind := tick.Class(c).String()
-			add(series{of.venue, kind, stageDecode}, &l.Decode[c])
+			add(series{l.of.venue, kind, stageDecode}, &l.Decode[c])
 			var both stat.SignedBuckets
 			if l.OneWay[c].AddTo(&both); both.Count() > 0 {
-				all.of(series{of.venue, kind, stageOneWay}).Add(&both)
+				all.of(series{l.of.venue, kind, stageOneWay}).Add(&both)
 			}
 		}
-		add(series{of.venue, allKinds, stageSocket}, &l.Socket)
+		add(series{l.of.venue, allKinds, stageSocket}, &l.Socket)
 	}
 	names := questdb.TableNames()
 	for i := range x.tables {
@@ -253,6 +259,19 @@ func (x *latencies) register(r *ops.Registry) {
 		[]string{"venue", "kind", "stage"}, shown(func(stage string) bool { return stage != stageOneWay }, func(s series) []string { return []string{s.venue, s.kind, s.stage} }))
 	r.Latencies("tickproc_one_way_seconds", "From the venue's time to ours, by the clock of each; see tickproc_clock_error_seconds.",
 		[]string{"venue", "kind"}, shown(func(stage string) bool { return stage == stageOneWay }, func(s series) []string { return []string{s.venue, s.kind} }))
+}
+
+// longestWait is the longest, in ns, that a packet of a venue waited between its
+// receive time and its shard.
+func (x *latencies) longestWait() (longest int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for s, b := range x.read() {
+		if s.stage == stageShard {
+			longest = max(longest, b.Quantile(1))
+		}
+	}
+	return longest
 }
 
 // lines are for people: by venue and stage, and by stage alone.

@@ -21,8 +21,14 @@ func TestLatenciesAreAddedUpAndForgotten(t *testing.T) {
 	x.instrument(2, "okx")
 	late := x.driver() // of a shard that comes when venues are known
 	x.instrument(3, "bybit")
-	if x.line("okx", "public-0") != x.line("okx", "public-0") || x.line("okx", "public-0") == x.line("kraken", "public-0") {
-		t.Error("a line that begins anew does not go on, or two share one")
+	okx, again, kraken := &venueFeed{venue: "okx"}, &venueFeed{venue: "okx"}, &venueFeed{venue: "kraken"}
+	one, two, other := x.line(okx), x.line(okx), x.line(kraken)
+	if one == two || x.line(again) == one {
+		t.Error("two lines that run count on the same")
+	}
+	okx.over.Store(true)
+	if x.line(again) != one || x.line(again) != two || x.line(kraken) == two {
+		t.Error("a line that begins anew does not go on")
 	}
 	if groups := x.venues.Load(); !slices.Equal(groups, []uint8{0, 1, 0, 2}) {
 		t.Errorf("venues %v", groups)
@@ -32,10 +38,10 @@ func TestLatenciesAreAddedUpAndForgotten(t *testing.T) {
 	first.Apply.Load()[cell(0, tick.ClassDepth)].Observe(10, 4)
 	second.Apply.Load()[cell(0, tick.ClassDepth)].Observe(20, 2)
 	late.Wait.Load()[cell(2, tick.ClassTrades)].Observe(30, 1)
-	x.line("kraken", "public-0").Decode[tick.ClassQuotes].Observe(40, 1)
-	x.line("kraken", "private").Decode[tick.ClassQuotes].Observe(50, 1)
-	x.line("okx", "public-0").OneWay[tick.ClassDepth].Observe(-60, 3)
-	x.line("okx", "public-0").Socket.Observe(5, 1)
+	other.Decode[tick.ClassQuotes].Observe(40, 1)
+	x.line(kraken).Decode[tick.ClassQuotes].Observe(50, 1)
+	one.OneWay[tick.ClassDepth].Observe(-60, 3)
+	one.Socket.Observe(5, 1)
 
 	type counted struct {
 		recent, all uint64

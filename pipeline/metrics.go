@@ -40,12 +40,6 @@ func (s *system) register(r *ops.Registry, database *questdb.Sink) {
 		r.Counter("tickproc_shard_ticks_total", "Ticks, where a deadline came without a packet.", labels, &d.Stats.Ticks)
 		r.CounterFunc("tickproc_shard_rows_blocked_seconds_total", "Time that a shard waited for room in its row ring.", labels, nanos(&d.Stats.RowsBlockedNanos))
 		r.GaugeFunc("tickproc_row_ring_high_water_units", "The most units that ever waited in a shard's row ring.", labels, func() float64 { return float64(d.Rows.HighWater()) })
-		for _, stage := range []struct {
-			name string
-			from *stat.Histogram
-		}{{"receive_to_shard", &d.Stats.Wait}, {"shard_apply", &d.Stats.Apply}} {
-			r.Histogram("tickproc_shard_stage_seconds", "Latency by shard: of the oldest packet of a batch until it is taken, of a packet while it is applied.", map[string]string{"stage": stage.name, "shard": strconv.Itoa(i)}, stage.from)
-		}
 	}
 	s.latency.database(database)
 	s.latency.register(r)

@@ -92,6 +92,7 @@ type venueFeed struct {
 
 	end   context.CancelFunc // set by begin
 	ended chan struct{}      // closed when its last packet is in a ring and the rings are closed
+	over  atomic.Bool        // ended is closed, or about to be
 
 	mu sync.Mutex // guards what follows: it grows at run time
 	// inputs are its rings by line, then shard.
@@ -362,7 +363,7 @@ func (s *system) newOutput(f *venueFeed, line feeds.LineInfo) *feeds.Output {
 	f.inputs = append(f.inputs, lineRings{line: line.Line, name: line.Name, rings: rings})
 	o := feeds.OutputOptions{Now: s.now}
 	if !line.REST { // its times are of requests
-		o.Latency = s.latency.line(f.venue, line.Name)
+		o.Latency = s.latency.line(f)
 	}
 	return feeds.NewOutput(rings, &s.routes, o)
 }
@@ -486,6 +487,7 @@ func (f *venueFeed) begin(ctx context.Context) {
 	go func() {
 		running.Wait()
 		f.end()
+		f.over.Store(true)
 		close(f.ended)
 	}()
 }

@@ -112,7 +112,7 @@ func TestSoak(t *testing.T) {
 		now := s.sample()
 		x := now.since(before)
 		before = now
-		t.Logf("%4d %8.1f %8.1f %5.0f %8.0f %10v %10v %9.0f  %s", h+1, x.rss/1e6, x.heap/1e6, x.files, x.routines, x.wait(0.5), x.wait(0.999), x.packets, happened)
+		t.Logf("%4d %8.1f %8.1f %5.0f %8.0f %10v %10v %9.0f  %s", h+1, x.rss/1e6, x.heap/1e6, x.files, x.routines, x.waits["0.5"], x.waits["0.999"], x.packets, happened)
 		day = append(day, x)
 	}
 	await(t, "all books are valid at the end of the day", 90*time.Second, s.ready)
@@ -160,7 +160,7 @@ func eachVenue(t *testing.T, do func(venue, first, last string) error) {
 // soakSample is what a process says of itself.
 type soakSample struct {
 	rss, heap, files, routines, packets float64
-	waits                               map[float64]float64 // packets that waited at most so many seconds for their shard
+	waits                               map[string]time.Duration // of packets for their shard, by quantile, of the venue that waited longest
 }
 
 var metricLine = regexp.MustCompile(`^([a-z_]+)(?:\{(.*)\})? (\S+)$`)
@@ -181,8 +181,8 @@ func (s *service) sample() soakSample {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	x := soakSample{waits: map[float64]float64{}}
-	upTo := regexp.MustCompile(`le="([^"]+)"`)
+	x := soakSample{waits: map[string]time.Duration{}}
+	quantile := regexp.MustCompile(`quantile="([^"]+)"`)
 	for line := range strings.Lines(string(body)) {
 		m := metricLine.FindStringSubmatch(strings.TrimSpace(line))
 		if m == nil {
@@ -203,13 +203,9 @@ func (s *service) sample() soakSample {
 			x.routines = value
 		case "tickproc_shard_packets_total":
 			x.packets += value
-		case "tickproc_shard_stage_seconds_bucket":
-			if bound := upTo.FindStringSubmatch(m[2]); bound != nil && strings.Contains(m[2], "receive_to_shard") {
-				limit, err := strconv.ParseFloat(bound[1], 64)
-				if err != nil {
-					s.t.Fatal(line)
-				}
-				x.waits[limit] += value
+		case "tickproc_stage_seconds":
+			if q := quantile.FindStringSubmatch(m[2]); q != nil && strings.Contains(m[2], `stage="`+stageShard+`"`) {
+				x.waits[q[1]] = max(x.waits[q[1]], time.Duration(value*float64(time.Second)))
 			}
 		}
 	}
@@ -219,29 +215,7 @@ func (s *service) sample() soakSample {
 // since keeps the levels, and of what is counted the growth.
 func (x soakSample) since(before soakSample) soakSample {
 	x.packets -= before.packets
-	waits := map[float64]float64{}
-	for limit, n := range x.waits {
-		waits[limit] = n - before.waits[limit]
-	}
-	x.waits = waits
 	return x
-}
-
-// wait is how long that share of the packets waited for their shard at most.
-func (x soakSample) wait(share float64) time.Duration {
-	var limits []float64
-	total := 0.0
-	for limit, n := range x.waits {
-		limits = append(limits, limit)
-		total = max(total, n)
-	}
-	slices.Sort(limits)
-	for _, limit := range limits {
-		if x.waits[limit] >= share*total {
-			return time.Duration(limit * float64(time.Second))
-		}
-	}
-	return 0
 }
 
 func median(day []soakSample, of func(soakSample) float64) float64 {

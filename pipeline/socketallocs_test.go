@@ -17,10 +17,9 @@ import (
 )
 
 // From a real websocket over log, shard and encoder into the spool a frame
-// costs one allocation, the 8 bytes of the websocket library's message reader.
-// What else is allocated meanwhile (batches on their way to the disk, looks at
-// a database that is not there) grows with the time that it takes; one in each
-// trade or in each quote would be half of one a frame, and shows.
+// costs no allocation. What is allocated meanwhile (batches on their way to the
+// disk, looks at a database that is not there) grows with the time that it takes;
+// one in each trade or in each quote would be half of one a frame, and shows.
 func TestSocketToSpoolAllocs(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector allocates")
@@ -103,8 +102,8 @@ func TestSocketToSpoolAllocs(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	mallocs := after.Mallocs - before.Mallocs
 	t.Logf("%.3f allocations and %.1f bytes a frame", float64(mallocs)/counted, float64(after.TotalAlloc-before.TotalAlloc)/counted)
-	if mallocs < counted || mallocs > counted+counted*4/10 {
-		t.Errorf("%d allocations in %d frames: one each is declared", mallocs, counted)
+	if mallocs > counted*4/10 {
+		t.Errorf("%d allocations in %d frames", mallocs, counted)
 	}
 	venue.Close()
 	cancel()

@@ -107,20 +107,14 @@ type viewer struct {
 // stageSince is a histogram's growth since it was last looked at.
 type stageSince struct {
 	name string
-	from []*stat.Histogram // of all shards or tables
+	from []*stat.Histogram // of all tables
 	seen [stat.HistogramBuckets]uint64
 }
 
 func newViewer(s *system, last *lastRows, database *questdb.Sink) *viewer {
 	v := &viewer{system: s, last: last, database: database, at: clock.Nanos(), messages: map[uint32]uint64{}}
-	wait := &stageSince{name: "socket read to shard"}
-	apply := &stageSince{name: "shard: book, bars, rows, a packet"}
-	for _, d := range s.drivers {
-		wait.from = append(wait.from, &d.Stats.Wait)
-		apply.from = append(apply.from, &d.Stats.Apply)
-	}
 	s.latency.database(database)
-	v.stages = []*stageSince{wait, apply, {name: "writer: encode what one poll gave", from: []*stat.Histogram{&s.writer.Stats.SinkNanos}}}
+	v.stages = []*stageSince{{name: "writer: encode what one poll gave", from: []*stat.Histogram{&s.writer.Stats.SinkNanos}}}
 	if database != nil {
 		post := &stageSince{name: "QuestDB: one post"}
 		for i := range database.Stats.Tables {

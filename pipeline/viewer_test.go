@@ -33,7 +33,7 @@ func TestViewOfASystem(t *testing.T) {
 	v := newViewer(s, last, nil)
 
 	first := v.view()
-	if len(first.Instruments) != 2 || len(first.Stages) != 3 {
+	if len(first.Instruments) != 2 || len(first.Stages) != 1 {
 		t.Fatalf("%+v", first)
 	}
 	if l := first.Instruments[0]; l.PerSecond != 0 || l.Bid != "-" || l.Ask != "-" || l.LastBar != "-" || l.Book == "valid" {
@@ -43,8 +43,8 @@ func TestViewOfASystem(t *testing.T) {
 	image := engine.Image{Instrument: in.ID, Valid: true, PriceDigits: 2, Bid: tick.Level{Price: 6180001, Size: 5}, Ask: tick.Level{Price: 6180002, Size: 7},
 		Depth: 100, Quotes: 200, Trades: 300, Gaps: 4, OffsetNanos: -int64(3 * time.Millisecond)}
 	s.publish(image)
-	s.drivers[0].Stats.Wait.Observe(1000, 1)
-	s.drivers[1].Stats.Wait.Observe(2000, 3)
+	s.writer.Stats.SinkNanos.Observe(1000, 1)
+	s.writer.Stats.SinkNanos.Observe(2000, 3)
 	rows, u := tick.NewRow(nil, tick.RowBar)
 	*u.BarRow() = tick.BarRow{RowHeader: tick.RowHeader{Kind: tick.RowBar, TsNanos: 1, PriceDigits: 2, SizeDigits: 1}, IntervalNanos: int64(time.Second),
 		Open: 100, High: 250, Low: 50, Close: 200, Volume: tick.Int128Of(15)}

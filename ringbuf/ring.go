@@ -26,6 +26,7 @@ import (
 	"sync/atomic"
 
 	"tickproc/internal/invariants"
+	"tickproc/internal/ordered"
 	"tickproc/tick"
 )
 
@@ -167,12 +168,26 @@ func (r *Ring) Publish() {
 //
 // hot: per packet, 0 allocs
 func (r *Ring) Write(packet []tick.Unit) bool {
-	to := r.Reserve(len(packet))
+	// What Reserve and Commit do where nothing is special: the packet has room,
+	// by what was last known, in the lap that is under way.
+	at, n := r.committed&r.mask, len(packet)
+	if end := at + uint64(n); at > 0 && n > 0 && n <= len(r.units)/2 && end <= uint64(len(r.units)) &&
+		r.committed+uint64(n)-r.releasedSeen <= uint64(len(r.units)) && !r.closed.Load() {
+		if n == 1 {
+			r.units[at] = packet[0]
+		} else {
+			copy(r.units[at:end], packet)
+		}
+		r.committed += uint64(n)
+		r.reserved = 0
+		return true
+	}
+	to := r.Reserve(n)
 	if to == nil {
 		return false
 	}
 	copy(to, packet)
-	r.Commit(len(packet))
+	r.Commit(n)
 	return true
 }
 
@@ -230,8 +245,26 @@ func (r *Ring) Release(n int) {
 	}
 	r.shown -= uint64(n)
 	r.read += uint64(n)
-	r.released.Store(r.read)
+	// The units were read before; the producer may learn of it a little later.
+	ordered.Store(&r.released, r.read)
 }
+
+// Quiet reports, to the consumer, that nothing was published since a Poll that
+// returned nothing. It looks at the producer's cache line alone.
+//
+// hot: per batch and line, 0 allocs
+func (w *Watch) Quiet() bool { return w.published.Load() == w.seen }
+
+// Watch is what a consumer of many rings remembers of one of them, so that those
+// in which nothing happens cost next to nothing. It is of the consumer's goroutine.
+type Watch struct {
+	published *atomic.Uint64
+	seen      uint64
+}
+
+// Watch returns what tells, after a Poll that returned nothing, whether another
+// one would.
+func (r *Ring) Watch() Watch { return Watch{&r.published, r.read} }
 
 // scribble makes whoever still reads released units, or commits units that he
 // did not write, read nonsense: kind 0xDB does not exist.

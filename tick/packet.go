@@ -290,18 +290,39 @@ func DepthUnits(n int) int { return 1 + (n+levelsPerUnit-1)/levelsPerUnit }
 // PacketUnits returns how many units the packet or row that begins at u
 // takes, 0 for an invalid kind.
 func PacketUnits(u *Unit) int {
-	switch k := u.KindOf(); {
-	case k == KindDepth || k == KindSnapshot || k == KindQuote:
-		return DepthUnits(int(u.Depth().LevelCount))
-	case k == KindCatalog:
-		return CatalogUnits
-	case k >= KindL3Add && k <= KindL3Execute:
-		return 2
-	case k > KindInvalid && k < kindPacketEnd:
-		return 1
-	default:
-		return rowUnits(u)
+	if n := fixedUnits[u.KindOf()]; n != 0 {
+		return int(n)
 	}
+	return levelledUnits(u)
+}
+
+// fixedUnits are the units by kind, 0 where levels follow or the kind is invalid.
+var fixedUnits = func() (units [256]uint8) {
+	for k := KindInvalid + 1; k < kindPacketEnd; k++ {
+		switch {
+		case k == KindDepth || k == KindSnapshot || k == KindQuote:
+		case k == KindCatalog:
+			units[k] = uint8(CatalogUnits)
+		case k >= KindL3Add && k <= KindL3Execute:
+			units[k] = 2
+		default:
+			units[k] = 1
+		}
+	}
+	for k, n := range rowUnits {
+		units[k] = uint8(n)
+	}
+	return units
+}()
+
+func levelledUnits(u *Unit) int {
+	switch u.KindOf() {
+	case KindDepth, KindSnapshot, KindQuote:
+		return DepthUnits(int(u.Depth().LevelCount))
+	case RowBook, RowDepth:
+		return DepthUnits(int(u.BookRow().LevelCount))
+	}
+	return 0
 }
 
 // Levels returns the levels of the depth packet that begins at p[0], bids

@@ -265,26 +265,10 @@ const (
 	nbboUnits      = int(unsafe.Sizeof(NbboRow{})) / UnitSize
 )
 
-func rowUnits(u *Unit) int {
-	switch u.KindOf() {
-	case RowTrade, RowGap, CmdResync, CmdBackfill, RowOpenInterest, RowLiquidation, RowStatus, RowPosition, RowValidity:
-		return 1
-	case RowFunding:
-		return fundingUnits
-	case RowNbbo:
-		return nbboUnits
-	case RowQuote:
-		return quoteRowUnits
-	case RowBook, RowDepth:
-		return DepthUnits(int(u.BookRow().LevelCount))
-	case RowBar:
-		return barRowUnits
-	case RowWindow:
-		return windowRowUnits
-	case RowHealth:
-		return healthRowUnits
-	}
-	return 0
+// rowUnits are the units of rows without levels.
+var rowUnits = map[Kind]int{
+	RowTrade: 1, RowGap: 1, CmdResync: 1, CmdBackfill: 1, RowOpenInterest: 1, RowLiquidation: 1, RowStatus: 1, RowPosition: 1, RowValidity: 1,
+	RowFunding: fundingUnits, RowNbbo: nbboUnits, RowQuote: quoteRowUnits, RowBar: barRowUnits, RowWindow: windowRowUnits, RowHealth: healthRowUnits,
 }
 
 // RowLevels returns the levels of the book row that begins at p[0], bids first.
@@ -299,9 +283,7 @@ func RowLevels(p []Unit) []Level {
 
 // NewRow appends a zeroed row of a fixed-size kind and returns its first unit.
 func NewRow(dst []Unit, kind Kind) ([]Unit, *Unit) {
-	var probe Unit
-	probe.RowHeader().Kind = kind
-	dst, p := AppendUnits(dst, rowUnits(&probe))
+	dst, p := AppendUnits(dst, int(fixedUnits[kind]))
 	p[0].RowHeader().Kind = kind
 	return dst, &p[0]
 }

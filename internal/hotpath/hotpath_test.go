@@ -27,7 +27,7 @@ var inlined = map[string]string{
 	"internal/jsonscan": "nonDigits digitBits eightDigits AllDigits EightDigits Fixed",
 	"feeds":             "(*Table).Last (*Table).LastAt Stamp.Header",
 	"feeds/wire":        "(*Frame).scale (*DepthWriter).room (*DepthWriter).took",
-	"tick":              "Mul64 Int128.Add Int128Of (*Unit).Header (*Unit).Trade (*Unit).Depth",
+	"tick":              "Mul64 Int128.Add Int128Of (*Unit).Header (*Unit).Trade (*Unit).Depth PacketUnits",
 	"ringbuf":           "(*Ring).Publish",
 	"indicators":        "before (*sums).add",
 	"engine": "(*instrument).venueNow (*instrument).eventTime (*instrument).cut (*instrument).settledIndicators (*clockOffset).observe " +

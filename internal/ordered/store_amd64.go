@@ -1,0 +1,25 @@
+//go:build amd64 && !race
+
+package ordered
+
+import (
+	"sync/atomic"
+	"unsafe"
+)
+
+// On x86-64 the stores of a core become visible to all others in the order of
+// its program, so that order is the compiler's affair alone: it cannot look into
+// the call, and moves nothing across it.
+
+// Store makes v visible after everything that the goroutine stored before.
+//
+//go:noinline
+func Store(to *atomic.Uint64, v uint64) { *(*uint64)(unsafe.Pointer(to)) = v }
+
+// StoreInt is Store of a signed number.
+//
+//go:noinline
+func StoreInt(to *atomic.Int64, v int64) { *(*int64)(unsafe.Pointer(to)) = v }
+
+// Add adds n where no other goroutine adds, and promises no order.
+func Add(to *atomic.Uint64, n uint64) { *(*uint64)(unsafe.Pointer(to)) += n }

@@ -1,0 +1,15 @@
+//go:build !amd64 || race
+
+package ordered
+
+import "sync/atomic"
+
+// Store makes v visible after everything that the goroutine stored before: a
+// store-release on arm64.
+func Store(to *atomic.Uint64, v uint64) { to.Store(v) }
+
+// StoreInt is Store of a signed number.
+func StoreInt(to *atomic.Int64, v int64) { to.Store(v) }
+
+// Add adds n where no other goroutine adds, and promises no order.
+func Add(to *atomic.Uint64, n uint64) { to.Store(to.Load() + n) }
