@@ -265,28 +265,6 @@ const (
 	nbboUnits      = int(unsafe.Sizeof(NbboRow{})) / UnitSize
 )
 
-func rowUnits(u *Unit) int {
-	switch u.KindOf() {
-	case RowTrade, RowGap, CmdResync, CmdBackfill, RowOpenInterest, RowLiquidation, RowStatus, RowPosition, RowValidity:
-		return 1
-	case RowFunding:
-		return fundingUnits
-	case RowNbbo:
-		return nbboUnits
-	case RowQuote:
-		return quoteRowUnits
-	case RowBook, RowDepth:
-		return DepthUnits(int(u.BookRow().LevelCount))
-	case RowBar:
-		return barRowUnits
-	case RowWindow:
-		return windowRowUnits
-	case RowHealth:
-		return healthRowUnits
-	}
-	return 0
-}
-
 // RowLevels returns the levels of the book row that begins at p[0], bids first.
 func RowLevels(p []Unit) []Level {
 	n := int(p[0].BookRow().LevelCount)
@@ -299,9 +277,22 @@ func RowLevels(p []Unit) []Level {
 
 // NewRow appends a zeroed row of a fixed-size kind and returns its first unit.
 func NewRow(dst []Unit, kind Kind) ([]Unit, *Unit) {
-	var probe Unit
-	probe.RowHeader().Kind = kind
-	dst, p := AppendUnits(dst, rowUnits(&probe))
+	at, n := len(dst), int(unitsOf[kind])
+	if n > cap(dst)-at {
+		dst = growRows(dst, n)
+	}
+	dst = dst[:at+n]
+	p := dst[at:]
+	p[0] = Unit{}
+	for i := 1; i < len(p); i++ { // most have one or two
+		p[i] = Unit{}
+	}
 	p[0].RowHeader().Kind = kind
 	return dst, &p[0]
+}
+
+// growRows makes room for n more units.
+func growRows(dst []Unit, n int) []Unit {
+	grown, _ := AppendUnits(dst, n)
+	return grown[:len(dst)]
 }
