@@ -15,6 +15,7 @@ import (
 // current, decoder and shard on one goroutine:
 //
 //	trade, quote, depth   the frames of that stream alone, without a log
+//	*/shard               the same, decoded before: what the shard does for a packet
 //	session               all frames of a session, the log before them
 //	*/json                the same frames into fitting structs by encoding/json,
 //	                      numbers left as text: a part of the work, the thing to beat
@@ -151,6 +152,28 @@ func (p *path) benchmark(b *testing.B, channel tick.Channels) {
 			}
 		}
 	})
+	b.Run("shard", func(b *testing.B) {
+		m := startMeter(b, p.bytes)
+		for b.Loop() {
+			m.pause()
+			l, opening := p.session.Open()
+			shard := engine.NewShard(shardOptions())
+			shard.Apply(opening)
+			for _, r := range p.before {
+				shard.Apply(l.Decode(r))
+			}
+			var packets [][]tick.Unit
+			for _, r := range p.frames {
+				packets = append(packets, slices.Clone(l.Decode(r)))
+			}
+			m.resume()
+			applied(shard, packets)
+		}
+		m.stop(len(p.frames), "frame")
+		if p.levels > 0 {
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(p.levels), "ns/level")
+		}
+	})
 	b.Run("json", func(b *testing.B) {
 		m := startMeter(b, p.bytes)
 		for b.Loop() {
@@ -174,6 +197,18 @@ func (p *path) benchmark(b *testing.B, channel tick.Channels) {
 func current(shard *engine.Shard, l *Line, frames []*Record) {
 	for _, r := range frames {
 		shard.Apply(l.Decode(r))
+		shard.TakeRows()
+		shard.TakeCommands()
+	}
+}
+
+// applied gives a shard the packets of frames. As with current, instructions
+// are counted in it.
+//
+//go:noinline
+func applied(shard *engine.Shard, frames [][]tick.Unit) {
+	for _, packets := range frames {
+		shard.Apply(packets)
 		shard.TakeRows()
 		shard.TakeCommands()
 	}

@@ -42,35 +42,36 @@ func (w *window) key(slot uint64) int64 { return w.base + int64(slot*w.grid.step
 //
 // hot: per message, 0 allocs.
 func (w *window) put(levels []tick.Level, sign int64) (done, orphans int) {
-	base, g, sizes, words := w.base, w.grid, w.sizes, w.words
-	count := w.count
+	sizes, words, twos := w.sizes, w.words, w.grid.twos
+	// The slot of a price is grid.count(price×sign − base), multiplied out.
+	inverse, first := w.grid.inverse*uint64(sign), w.grid.inverse*uint64(w.base)
 	for i := range levels {
-		l := &levels[i]
-		slot := g.count(uint64(l.Price*sign - base))
+		slot := bits.RotateLeft64(uint64(levels[i].Price)*inverse-first, -twos)
 		if slot >= uint64(len(sizes)) {
-			w.count = count
 			return i, orphans
 		}
-		size, bit := l.Size, slot%64
-		sizes[slot] = size
 		// Whether a level comes or goes nobody can guess, least of all the
 		// processor: so the bits are computed and not decided.
-		is := present(size)
-		word := words[slot/64]
-		was := word >> bit & 1
-		words[slot/64] = word ^ (was^is)<<bit
-		count += int(is) - int(was)
-		orphans += int(1 &^ (was | is))
+		was, is := present(sizes[slot]), present(levels[i].Size)
+		sizes[slot] = levels[i].Size
+		words[slot/64] ^= (is ^ was) << (slot % 64)
+		w.count += int(is - was)
+		orphans += int((is | was) ^ 1)
 		if slot >= w.top {
 			w.moveTop(slot, is != 0)
 		}
 	}
-	w.count = count
 	return len(levels), orphans
 }
 
 // present returns 1 unless size is 0.
-func present(size int64) uint64 { return uint64(size|-size) >> 63 }
+func present(size int64) uint64 {
+	is := uint64(0)
+	if size != 0 {
+		is = 1 // by a flag of the processor, not by a branch
+	}
+	return is
+}
 
 // moveTop finds the best level after a slot was set that is not below it.
 func (w *window) moveTop(slot uint64, is bool) {

@@ -35,6 +35,17 @@ func (c *clockOffset) observe(exchange, receive int64) {
 	}
 }
 
+// raise is observe, and reports whether the estimate rose: what waits for the
+// venue's clock is due earlier then.
+func (c *clockOffset) raise(exchange, receive int64) bool {
+	if receive < c.halfEnd && exchange-receive <= c.newest {
+		return false
+	}
+	was := c.nanos()
+	c.observe(exchange, receive)
+	return c.nanos() > was
+}
+
 // step says that our clock was set by that much: the venue's was not.
 func (c *clockOffset) step(by int64) {
 	if !c.seen {

@@ -31,12 +31,12 @@ func TestDeadlines(t *testing.T) {
 				}
 				return int(a.def.ID) - int(b.def.ID)
 			})
-			if h[0] != first {
-				t.Fatalf("%d at %d is first, want %d at %d", h[0].def.ID, h[0].key, first.def.ID, first.key)
+			if h[0].in != first {
+				t.Fatalf("%d at %d is first, want %d at %d", h[0].id, h[0].key, first.def.ID, first.key)
 			}
 			for i, x := range h {
-				if x.place != i {
-					t.Fatalf("%d is at %d and thinks %d", x.def.ID, i, x.place)
+				if x.in.place != i || x.key != x.in.key || x.id != x.in.def.ID {
+					t.Fatalf("at %d: %+v; its instrument is at %d, due at %d", i, x, x.in.place, x.in.key)
 				}
 			}
 		}

@@ -65,8 +65,7 @@ func (f *firstArrival) accept(line uint16, key int64) bool {
 		place = f.prove(line)
 	}
 	if f.alone(line) {
-		f.lone.own.arrive(key)
-		f.lone.told = true
+		f.hear(key)
 		return true
 	}
 	x := &f.lines[place]
@@ -84,6 +83,16 @@ func (f *firstArrival) accept(line uint16, key int64) bool {
 
 // alone reports whether all that counts is this line.
 func (f *firstArrival) alone(line uint16) bool { return f.lone.is && f.lone.line == line }
+
+// hear takes a message of the line that is alone.
+func (f *firstArrival) hear(key int64) {
+	f.lone.told = true
+	if a := &f.lone.own; key == a.key {
+		a.n++
+	} else {
+		a.key, a.n = key, 1
+	}
+}
 
 // settle lets a line be alone, if it is.
 func (f *firstArrival) settle() {

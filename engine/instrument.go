@@ -21,7 +21,11 @@ type instrument struct {
 	priceDigits, sizeDigits uint8
 	lines                   []lineScale
 	coarser                 bool // some line may be coarser than the state
+	fine                    fineLine
 	disabled                bool // a number did not fit int64: nothing is believed any more
+	// idle: the last packet or deadline left nothing that the next packet would
+	// have to see to, but for what that says itself.
+	idle bool
 
 	offset   clockOffset
 	channels [tick.ChannelCount]channel
@@ -150,7 +154,7 @@ func (in *instrument) apply(p []tick.Unit) {
 	if in.gone != 0 && !in.admit(p) {
 		return
 	}
-	if in.coarser {
+	if in.coarser && !in.fine.is(h.Line) {
 		var ok bool
 		if p, ok = in.scaleUp(p); !ok {
 			return
@@ -312,6 +316,7 @@ func (in *instrument) command() {
 	if in.lineDue != never || len(in.firsts[depthIndex].lines) > 1 {
 		in.scheduleLines()
 	}
+	in.idle = len(in.standbys) == 0 && in.lineDue == never && in.gone == 0 && !in.disabled
 }
 
 // ask appends the command.

@@ -31,47 +31,60 @@ func (q *quoteState) staleAt() int64 {
 	return q.aheadSince + q.staleNanos
 }
 
-// onQuote takes the venue's best bid and offer.
+// onQuote takes the venue's best bid and offer. It reports whether anything but
+// its row may follow: a deadline came forward, or the feed is owed a command.
 //
 // hot: per quote, 0 allocs.
-func (in *instrument) onQuote(p []tick.Unit) {
-	d, levels := p[0].Depth(), tick.Levels(p)
+func (in *instrument) onQuote(p []tick.Unit) (urgent bool) {
+	d, top := p[0].Depth(), tick.TopOf(p)
 	ts, source := in.eventTime(&d.Header)
 	if source == tick.TimeExchange {
-		in.offset.observe(d.ExchangeNanos, d.ReceiveNanos)
+		urgent = in.offset.raise(d.ExchangeNanos, d.ReceiveNanos)
 	}
-	if !in.acceptQuote(d, ts, source) {
-		return
+	f := &in.firsts[quotesIndex]
+	if key := in.quoteKey(d, source); f.alone(d.Line) {
+		f.hear(key)
+	} else if !in.acceptQuote(d, key, ts) {
+		return urgent
 	}
-	c := &in.channels[tick.ChannelQuotes.Index()]
+	c := &in.channels[quotesIndex]
 	c.lastTs = max(c.lastTs, ts)
-	in.closeGap(c, tick.ChannelQuotes, ts, lostUnknown, true)
+	if c.gap.open {
+		in.closeGap(c, tick.ChannelQuotes, ts, lostUnknown, true)
+	}
 	in.counts.Quotes++
 	q := &in.quote
 	if in.def.Sync.QuoteIDs {
-		in.sync.Quotes.Remember(d.LastID, levels[0], levels[1])
-		in.watchStale(d.LastID, d.ReceiveNanos)
+		in.sync.Quotes.Remember(d.LastID, top[0], top[1])
+		urgent = in.watchStale(d.LastID, d.ReceiveNanos) || urgent
 	} else if source == tick.TimeExchange && !in.def.Sync.QuotesLag && !in.def.Sync.MayCross {
-		in.watchTop(levels[0].Price, levels[1].Price, ts)
+		urgent = in.watchTop(top[0].Price, top[1].Price, ts) || urgent
 	}
-	if q.written && q.bid == levels[0] && q.ask == levels[1] {
-		return
+	if q.written && q.bid == top[0] && q.ask == top[1] {
+		return urgent
 	}
-	q.bid, q.ask, q.written = levels[0], levels[1], true
+	q.bid, q.ask, q.written = top[0], top[1], true
 	in.writeQuote(true, d.LastID, ts, d.ReceiveNanos, source)
+	return urgent
 }
 
-// acceptQuote reports whether the quote is news: by the venue's id where it
-// has one, by its time elsewhere.
-func (in *instrument) acceptQuote(d *tick.Depth, ts int64, source tick.TimeSource) bool {
-	key := int64(0)
+// quotesIndex is the place of the quotes' channel.
+const quotesIndex = 1
+
+// quoteKey orders quotes: by the venue's id where it has one, by time elsewhere.
+func (in *instrument) quoteKey(d *tick.Depth, source tick.TimeSource) int64 {
 	switch {
 	case in.def.Sync.QuoteIDs:
-		key = int64(d.LastID)
+		return int64(d.LastID)
 	case source == tick.TimeExchange:
-		key = d.ExchangeNanos
+		return d.ExchangeNanos
 	}
-	f := &in.firsts[tick.ChannelQuotes.Index()]
+	return 0
+}
+
+// acceptQuote reports whether the quote is news.
+func (in *instrument) acceptQuote(d *tick.Depth, key, ts int64) bool {
+	f := &in.firsts[quotesIndex]
 	news := f.accept(d.Line, key)
 	f.proves(d.Line, ts, d.ReceiveNanos)
 	if f.leads != nil {
@@ -89,12 +102,13 @@ const topDiffersMin = 3
 
 // watchTop finds depth that stands still where quotes carry no ids: for as
 // long as Stale, every quote has been later than the book and had other prices.
-func (in *instrument) watchTop(bid, ask, ts int64) {
+// It reports whether the book is given up.
+func (in *instrument) watchTop(bid, ask, ts int64) bool {
 	q, b := &in.quote, &in.sync.Book
 	if !in.sync.IsValid() || in.depthSource != tick.TimeExchange || ts <= in.depthTs ||
 		b.Bids.Best().Price == bid && b.Asks.Best().Price == ask {
 		q.differs = 0
-		return
+		return false
 	}
 	if q.differs == 0 {
 		q.differSince, q.differTs = in.shard.now, ts
@@ -104,17 +118,21 @@ func (in *instrument) watchTop(bid, ask, ts int64) {
 		q.differs = 0
 		in.sync.Invalidate(tick.ReasonStale)
 		in.announceBook()
+		return true
 	}
+	return false
 }
 
 // watchStale starts the time in which depth must follow a quote that names an
-// update the book has not had.
-func (in *instrument) watchStale(id uint64, receive int64) {
+// update the book has not had, and reports whether it does.
+func (in *instrument) watchStale(id uint64, receive int64) bool {
 	q := &in.quote
-	if q.aheadSince == 0 && in.sync.IsValid() && id > in.sync.LastID() {
-		q.aheadSince, q.aheadID = receive, id
-		q.staleNanos = int64(in.shard.options.Stale)
+	if q.aheadSince != 0 || !in.sync.IsValid() || id <= in.sync.LastID() {
+		return false
 	}
+	q.aheadSince, q.aheadID = receive, id
+	q.staleNanos = int64(in.shard.options.Stale)
+	return true
 }
 
 // loseQuotes says that the venue's quotes are not seen from the one at from on.
@@ -158,17 +176,20 @@ func (in *instrument) announceBookQuote(valid, changed bool) {
 }
 
 func (in *instrument) writeQuote(valid bool, seq uint64, ts, receive int64, source tick.TimeSource) {
-	q := &in.quote
-	r := in.newRow(tick.RowQuote, ts).QuoteRow()
-	r.Source, r.ReceiveNanos = source, receive
-	r.Seq, r.Ord = seq, q.ord.of(source, ts, seq)
-	r.Bid, r.BidSize, r.Ask, r.AskSize = q.bid.Price, q.bid.Size, q.ask.Price, q.ask.Size
+	q, s := &in.quote, in.shard
+	var flags tick.RowFlags
 	if valid {
-		r.Flags |= tick.RowValid
+		flags = tick.RowValid
 	}
 	if q.fromBook {
-		r.Flags |= tick.RowFromBook
+		flags |= tick.RowFromBook
 	}
+	s.rows = append(s.rows, tick.Unit{}, tick.Unit{})
+	r := s.rows[len(s.rows)-2].QuoteRow()
+	r.RowHeader = tick.RowHeader{Kind: tick.RowQuote, Flags: flags, PriceDigits: in.priceDigits, SizeDigits: in.sizeDigits,
+		Instrument: in.def.ID, Ord: q.ord.of(source, ts, seq), Source: source, TsNanos: ts, ReceiveNanos: receive}
+	r.Seq = seq
+	r.Bid, r.BidSize, r.Ask, r.AskSize = q.bid.Price, q.bid.Size, q.ask.Price, q.ask.Size
 	q.lastTs = max(q.lastTs, ts)
 }
 

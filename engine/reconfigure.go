@@ -123,6 +123,7 @@ func (in *instrument) endSamples(was, options *Options) {
 
 func (in *instrument) reconfigure(was *Options) {
 	o := &in.shard.options
+	in.idle = false
 	if !in.disabled {
 		in.reconfigureIndicators(was)
 	}

@@ -11,6 +11,15 @@ type lineScale struct {
 	priceDigits, sizeDigits uint8
 }
 
+// fineLine is a line whose scale is that of the state: once one spoke of its
+// scale, each packet would be looked up among all that did.
+type fineLine struct {
+	line uint16
+	some bool
+}
+
+func (f *fineLine) is(line uint16) bool { return f.some && f.line == line }
+
 // rescaleLine takes a line's declaration of a finer scale. State follows the
 // finest line; the others are multiplied up until they follow too.
 func (in *instrument) rescaleLine(r *tick.Rescale) {
@@ -25,7 +34,7 @@ func (in *instrument) rescaleLine(r *tick.Rescale) {
 		in.rescale(price, size)
 	}
 	// A line that never spoke may still use the initial scale.
-	in.coarser = true
+	in.coarser, in.fine, in.idle = true, fineLine{}, false
 }
 
 func (in *instrument) lineIndex(line uint16) int {
@@ -97,7 +106,7 @@ func (in *instrument) disable() {
 			in.onDown(&tick.ChannelEvent{Channel: c, Reason: tick.ReasonRange})
 		}
 	}
-	in.disabled = true
+	in.disabled, in.idle = true, false
 }
 
 // scaleUp brings a packet of a coarser line to the state's scale, in scratch.
@@ -108,6 +117,7 @@ func (in *instrument) scaleUp(p []tick.Unit) ([]tick.Unit, bool) {
 		price, size = in.lines[i].priceDigits, in.lines[i].sizeDigits
 	}
 	if price == in.priceDigits && size == in.sizeDigits {
+		in.fine = fineLine{h.Line, true}
 		return p, true
 	}
 	priceFactor, sizeFactor := tick.Pow10(in.priceDigits-price), tick.Pow10(in.sizeDigits-size)

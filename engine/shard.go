@@ -14,6 +14,7 @@ import (
 	"math"
 	"sync"
 
+	"tickproc/internal/invariants"
 	"tickproc/tick"
 )
 
@@ -81,25 +82,10 @@ func (s *Shard) Apply(batch []tick.Unit) (packets int) {
 
 func (s *Shard) apply(p []tick.Unit) {
 	h := p[0].Header()
-	switch h.Kind {
-	case tick.KindClockStep:
-		s.stepClock(p[0].ClockStep())
-		return
-	case tick.KindBarrier:
-		s.barrier(p[0].Barrier().Number)
-		return
-	case tick.KindConfig:
-		s.configure(p[0].Config())
+	if h.Kind >= tick.KindCatalog && s.applyToShard(p) {
 		return
 	}
 	s.advance(h.ReceiveNanos)
-	switch h.Kind {
-	case tick.KindTick:
-		return
-	case tick.KindCatalog:
-		s.introduce(h, p[0].Catalog().Definition())
-		return
-	}
 	if int(h.Instrument) >= len(s.instruments) || s.instruments[h.Instrument] == nil {
 		panic("BUG: packet before the catalog record of its instrument")
 	}
@@ -107,16 +93,63 @@ func (s *Shard) apply(p []tick.Unit) {
 	if s.saving.open {
 		s.keep(in)
 	}
-	in.apply(p)
+	// Trades and quotes come in thousands for each packet of which more follows.
+	switch ordinary := in.idle && (!in.coarser || in.fine.is(h.Line)); {
+	case ordinary && h.Kind == tick.KindTrade && in.takeOrdinary(p[0].Trade()):
+		s.note(in)
+		return
+	case ordinary && h.Kind == tick.KindQuote:
+		if !in.onQuote(p) {
+			if in.group != nil {
+				in.consolidate(h)
+			}
+			s.note(in)
+			return
+		}
+		in.command()
+	default:
+		in.apply(p)
+	}
 	if in.group != nil {
 		in.consolidate(h)
 	}
 	s.settle(in)
 }
 
+// applyToShard takes a packet that is not about one instrument that is known,
+// and reports whether it is such.
+func (s *Shard) applyToShard(p []tick.Unit) bool {
+	switch h := p[0].Header(); h.Kind {
+	case tick.KindClockStep:
+		s.stepClock(p[0].ClockStep())
+	case tick.KindBarrier:
+		s.barrier(p[0].Barrier().Number)
+	case tick.KindConfig:
+		s.configure(p[0].Config())
+	case tick.KindTick:
+		s.advance(h.ReceiveNanos)
+	case tick.KindCatalog:
+		s.advance(h.ReceiveNanos)
+		s.introduce(h, p[0].Catalog().Definition())
+	default:
+		return false
+	}
+	return true
+}
+
 // settle carries out what an instrument owes after it changed.
 func (s *Shard) settle(in *instrument) {
-	s.hasten(in)
+	if key := in.deadline(); key < in.key {
+		s.moveUp(in, key)
+	}
+	s.note(in)
+}
+
+// note notes that an instrument changed, and that its deadline came no earlier.
+func (s *Shard) note(in *instrument) {
+	if invariants.Enabled && in.deadline() < in.key {
+		panic("BUG: a deadline came forward and nobody said so")
+	}
 	if !in.dirty {
 		in.dirty = true
 		s.dirty = append(s.dirty, in)
@@ -129,16 +162,28 @@ func (s *Shard) settle(in *instrument) {
 // hasten brings an instrument's deadline forward where it must act earlier.
 func (s *Shard) hasten(in *instrument) {
 	if key := in.deadline(); key < in.key {
-		in.key = key
-		s.due.fix(in)
+		s.moveUp(in, key)
 	}
+}
+
+func (s *Shard) moveUp(in *instrument, key int64) {
+	in.key = key
+	s.due.fix(in)
 }
 
 // advance fires every deadline up to a receive time, in order, and makes it
 // logical now.
 func (s *Shard) advance(to int64) {
-	for len(s.due) > 0 && s.due[0].key <= to {
-		in := s.due[0]
+	if len(s.due) > 0 && s.due[0].key <= to {
+		s.fire(to)
+	}
+	s.now = max(s.now, to)
+}
+
+// fire fires every deadline up to a receive time, in order.
+func (s *Shard) fire(to int64) {
+	for s.due[0].key <= to {
+		in := s.due[0].in
 		if key := in.deadline(); key > in.key {
 			in.key = key // it had moved away
 			s.due.fix(in)
@@ -156,7 +201,6 @@ func (s *Shard) advance(to int64) {
 		s.due.fix(in)
 		s.settle(in)
 	}
-	s.now = max(s.now, to)
 }
 
 // NextDeadline is the receive time at which a Tick is due; MaxInt64 if none.
@@ -175,6 +219,7 @@ func (s *Shard) introduce(h *tick.Header, def tick.Instrument) {
 		s.instruments = append(s.instruments, nil)
 	}
 	if in := s.instruments[def.ID]; in != nil {
+		in.idle = false
 		if s.saving.open {
 			s.keep(in)
 		}
@@ -209,6 +254,7 @@ func (s *Shard) stepClock(step *tick.ClockStep) {
 	s.now = step.ReceiveNanos
 	for _, in := range s.instruments {
 		if in != nil {
+			in.idle = false
 			in.stepClock(by)
 			in.key = in.deadline()
 			s.due.fix(in)

@@ -99,7 +99,8 @@ func (in *instrument) takeTrade(t *tick.Trade, ts int64, source tick.TimeSource,
 	}
 	in.trade = indicators.Trade{TsNanos: ts, ID: order, Price: t.Price, Size: t.Size, Sell: t.Flags&tick.FlagSell != 0}
 	fetched := t.Flags&tick.FlagFetched != 0
-	if !fetched && in.gathered.Take(&in.trade) {
+	if !fetched && in.gathered.Has(ts) {
+		in.gathered.Take(ts, order, t.Price, t.Size, in.trade.Sell)
 		return
 	}
 	for _, x := range in.settledIndicators() {
@@ -116,14 +117,6 @@ func (in *instrument) takeTrade(t *tick.Trade, ts int64, source tick.TimeSource,
 func (in *instrument) settledIndicators() []indicators.Indicator {
 	in.gathered.Settle(in.indicators)
 	return in.indicators
-}
-
-// cut cuts a venue's time to the resolution of its trades.
-func (in *instrument) cut(ts int64) int64 {
-	if resolution := int64(in.def.TradeResolution); resolution > 0 {
-		ts -= ts % resolution
-	}
-	return ts
 }
 
 // interval is a closed one of event time.

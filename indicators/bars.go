@@ -145,7 +145,7 @@ func (b *Bars) Trade(t *Trade) {
 		i = b.open(floorTo(t.TsNanos, b.interval))
 	}
 	s := b.held.at(i)
-	s.trade(t)
+	s.trade(t.TsNanos, t.ID, t.Price, t.Size, t.Sell)
 	if b.spec.Inverse {
 		s.base = s.base.Add(b.inverse.base(t.Price, t.Size))
 	}
@@ -155,23 +155,26 @@ func (b *Bars) Trade(t *Trade) {
 	}
 }
 
-func (s *part) trade(t *Trade) {
-	if s.trades == 0 {
-		s.open, s.high, s.low, s.close = t.Price, t.Price, t.Price, t.Price
-		s.openTs, s.openID, s.closeTs, s.closeID = t.TsNanos, t.ID, t.TsNanos, t.ID
-	} else {
-		s.high, s.low = max(s.high, t.Price), min(s.low, t.Price)
-		if before(t.TsNanos, t.ID, s.openTs, s.openID) {
-			s.open, s.openTs, s.openID = t.Price, t.TsNanos, t.ID
-		}
-		if before(s.closeTs, s.closeID, t.TsNanos, t.ID) {
-			s.close, s.closeTs, s.closeID = t.Price, t.TsNanos, t.ID
-		}
+func (s *part) trade(ts int64, id tick.ID, price, size int64, sell bool) {
+	switch {
+	case s.trades == 0:
+		s.open, s.high, s.low, s.close = price, price, price, price
+		s.openTs, s.openID, s.closeTs, s.closeID = ts, id, ts, id
+	case before(s.closeTs, s.closeID, ts, id): // nearly always
+		s.close, s.closeTs, s.closeID = price, ts, id
+	case before(ts, id, s.openTs, s.openID):
+		s.open, s.openTs, s.openID = price, ts, id
 	}
-	s.sums.trade(t)
-	if !t.Sell {
-		s.buy = s.buy.Add(tick.Int128Of(t.Size))
+	if price > s.high {
+		s.high = price
+	} else if price < s.low {
+		s.low = price
 	}
+	s.sums.trade(price, size)
+	if sell {
+		size = 0 // and no branch: no processor can guess it
+	}
+	s.buy = s.buy.Add(tick.Int128Of(size))
 }
 
 // add adds trades to those that are there; neither are none. What contracts are

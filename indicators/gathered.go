@@ -1,9 +1,11 @@
 package indicators
 
+import "tickproc/tick"
+
 // Gathered holds trades back from an instrument's indicators as one sum, while
 // that makes no difference to any of them:
 //
-//	trade ─► Take ─── within the room? ──► one sum ─┐ Settle: before anyone looks, and
+//	trade ─► Has? ─── Take ──────────────► one sum ─┐ Settle: before anyone looks, and
 //	           └ else: Trade of each, Open          └► Add of each, a trade outside the room
 //
 // The room is the time in which each of them only adds to a sum that is open and
@@ -16,18 +18,17 @@ type Gathered struct {
 	inverse  *inverse // how the bars value contracts; nil if they do not
 }
 
-// Take takes a trade that may wait, and reports whether it does.
+// Has reports whether a trade of this time may wait.
+func (g *Gathered) Has(ts int64) bool { return uint64(ts-g.from) < uint64(g.to-g.from) }
+
+// Take takes a trade of which Has says that it may wait.
 //
 // hot: per trade, 0 allocs.
-func (g *Gathered) Take(t *Trade) bool {
-	if uint64(t.TsNanos-g.from) >= uint64(g.to-g.from) {
-		return false
-	}
-	g.sum.trade(t)
+func (g *Gathered) Take(ts int64, id tick.ID, price, size int64, sell bool) {
+	g.sum.trade(ts, id, price, size, sell)
 	if g.inverse != nil {
-		g.sum.base = g.sum.base.Add(g.inverse.base(t.Price, t.Size))
+		g.sum.base = g.sum.base.Add(g.inverse.base(price, size))
 	}
-	return true
 }
 
 // Settle gives the indicators what was held back, and ends the room. Whoever

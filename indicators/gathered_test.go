@@ -40,7 +40,8 @@ func TestGatheredIsNoDifference(t *testing.T) {
 				for _, r := range each {
 					r.do(&a)
 				}
-				if g.Take(&a.trade) {
+				if t := &a.trade; g.Has(t.TsNanos) {
+					g.Take(t.TsNanos, t.ID, t.Price, t.Size, t.Sell)
 					waited++
 				} else {
 					g.Settle(indicators)

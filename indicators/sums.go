@@ -15,9 +15,9 @@ type sums struct {
 	trades   uint64
 }
 
-func (s *sums) trade(t *Trade) {
-	s.volume = s.volume.Add(tick.Int128Of(t.Size))
-	s.notional = s.notional.Add(tick.Mul64(t.Price, t.Size))
+func (s *sums) trade(price, size int64) {
+	s.volume = s.volume.Add(tick.Int128Of(size))
+	s.notional = s.notional.Add(tick.Mul64(price, size))
 	s.trades++
 }
 

@@ -55,7 +55,7 @@ func (v *SessionVWAP) Trade(t *Trade) {
 		}
 	}
 	s := v.held.at(i)
-	s.own.trade(t)
+	s.own.trade(t.Price, t.Size)
 	if s.emitted || i+1 < v.held.count && v.held.at(i+1).emitted {
 		v.pending, v.revised = min(v.pending, v.held.start(i)), true
 	}
@@ -96,7 +96,7 @@ func (v *SessionVWAP) addBefore(t *Trade) {
 	if dayOf(t.TsNanos) != v.beforeDay {
 		return
 	}
-	v.before.trade(t)
+	v.before.trade(t.Price, t.Size)
 	if v.held.count > 0 && dayOf(v.held.start(0)) == v.beforeDay {
 		v.pending = min(v.pending, v.held.start(0))
 		v.revised = v.revised || v.held.at(0).emitted

@@ -63,9 +63,9 @@ func (v *SlidingVWAP) Trade(t *Trade) {
 		}
 		i = v.open(floorTo(t.TsNanos, v.width))
 	}
-	v.buckets.at(i).trade(t)
+	v.buckets.at(i).trade(t.Price, t.Size)
 	if v.lo <= i && i < v.hi {
-		v.window.trade(t)
+		v.window.trade(t.Price, t.Size)
 	}
 	// The first window that holds the trade ends before next; both being
 	// multiples of the step, the division can wait.

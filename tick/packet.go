@@ -287,35 +287,30 @@ func (u *Unit) BackfillEnd() *BackfillEnd { return (*BackfillEnd)(unsafe.Pointer
 // DepthUnits is the size in units of a depth packet with n levels.
 func DepthUnits(n int) int { return 1 + (n+levelsPerUnit-1)/levelsPerUnit }
 
+// unitsOf is how many units a packet or row of a kind takes, 0 where that
+// depends on its levels or the kind is invalid.
+var unitsOf = [256]uint8{
+	KindTrade: 1, KindTradeCorrection: 1, KindMark: 1, KindOpenInterest: 1, KindLiquidation: 1,
+	KindL3Add: 2, KindL3Modify: 2, KindL3Cancel: 2, KindL3Execute: 2,
+	KindStatus: 1, KindCatalog: uint8(CatalogUnits), KindRescale: 1, KindUp: 1, KindDown: 1, KindGap: 1,
+	KindClockStep: 1, KindTick: 1, KindBarrier: 1, KindConfig: 1, KindBackfillEnd: 1,
+
+	RowTrade: 1, RowGap: 1, CmdResync: 1, CmdBackfill: 1, RowOpenInterest: 1, RowLiquidation: 1, RowStatus: 1, RowPosition: 1,
+	RowValidity: 1, RowFunding: uint8(fundingUnits), RowNbbo: uint8(nbboUnits), RowQuote: uint8(quoteRowUnits), RowBar: uint8(barRowUnits),
+	RowWindow: uint8(windowRowUnits), RowHealth: uint8(healthRowUnits),
+}
+
 // PacketUnits returns how many units the packet or row that begins at u
 // takes, 0 for an invalid kind.
 func PacketUnits(u *Unit) int {
-	if n := fixedUnits[u.KindOf()]; n != 0 {
+	if n := unitsOf[u.KindOf()]; n != 0 {
 		return int(n)
 	}
-	return levelledUnits(u)
+	return levelUnits(u)
 }
 
-// fixedUnits are the units by kind, 0 where levels follow or the kind is invalid.
-var fixedUnits = func() (units [256]uint8) {
-	for k := KindInvalid + 1; k < kindPacketEnd; k++ {
-		switch {
-		case k == KindDepth || k == KindSnapshot || k == KindQuote:
-		case k == KindCatalog:
-			units[k] = uint8(CatalogUnits)
-		case k >= KindL3Add && k <= KindL3Execute:
-			units[k] = 2
-		default:
-			units[k] = 1
-		}
-	}
-	for k, n := range rowUnits {
-		units[k] = uint8(n)
-	}
-	return units
-}()
-
-func levelledUnits(u *Unit) int {
+// levelUnits is for those with levels.
+func levelUnits(u *Unit) int {
 	switch u.KindOf() {
 	case KindDepth, KindSnapshot, KindQuote:
 		return DepthUnits(int(u.Depth().LevelCount))
@@ -335,6 +330,9 @@ func Levels(p []Unit) []Level {
 	body := p[1:DepthUnits(n)]
 	return unsafe.Slice((*Level)(unsafe.Pointer(&body[0])), n)
 }
+
+// TopOf returns the best bid and ask of the quote that begins at p[0].
+func TopOf(p []Unit) *[2]Level { return (*[2]Level)(unsafe.Pointer(&p[1])) }
 
 // Levels returns the levels behind the head of a packet that is whole in memory.
 func (d *Depth) Levels() []Level {

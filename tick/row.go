@@ -265,12 +265,6 @@ const (
 	nbboUnits      = int(unsafe.Sizeof(NbboRow{})) / UnitSize
 )
 
-// rowUnits are the units of rows without levels.
-var rowUnits = map[Kind]int{
-	RowTrade: 1, RowGap: 1, CmdResync: 1, CmdBackfill: 1, RowOpenInterest: 1, RowLiquidation: 1, RowStatus: 1, RowPosition: 1, RowValidity: 1,
-	RowFunding: fundingUnits, RowNbbo: nbboUnits, RowQuote: quoteRowUnits, RowBar: barRowUnits, RowWindow: windowRowUnits, RowHealth: healthRowUnits,
-}
-
 // RowLevels returns the levels of the book row that begins at p[0], bids first.
 func RowLevels(p []Unit) []Level {
 	n := int(p[0].BookRow().LevelCount)
@@ -283,7 +277,22 @@ func RowLevels(p []Unit) []Level {
 
 // NewRow appends a zeroed row of a fixed-size kind and returns its first unit.
 func NewRow(dst []Unit, kind Kind) ([]Unit, *Unit) {
-	dst, p := AppendUnits(dst, int(fixedUnits[kind]))
+	at, n := len(dst), int(unitsOf[kind])
+	if n > cap(dst)-at {
+		dst = growRows(dst, n)
+	}
+	dst = dst[:at+n]
+	p := dst[at:]
+	p[0] = Unit{}
+	for i := 1; i < len(p); i++ { // most have one or two
+		p[i] = Unit{}
+	}
 	p[0].RowHeader().Kind = kind
 	return dst, &p[0]
+}
+
+// growRows makes room for n more units.
+func growRows(dst []Unit, n int) []Unit {
+	grown, _ := AppendUnits(dst, n)
+	return grown[:len(dst)]
 }

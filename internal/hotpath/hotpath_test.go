@@ -27,11 +27,11 @@ var inlined = map[string]string{
 	"internal/jsonscan": "nonDigits digitBits eightDigits AllDigits EightDigits Fixed",
 	"feeds":             "(*Table).Last (*Table).LastAt Stamp.Header",
 	"feeds/wire":        "(*Frame).scale (*DepthWriter).room (*DepthWriter).took",
-	"tick":              "Mul64 Int128.Add Int128Of (*Unit).Header (*Unit).Trade (*Unit).Depth PacketUnits",
+	"tick":              "Mul64 Int128.Add Int128Of PacketUnits TopOf (*Unit).Header (*Unit).Trade (*Unit).Depth",
 	"ringbuf":           "(*Ring).Publish",
-	"indicators":        "before (*sums).add",
+	"indicators":        "before (*sums).add (*Gathered).Has",
 	"engine": "(*instrument).venueNow (*instrument).eventTime (*instrument).cut (*instrument).settledIndicators (*clockOffset).observe " +
-		"(*firstArrival).alone (*sampler).note (*Shard).TakeRows",
+		"(*firstArrival).alone (*firstArrival).hear (*sampler).note (*Shard).TakeRows",
 }
 
 // unchecked are functions that index without a bounds check, but for lines that
@@ -58,8 +58,7 @@ var staying = []struct{ folder, function, parameter string }{
 	{"internal/jsonscan", "Until", "t"},
 	{"feeds", "(*Table).Known", "symbol"},
 	{"feeds/wire", "(*Frame).plainLevels", "t"},
-	{"indicators", "(*Gathered).Take", "t"},
-	{"indicators", "(*part).trade", "t"},
+	{"engine", "(*instrument).takeOrdinary", "t"},
 }
 
 func TestPromises(t *testing.T) {
