@@ -22,6 +22,7 @@ func BenchmarkDecode(b *testing.B) {
 				decoded(l, f.Records)
 			}
 			m.stop(len(f.Records), "frame")
+			b.ReportMetric(float64(len(f.Records)), "frames")
 			if d.channel == tick.ChannelDepth {
 				b.ReportMetric(float64(f.Levels)/float64(len(f.Records)), "levels/frame")
 			}
