@@ -282,7 +282,8 @@ func (f *Frame) plainSide(t []byte, i int) (next int) {
 	if t[i+1] == ']' {
 		return i + 2
 	}
-	if next = f.plainLevels(t, i+1); next >= len(t) || t[next] != ']' {
+	// Behind a comma another level must follow.
+	if next = f.plainLevels(t, i+1); next >= len(t) || t[next] != ']' || t[next-1] != ']' {
 		return -1
 	}
 	return next + 1
