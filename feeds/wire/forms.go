@@ -5,6 +5,7 @@ import (
 	"math/bits"
 
 	"tickproc/internal/jsonscan"
+	"tickproc/tick"
 )
 
 // Arrays reads the arrays that a Shape leaves to the decoder: levels, trades.
@@ -49,6 +50,26 @@ func Next(t []byte, i int) (next int, more bool) {
 		return -1, false
 	}
 	return i + 1, t[i] == ','
+}
+
+// Pairs is an Arrays' way to read a side of a book, as FormLevels does.
+func (f *Frame) Pairs(t []byte, i int) (next int) { return f.plainSide(t, i) }
+
+// Pair reads a level ["61837.63","1.5"] at i, and returns the place behind it; -1
+// where it is written otherwise.
+func (f *Frame) Pair(t []byte, i int) (l tick.Level, next int) {
+	if i < 0 || i > len(t)-2 || t[i] != '[' || t[i+1] != '"' {
+		return l, -1
+	}
+	l.Price, i = jsonscan.Fixed(t, i+2, f.price)
+	if i < 0 || i > len(t)-2 || t[i] != ',' || t[i+1] != '"' || l.Price == 0 {
+		return l, -1
+	}
+	l.Size, i = jsonscan.Fixed(t, i+2, f.size)
+	if i < 0 || i >= len(t) || t[i] != ']' {
+		return l, -1
+	}
+	return l, i + 1
 }
 
 // Word is a text of up to seven bytes as FormWord tells it.

@@ -53,11 +53,11 @@ func fourAt(t []byte, i int, priceDigits, sizeDigits uint8) (price, size int64, 
 		return 0, 0, -1
 	}
 	size, i = jsonscan.Fixed(t, i+2, sizeDigits)
-	const behind = `,"0","` // and how many orders there are
-	if i < 0 || i > len(t)-len(behind) || string(t[i:i+4]) != behind[:4] || string(t[i+4:i+6]) != behind[4:] {
+	// Behind it are a zero and how many orders there are.
+	if i < 0 || i > len(t)-7 || string(t[i:i+4]) != `,"0"` || t[i+4] != ',' || t[i+5] != '"' {
 		return 0, 0, -1
 	}
-	from := i + len(behind)
+	from := i + 6
 	for i = from; i < len(t) && t[i]-'0' <= 9; i++ {
 	}
 	if i == from || i > len(t)-2 || t[i] != '"' || t[i+1] != ']' {

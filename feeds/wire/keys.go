@@ -14,8 +14,8 @@ import (
 //
 // A venue that begins to write a number in quotes, or no longer does, is
 // followed: FormPrice and FormSize may stand bare, FormDigits in quotes. FormTopic
-// is a symbol behind the last dot of a string, FormID a number or a UUID, FormUnused
-// any string, number or truth.
+// is a symbol behind the last dot of a string, FormID a number or a UUID, which has
+// the field behind its own too, FormUnused any string, number or truth.
 type Keys map[string]Key
 
 // Key is one of them.
@@ -157,6 +157,9 @@ func (l *learner) part(key Key, v jsonscan.Value) {
 		// Two values of one field: the full reading may have taken either.
 		l.bad = l.bad || l.fields&bit != 0
 		l.fields |= bit
+		if form == FormUUID {
+			l.fields |= bit << 1
+		}
 	}
 	l.parts[l.count] = Part{Value: v, Form: form, Field: key.Field}
 	l.count++
