@@ -11,13 +11,13 @@ type shapes struct {
 	trades, trade, quote, depth wire.Message // trade is an element of trades
 }
 
-// Keys of messages whose values differ from one to the next.
+// Values that differ from one message to the next.
 var (
-	tradesKeys = wire.Keys{"topic": {Form: wire.FormTopic}, "ts": {Form: wire.FormUnused}, "data": key(wire.FormArray, fieldData)}
-	tradeKeys  = wire.Keys{"T": key(wire.FormDigits, fieldTradeTime), "s": {Form: wire.FormSame}, "S": key(wire.FormWord, fieldSide),
+	tradesValues = wire.Keys{"topic": {Form: wire.FormTopic}, "ts": {Form: wire.FormUnused}, "data": key(wire.FormArray, fieldData)}
+	tradeValues  = wire.Keys{"T": key(wire.FormDigits, fieldTradeTime), "s": {Form: wire.FormSame}, "S": key(wire.FormWord, fieldSide),
 		"v": key(wire.FormSize, fieldSize), "p": key(wire.FormPrice, fieldPrice), "L": {Form: wire.FormUnused}, "i": key(wire.FormID, fieldTradeID),
 		"BT": key(wire.FormTruth, fieldBlock), "RPI": {Form: wire.FormUnused}, "seq": {Form: wire.FormUnused}}
-	bookKeys = wire.Keys{"topic": {Form: wire.FormTopic}, "ts": key(wire.FormDigits, fieldTime), "cts": key(wire.FormDigits, fieldMatchingTime),
+	bookValues = wire.Keys{"topic": {Form: wire.FormTopic}, "ts": key(wire.FormDigits, fieldTime), "cts": key(wire.FormDigits, fieldMatchingTime),
 		"data.s": {Form: wire.FormSame}, "data.b": key(wire.FormArray, fieldBids), "data.a": key(wire.FormArray, fieldAsks),
 		"data.u": key(wire.FormDigits, fieldUpdateID), "data.seq": {Form: wire.FormUnused}}
 )
@@ -140,10 +140,10 @@ func (d *decoder) learn() {
 	x, t := &d.shapes, d.Scan.Text()
 	switch {
 	case d.subject.kind == subjectTrades:
-		x.trades.LearnElements(t, tradesKeys, &x.trade, tradeKeys)
+		x.trades.LearnElements(t, tradesValues, &x.trade, tradeValues)
 	case d.subject.kind == subjectTop:
-		x.quote.LearnKeys(t, bookKeys)
+		x.quote.LearnKeys(t, bookValues)
 	case d.subject.kind == subjectBook && d.updateID != 1 && string(d.text(fieldType)) == "delta":
-		x.depth.LearnKeys(t, bookKeys)
+		x.depth.LearnKeys(t, bookValues)
 	}
 }

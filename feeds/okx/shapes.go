@@ -14,13 +14,13 @@ type shapes struct {
 	best                        [2]tick.Level // of the quote being read: bid, ask
 }
 
-// Keys of messages whose values differ from one to the next.
+// Values that differ from one message to the next.
 var (
-	tradesKeys = wire.Keys{"arg.instId": {Form: wire.FormSymbol}, "data": key(wire.FormArray, fieldData)}
-	tradeKeys  = wire.Keys{"instId": {Form: wire.FormSame}, "tradeId": key(wire.FormDigits, fieldTradeID), "px": key(wire.FormPrice, fieldPrice),
+	tradesValues = wire.Keys{"arg.instId": {Form: wire.FormSymbol}, "data": key(wire.FormArray, fieldData)}
+	tradeValues  = wire.Keys{"instId": {Form: wire.FormSame}, "tradeId": key(wire.FormDigits, fieldTradeID), "px": key(wire.FormPrice, fieldPrice),
 		"sz": key(wire.FormSize, fieldSize), "side": key(wire.FormWord, fieldSide), "ts": key(wire.FormDigits, fieldTime),
 		"source": {Form: wire.FormUnused}, "count": {Form: wire.FormUnused}}
-	bookKeys = wire.Keys{"arg.instId": {Form: wire.FormSymbol}, "data.instId": {Form: wire.FormSame}, "data.asks": key(wire.FormArray, fieldAsks),
+	bookValues = wire.Keys{"arg.instId": {Form: wire.FormSymbol}, "data.instId": {Form: wire.FormSame}, "data.asks": key(wire.FormArray, fieldAsks),
 		"data.bids": key(wire.FormArray, fieldBids), "data.ts": key(wire.FormDigits, fieldTime), "data.checksum": key(wire.FormSigned, fieldChecksum),
 		"data.seqId": key(wire.FormDigits, fieldSequence), "data.prevSeqId": key(wire.FormDigits, fieldPrevious)}
 )
@@ -155,13 +155,13 @@ func (d *decoder) learnShape() {
 	x, t := &d.shapes, d.Scan.Text()
 	switch d.kind {
 	case streamTrades:
-		x.trades.LearnElements(t, tradesKeys, &x.trade, tradeKeys)
+		x.trades.LearnElements(t, tradesValues, &x.trade, tradeValues)
 	case streamQuotes:
-		x.quote.LearnKeys(t, bookKeys)
+		x.quote.LearnKeys(t, bookValues)
 	case streamDepth:
 		ids := d.item.seen & set(fieldSequence, fieldPrevious)
 		if string(d.text(&d.frame, fieldAction)) == "update" && (ids == 0 || ids == set(fieldSequence, fieldPrevious)) {
-			x.depth.LearnKeys(t, bookKeys)
+			x.depth.LearnKeys(t, bookValues)
 		}
 	}
 }

@@ -72,6 +72,10 @@ func (f *Frame) Pair(t []byte, i int) (l tick.Level, next int) {
 	return l, i + 1
 }
 
+// TimeAt reads a time in RFC 3339 at i, behind its opening quote, and returns ns
+// and the place behind the closing one; -1 where it is written as few are.
+func (f *Frame) TimeAt(t []byte, i int) (nanos int64, next int) { return f.day.timeAt(t, i) }
+
 // Word is a text of up to seven bytes as FormWord tells it.
 func Word(text string) (word int64) {
 	for i := len(text) - 1; i >= 0; i-- {
@@ -96,6 +100,8 @@ func fitsOther(p Part, scaled bool) (fits bool, to int) {
 	case FormSigned, FormOther:
 		return kind == jsonscan.Uint || kind == jsonscan.Number, to
 	case FormArray:
+		return scaled && kind == jsonscan.Array, to
+	case FormRecords:
 		return kind == jsonscan.Array, to
 	case formBarePrice, formBareSize:
 		return scaled && (kind == jsonscan.Uint || kind == jsonscan.Number), to

@@ -34,7 +34,10 @@ const (
 type Message struct {
 	Shape
 	fields uint64
-	array  jsonscan.Value // the last one of the message that was learnt
+	// Of the message that was learnt: its last array, and whether it has a symbol
+	// outside of it.
+	array  jsonscan.Value
+	symbol bool
 }
 
 // Has reports whether messages of this shape have a field.
@@ -49,18 +52,18 @@ func (m *Message) LearnKeys(text []byte, keys Keys) (learnt bool) {
 	l := learner{keys: keys}
 	l.scan.Reset(text)
 	l.value(l.name[:0])
-	learnt = l.scan.End() && !l.bad && m.learn(text, 0, len(text), FormEnd, l.parts[:l.count])
-	m.fields, m.array = l.fields, l.array
+	learnt = l.scan.End() && !l.bad && m.learn(text, 0, len(text), FormEnd, false, l.parts[:l.count])
+	m.fields, m.array, m.symbol = l.fields, l.array, l.symbol
 	return learnt
 }
 
 // LearnElements is LearnKeys for a message with an array: it also takes the shape
 // of the array's first element.
 func (m *Message) LearnElements(text []byte, keys Keys, element *Message, elementKeys Keys) (learnt bool) {
-	return m.LearnKeys(text, keys) && element.learnElement(text, m.array, elementKeys)
+	return m.LearnKeys(text, keys) && element.learnElement(text, m.array, m.symbol, elementKeys)
 }
 
-func (m *Message) learnElement(text []byte, array jsonscan.Value, keys Keys) (learnt bool) {
+func (m *Message) learnElement(text []byte, array jsonscan.Value, scaled bool, keys Keys) (learnt bool) {
 	l := learner{keys: keys}
 	l.scan.Reset(text)
 	l.scan.Seek(array)
@@ -69,7 +72,7 @@ func (m *Message) learnElement(text []byte, array jsonscan.Value, keys Keys) (le
 	}
 	from := l.scan.At()
 	l.value(l.name[:0])
-	learnt = !l.scan.Failed() && !l.bad && m.learn(text, from, l.scan.At(), formStop, l.parts[:l.count])
+	learnt = !l.scan.Failed() && !l.bad && m.learn(text, from, l.scan.At(), formStop, scaled, l.parts[:l.count])
 	m.fields = l.fields
 	return learnt
 }
@@ -81,6 +84,7 @@ type learner struct {
 	bad    bool // a value is in no form that a shape has
 	fields uint64
 	array  jsonscan.Value
+	symbol bool
 	parts  [shapeStepsMax]Part
 	count  int // of the parts that were found
 	name   [64]byte
@@ -130,7 +134,7 @@ func (l *learner) part(key Key, v jsonscan.Value) {
 				break
 			}
 		}
-	case form == FormArray:
+	case form == FormArray || form == FormRecords:
 		l.array = v
 	case form == FormDigits && quoted:
 		if _, next := jsonscan.Digits(l.scan.Text(), int(v.Start)); next != int(v.End) {
@@ -148,10 +152,11 @@ func (l *learner) part(key Key, v jsonscan.Value) {
 	case form == FormUnused && !bare:
 		form = FormTruth
 	}
-	if l.count == len(l.parts)-1 {
+	if l.count == len(l.parts)-1 || form == FormSymbol && l.symbol {
 		l.bad = true
 		return
 	}
+	l.symbol = l.symbol || form == FormSymbol
 	if key.Form != FormUnused && form != FormSymbol && form != FormSame {
 		bit := uint64(1) << (key.Field % FieldsMax)
 		// Two values of one field: the full reading may have taken either.

@@ -57,14 +57,15 @@ const (
 	formStop   // the end of an element; behind it the message goes on
 
 	// Those of forms.go.
-	FormSame   // in quotes: the symbol that FormSymbol found
-	FormWord   // a string of up to seven bytes, as Word tells them
-	FormPassed // a string that nobody wants
-	FormOther  // a number that nobody wants
-	FormTime   // in quotes, RFC 3339, in ns
-	FormUUID   // in quotes, as two numbers: the second goes behind the first
-	FormSigned // a whole number, maybe below zero
-	FormArray  // an array that the decoder reads: see Arrays
+	FormSame    // in quotes: the symbol that FormSymbol found
+	FormWord    // a string of up to seven bytes, as Word tells them
+	FormPassed  // a string that nobody wants
+	FormOther   // a number that nobody wants
+	FormTime    // in quotes, RFC 3339, in ns
+	FormUUID    // in quotes, as two numbers: the second goes behind the first
+	FormSigned  // a whole number, maybe below zero
+	FormArray   // an array that the decoder reads: see Arrays
+	FormRecords // likewise, whose elements tell their own symbols
 	formBarePrice
 	formBareSize
 )
@@ -84,7 +85,7 @@ const FieldsMax = 64
 // value is in another form than the part says, or numbers come before the
 // symbol that tells their scale.
 func (x *Shape) Learn(text []byte, parts []Part) (learnt bool) {
-	return x.due() && x.learn(text, 0, len(text), FormEnd, parts)
+	return x.due() && x.learn(text, 0, len(text), FormEnd, false, parts)
 }
 
 // due counts a message that was read in full, and reports whether its shape is
@@ -95,8 +96,9 @@ func (x *Shape) due() bool {
 }
 
 // learn takes the shape of what is at at in the text, up to stop: a message or,
-// where last is formStop, an element of one that told the scale.
-func (x *Shape) learn(text []byte, at, stop int, last Form, parts []Part) (learnt bool) {
+// where last is formStop, an element of one. scaled: what is before it tells the
+// scale.
+func (x *Shape) learn(text []byte, at, stop int, last Form, scaled bool, parts []Part) (learnt bool) {
 	// In the order of the text. There are few.
 	for i := range parts {
 		for j := i; j > 0 && parts[j].Value.Start < parts[j-1].Value.Start; j-- {
@@ -104,7 +106,7 @@ func (x *Shape) learn(text []byte, at, stop int, last Form, parts []Part) (learn
 		}
 	}
 	x.count = 0
-	scaled, count := last == formStop, 0
+	count := 0
 	for i, p := range append(parts, Part{Form: last, Value: jsonscan.Value{Start: int32(stop), End: int32(stop)}}) {
 		kind, from, to := p.Value.Kind, int(p.Value.Start), int(p.Value.End)
 		fits := true
@@ -212,7 +214,7 @@ func (f *Frame) match(x *Shape, i, at int, own Arrays) int {
 			return end
 		case formStop:
 			return end
-		case FormArray:
+		case FormArray, FormRecords:
 			next = own.Array(s.field, t, end)
 		default:
 			next = f.other(s, t, end)
