@@ -49,7 +49,7 @@ func TestDamagedFramesByShape(t *testing.T) {
 }
 
 func FuzzShapes(f *testing.F) {
-	shapetest.Fuzz(f, stamp, func(venue, priceDigits, sizeDigits uint8) shapetest.One {
-		return one(f, markets[int(venue)%len(markets)].venue, priceDigits, sizeDigits)
+	shapetest.Fuzz(f, stamp, func(t *testing.T, venue, priceDigits, sizeDigits uint8) shapetest.One {
+		return one(t, markets[int(venue)%len(markets)].venue, priceDigits, sizeDigits)
 	}, shapedFrames)
 }

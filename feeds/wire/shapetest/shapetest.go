@@ -144,13 +144,13 @@ func damaged(r *rand.Rand, frame []byte) []byte {
 
 // Fuzz is a fuzz target: whatever a frame says, it says the same by shape as in
 // full, also where the scale grows in between.
-func Fuzz(f *testing.F, stamp feeds.Stamp, one func(venue, priceDigits, sizeDigits uint8) One, frames []string) {
+func Fuzz(f *testing.F, stamp feeds.Stamp, one func(t *testing.T, venue, priceDigits, sizeDigits uint8) One, frames []string) {
 	for i, frame := range frames {
 		f.Add([]byte(frame), []byte(frame), []byte(frames[(i+1)%len(frames)]), uint8(i), uint8(2), uint8(5))
 		f.Add([]byte(frame), []byte(strings.Replace(frame, "6", "7", 3)), []byte(strings.Replace(frame, "BTC", "ETH", 1)), uint8(i), uint8(8), uint8(0))
 	}
 	f.Fuzz(func(t *testing.T, first, second, third []byte, venue, priceDigits, sizeDigits uint8) {
-		w := New(t, stamp, func() One { return one(venue, priceDigits%(tick.MaxDigits+1), sizeDigits%(tick.MaxDigits+1)) })
+		w := New(t, stamp, func() One { return one(t, venue, priceDigits%(tick.MaxDigits+1), sizeDigits%(tick.MaxDigits+1)) })
 		for _, frame := range [][]byte{first, second, third, second, first} {
 			w.Read(frame)
 		}
