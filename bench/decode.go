@@ -8,7 +8,8 @@ import (
 )
 
 // decodedFrames are those whose decoding is a line: all market data of Binance,
-// whose decoder has the most to do, and depth of the other families.
+// trades and depth of the other families, and of one venue each form that its
+// quotes have.
 var decodedFrames = []struct {
 	venue   string
 	channel tick.Channels
@@ -16,7 +17,10 @@ var decodedFrames = []struct {
 	{"binance-spot", tick.ChannelTrades}, {"binance-spot", tick.ChannelQuotes}, {"binance-spot", tick.ChannelDepth},
 	{"binance-usdm", tick.ChannelTrades}, {"binance-usdm", tick.ChannelQuotes}, {"binance-usdm", tick.ChannelDepth},
 	{"binance-coinm", tick.ChannelTrades}, {"binance-coinm", tick.ChannelQuotes}, {"binance-coinm", tick.ChannelDepth},
-	{"bybit-linear", tick.ChannelDepth}, {"coinbase", tick.ChannelDepth}, {"kraken", tick.ChannelDepth}, {"okx", tick.ChannelDepth},
+	{"bybit-spot", tick.ChannelTrades}, {"bybit-linear", tick.ChannelTrades}, {"bybit-linear", tick.ChannelQuotes}, {"bybit-linear", tick.ChannelDepth},
+	{"coinbase", tick.ChannelTrades}, {"coinbase", tick.ChannelQuotes}, {"coinbase", tick.ChannelDepth},
+	{"kraken", tick.ChannelTrades}, {"kraken", tick.ChannelQuotes}, {"kraken", tick.ChannelDepth},
+	{"okx", tick.ChannelTrades}, {"okx", tick.ChannelQuotes}, {"okx", tick.ChannelDepth},
 }
 
 // decodeLines are, of each kind of frame, the copying of its bytes, which is the

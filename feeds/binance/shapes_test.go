@@ -41,12 +41,13 @@ func TestMessagesAreReadByTheirShape(t *testing.T) {
 	t.Parallel()
 	f := func(venue, frame string, same, other []string) {
 		t.Helper()
-		w := newTwins(t, venue, 2, 5)
-		w.read([]byte(frame))
-		d := w.shaped.decoder.(*decoder)
-		d.Init(venue, d.Table())
-		shaped := func(frame string) bool {
-			d.Begin(nil, []byte(frame), stamp)
+		// Each begins anew, for a message that is read in full may be learnt from.
+		var w twins
+		shaped := func(text string) bool {
+			w = newTwins(t, venue, 2, 5)
+			w.read([]byte(frame))
+			d := w.shaped.decoder.(*decoder)
+			d.Begin(nil, []byte(text), stamp)
 			return d.byShape()
 		}
 		edit := func(edit string) string {

@@ -10,7 +10,7 @@ import (
 	"tickproc/tick"
 )
 
-// decoder reads a message in one pass: of the envelope each member that
+// decoder reads a message by the shape of the one before, else in one pass: of the envelope each member that
 // matters is remembered by its place; data are converted where they stand if
 // the topic came before them and names an instrument that is known (on Bybit
 // it always does), else when all of the frame has proven well-formed. What the
@@ -29,6 +29,7 @@ type decoder struct {
 	updateID uint64
 	best     [2]tick.Level // bid, ask
 	ticker   ticker
+	shapes   shapes
 }
 
 // field is a key that means something to us.
@@ -54,6 +55,7 @@ const (
 	fieldSize
 	fieldPrice
 	fieldTradeID
+	fieldTradeIDLow // the second half of a UUID that was read by shape
 	fieldBlock
 	fieldMark
 	fieldIndex
@@ -105,7 +107,14 @@ func envelopeField(key []byte) field {
 //
 // hot: per frame, 0 allocs for market data.
 func (d *decoder) Decode(dst []tick.Unit, frame []byte, at feeds.Stamp) ([]tick.Unit, feeds.Notice, error) {
-	return d.Run(d, dst, frame, at)
+	if d.Begin(dst, frame, at); d.byShape() {
+		return d.Out, feeds.Notice{}, nil
+	}
+	dst, notice, err := d.Run(d, dst, frame, at)
+	if err == nil && d.hasRead {
+		d.learn()
+	}
+	return dst, notice, err
 }
 
 // Read implements wire.Reader.

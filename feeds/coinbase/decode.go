@@ -10,7 +10,8 @@ import (
 	"tickproc/tick"
 )
 
-// decoder reads {"channel":…,"timestamp":…,"sequence_num":…,"events":[…]} in
+// decoder reads a frame by the shape of the one before, else
+// {"channel":…,"timestamp":…,"sequence_num":…,"events":[…]} in
 // one pass: events are converted where they stand as soon as channel and time
 // are known (at this venue they come before) and the products are ones we know.
 // Otherwise they are read again when all of the frame has proven well-formed,
@@ -33,6 +34,7 @@ type decoder struct {
 
 	// Of the socket.
 	count   frameCount
+	shapes  shapes
 	answers int   // to requests, so far
 	owed    []int // requests whose acknowledgement stood back behind a jump
 }
@@ -96,6 +98,14 @@ func (c channel) isData() bool {
 //
 // hot: per frame, 0 allocs for market data.
 func (d *decoder) Decode(dst []tick.Unit, frame []byte, at feeds.Stamp) ([]tick.Unit, feeds.Notice, error) {
+	if d.Begin(dst, frame, at); d.byShape() {
+		notice := feeds.Notice{}
+		if len(d.Out) == len(dst) {
+			notice.Kind = feeds.NoticeIgnored
+		}
+		out, notice := d.counted(d.Out, len(dst), notice)
+		return out, notice, nil
+	}
 	out, notice, err := d.Run(d, dst, frame, at)
 	if err != nil {
 		if d.passable && (errors.Is(err, feeds.ErrUnknownSymbol) || errors.Is(err, feeds.ErrUnknownMessage)) {
@@ -106,19 +116,25 @@ func (d *decoder) Decode(dst []tick.Unit, frame []byte, at feeds.Stamp) ([]tick.
 	if d.channel == channelNone { // an error has no number
 		return out, d.answered(notice), nil
 	}
+	d.learn(out[len(dst):])
+	out, notice = d.counted(out, len(dst), notice)
+	return out, notice, nil
+}
+
+// counted is what is left of a good frame's packets, which begin at from, and what
+// is to be told, when its number is known.
+func (d *decoder) counted(out []tick.Unit, from int, notice feeds.Notice) ([]tick.Unit, feeds.Notice) {
 	p, lost := d.count.take(d.number)
 	if p == late || p == past || p == duplicate {
-		out = stragglers(out, len(dst), p)
-		if len(out) == len(dst) && (notice.Kind == feeds.NoticeNone || p != late) {
+		out = stragglers(out, from, p)
+		if len(out) == from && (notice.Kind == feeds.NoticeNone || p != late) {
 			notice = feeds.Notice{Kind: feeds.NoticeIgnored}
 		}
 	}
 	if notice = d.answered(notice); p == jumped || p == anew {
-		notice = d.jump(notice, p, lost)
-	} else {
-		notice = d.settle(notice)
+		return out, d.jump(notice, p, lost)
 	}
-	return out, notice, nil
+	return out, d.settle(notice)
 }
 
 // Read implements wire.Reader.

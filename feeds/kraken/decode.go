@@ -7,7 +7,7 @@ import (
 	"tickproc/tick"
 )
 
-// decoder reads a message in one pass: channel and type come first, and each
+// decoder reads a message by the shape of the one before, else in one pass: channel and type come first, and each
 // element of data begins with its symbol, so that all is converted where it
 // stands. Where a message is ordered otherwise, or about a symbol yet to be
 // introduced, its data are read again when all of it has proven well-formed.
@@ -25,6 +25,8 @@ type decoder struct {
 	proven  bool     // the message is well-formed to its end
 	unknown bool     // an element's symbol must wait for that
 	taken   bool     // the data were read
+
+	shapes shapes
 }
 
 // scope holds the members of an object that count.
@@ -39,7 +41,13 @@ func (s *scope) has(f field) bool { return s.seen&(1<<f) != 0 }
 //
 // hot: per frame, 0 allocs for market data.
 func (d *decoder) Decode(dst []tick.Unit, frame []byte, at feeds.Stamp) ([]tick.Unit, feeds.Notice, error) {
+	if d.Begin(dst, frame, at); d.byShape() {
+		return d.Out, feeds.Notice{}, nil
+	}
 	dst, notice, err := d.Run(d, dst, frame, at)
+	if err == nil && d.taken && notice.Kind == feeds.NoticeNone {
+		d.learn()
+	}
 	if notice.Kind == feeds.NoticeMaintenance {
 		d.service = notice.Text
 	}

@@ -1,9 +1,6 @@
 package kraken
 
-import (
-	"tickproc/internal/jsonscan"
-	"tickproc/tick"
-)
+import "tickproc/internal/jsonscan"
 
 // side reads a list of levels: bids, then asks.
 //
@@ -15,6 +12,11 @@ func (d *decoder) side() {
 	}
 	d.sides++
 	for more := s.Array(); more; more = s.Next(']') {
+		from := s.At()
+		s.Move(d.levels(s.Text(), from))
+		if t, at := s.Text(), s.At(); at > from && t[at-1] == '}' {
+			continue
+		}
 		price, size := d.level()
 		if !d.ValidLevel(price, size) {
 			return
@@ -31,12 +33,6 @@ func (d *decoder) side() {
 // hot: per level, 0 allocs.
 func (d *decoder) level() (price, size int64) {
 	s := &d.Scan
-	priceDigits, sizeDigits := d.Scale()
-	at := int32(s.At())
-	if price, size, n := plainLevel(s.Bytes(jsonscan.Value{Start: at, End: int32(s.Size())}), priceDigits, sizeDigits); n > 0 {
-		s.Seek(jsonscan.Value{Start: at + int32(n)})
-		return price, size
-	}
 	var l struct{ price, size jsonscan.Value }
 	for more := s.Object(); more; more = s.Next('}') {
 		key := s.Key()
@@ -60,59 +56,42 @@ func (d *decoder) level() (price, size int64) {
 	return d.Price(l.price), d.Size(l.size)
 }
 
-// plainLevel reads a level in the venue's own spelling and returns its length
-// in bytes; 0 where the text is spelled otherwise or is finer than the digits.
-func plainLevel(t []byte, priceDigits, sizeDigits uint8) (price, size int64, n int) {
-	const head, middle = `{"price":`, `,"qty":`
-	if len(t) < len(head) || string(t[:len(head)]) != head {
-		return 0, 0, 0
+// levels reads the levels from i on that are written as level says, one after the
+// other with nothing but a comma between. It returns the place behind the last, or
+// that of the first which is written otherwise.
+//
+// hot: per level, 0 allocs.
+func (d *decoder) levels(t []byte, i int) int {
+	priceDigits, sizeDigits := d.Scale()
+	for {
+		price, size, next := plainLevel(t, i, priceDigits, sizeDigits)
+		// A price of 0 is refused where errors are made.
+		if next < 0 || price == 0 {
+			return i
+		}
+		d.Depth.Add(price, size)
+		if i = next; i >= len(t) || t[i] != ',' {
+			return i
+		}
+		i++
 	}
-	price, i := plainNumber(t, len(head), priceDigits)
-	if i == 0 || len(t)-i < len(middle) || string(t[i:i+len(middle)]) != middle {
-		return 0, 0, 0
-	}
-	size, i = plainNumber(t, i+len(middle), sizeDigits)
-	if i == 0 || i >= len(t) || t[i] != '}' {
-		return 0, 0, 0
-	}
-	return price, size, i + 1
 }
 
-// placesFast and wholeFast bound what plainNumber reads: together they fit
-// int64.
-const (
-	placesFast = 8
-	wholeFast  = 10
-)
-
-// plainNumber reads the bare decimal at i as an integer with the given decimal
-// places, and returns the index behind it; 0 where it is not plain, or finer.
-func plainNumber(t []byte, i int, places uint8) (v int64, end int) {
-	from := i
-	for i < len(t) && t[i]-'0' <= 9 {
-		v = v*10 + int64(t[i]-'0')
-		if i++; i-from > wholeFast {
-			return 0, 0
-		}
+// plainLevel reads the level at i, in the venue's own spelling, and returns the
+// place behind it; -1 where the text is spelled otherwise or is finer than the
+// digits.
+func plainLevel(t []byte, i int, priceDigits, sizeDigits uint8) (price, size int64, next int) {
+	// {"price":78871.5,"qty":0.01266503}
+	if i < 0 || i > len(t)-9 || string(t[i:i+8]) != `{"price"` || t[i+8] != ':' {
+		return 0, 0, -1
 	}
-	if places > placesFast || i == from || t[from] == '0' && i > from+1 {
-		return 0, 0
+	price, i = jsonscan.Bare(t, i+9, priceDigits)
+	if i < 0 || i > len(t)-7 || string(t[i:i+4]) != `,"qt` || string(t[i+4:i+6]) != `y"` || t[i+6] != ':' {
+		return 0, 0, -1
 	}
-	left := places
-	if i < len(t) && t[i] == '.' {
-		i++
-		from = i
-		for ; i < len(t) && t[i]-'0' <= 9; i++ {
-			if left > 0 {
-				v = v*10 + int64(t[i]-'0')
-				left--
-			} else if t[i] != '0' {
-				return 0, 0
-			}
-		}
-		if i == from {
-			return 0, 0
-		}
+	size, i = jsonscan.Bare(t, i+7, sizeDigits)
+	if i < 0 || i >= len(t) || t[i] != '}' {
+		return 0, 0, -1
 	}
-	return v * tick.Pow10(left), i
+	return price, size, i + 1
 }

@@ -9,7 +9,7 @@ import (
 	"tickproc/tick"
 )
 
-// decoder reads a message in one pass. The venue puts arg, which says what
+// decoder reads a message by the shape of the one before, else in one pass. The venue puts arg, which says what
 // the data are and of whom, ahead of them: they are then read where they stand.
 // Where it comes behind, or names somebody yet to be discovered, they are read
 // when all of the message has proven well-formed.
@@ -30,6 +30,7 @@ type decoder struct {
 	itemsRead                bool
 	sides                    int
 	packets                  int
+	shapes                   shapes
 }
 
 // Decode implements feeds.Decoder.
@@ -39,9 +40,14 @@ func (d *decoder) Decode(dst []tick.Unit, frame []byte, at feeds.Stamp) ([]tick.
 	if string(frame) == "pong" {
 		return dst, feeds.Notice{Kind: feeds.NoticePong}, nil
 	}
+	if d.Begin(dst, frame, at); d.byShape() {
+		d.learn(feeds.Notice{})
+		return d.Out, feeds.Notice{}, nil
+	}
 	dst, notice, err := d.Run(d, dst, frame, at)
 	if err == nil {
 		d.learn(notice)
+		d.learnShape()
 	}
 	return dst, notice, err
 }

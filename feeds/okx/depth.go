@@ -22,6 +22,11 @@ func (d *decoder) side(ask bool) {
 	}
 	d.sides++
 	for more := s.Array(); more; more = s.Next(']') {
+		from := s.At()
+		s.Move(d.Fours(s.Text(), from, ask))
+		if t, at := s.Text(), s.At(); at > from && t[at-1] == ']' {
+			continue
+		}
 		price, size := d.Level()
 		if !d.ValidLevel(price, size) {
 			return

@@ -69,11 +69,14 @@ func (d *decoder) int(o *scope, f field) int64 {
 // nanos reads a time in milliseconds; what no int64 of ns can hold is 0, no
 // time.
 func (d *decoder) nanos(o *scope, f field) int64 {
-	ms := d.uint(o, f)
-	if ms > math.MaxInt64/1_000_000 {
+	return nanosOf(d.uint(o, f))
+}
+
+func nanosOf(millis uint64) int64 {
+	if millis > math.MaxInt64/1_000_000 {
 		return 0
 	}
-	return int64(ms * 1e6)
+	return int64(millis * 1e6)
 }
 
 // sold reads the side of an order.

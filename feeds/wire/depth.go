@@ -1,6 +1,10 @@
 package wire
 
-import "tickproc/tick"
+import (
+	"slices"
+
+	"tickproc/tick"
+)
 
 // DepthWriter collects the levels of one message behind the units it was
 // given, cutting a new fragment at tick.MaxLevels: bids, then, after Asks,
@@ -92,6 +96,28 @@ func (w *DepthWriter) Mixed(ask bool, price, size int64) {
 	w.Add(price, size)
 }
 
+// side is where the next levels of a side may be written, in any order of the
+// sides; never nothing.
+func (w *DepthWriter) side(ask bool) []tick.Level {
+	if !ask {
+		return w.room()
+	}
+	n := len(w.asks)
+	if n == cap(w.asks) {
+		w.asks = slices.Grow(w.asks, max(n, 32))
+	}
+	return w.asks[n:cap(w.asks)]
+}
+
+// sideTook says how many were.
+func (w *DepthWriter) sideTook(ask bool, n int) {
+	if ask {
+		w.asks = w.asks[:len(w.asks)+n]
+		return
+	}
+	w.took(n)
+}
+
 // Asks ends the bids.
 func (w *DepthWriter) Asks() { w.bids, w.onAsks = w.n, true }
 
@@ -113,8 +139,10 @@ func (w *DepthWriter) close() {
 func (w *DepthWriter) Finish(head tick.Depth) []tick.Unit {
 	if len(w.asks) > 0 {
 		w.Asks()
-		for _, l := range w.asks {
-			w.Add(l.Price, l.Size)
+		for asks := w.asks; len(asks) > 0; {
+			n := copy(w.room(), asks)
+			w.took(n)
+			asks = asks[n:]
 		}
 	}
 	w.close()

@@ -46,6 +46,8 @@ type Frame struct {
 	size    uint8
 	finer   []finer
 	symbol  [64]byte
+	day     day
+	odd     bool                // the frame has an unknown key
 	strange map[string]struct{} // unknown keys that were told
 }
 
@@ -80,7 +82,7 @@ func (f *Frame) Begin(dst []tick.Unit, frame []byte, at feeds.Stamp) {
 //
 // hot: per frame, 0 allocs for market data.
 func (f *Frame) Run(r Reader, dst []tick.Unit, frame []byte, at feeds.Stamp) ([]tick.Unit, feeds.Notice, error) {
-	f.At = at
+	f.At, f.odd = at, false
 	f.finer = f.finer[:0]
 	for range rescalesMax {
 		f.Out, f.Notice, f.err, f.entry = dst, feeds.Notice{}, nil, nil
@@ -104,6 +106,9 @@ func (f *Frame) Run(r Reader, dst []tick.Unit, frame []byte, at feeds.Stamp) ([]
 
 // Sound reports that no fault was found so far: a finer number is none.
 func (f *Frame) Sound() bool { return f.err == nil || f.err == errFiner }
+
+// Odd reports that the frame has a key that no documented message has.
+func (f *Frame) Odd() bool { return f.odd }
 
 // Again reports that the frame is read once more, at a finer scale.
 func (f *Frame) Again() bool { return len(f.finer) > 0 }
@@ -459,6 +464,7 @@ const strangeMax = 64
 // Strange tells the canary of a key that no documented message of this kind
 // has, once: a venue that changes its protocol begins so.
 func (f *Frame) Strange(message string, key []byte) {
+	f.odd = true
 	if f.table.Canary == nil || len(f.strange) >= strangeMax || len(key) > 64 {
 		return
 	}

@@ -54,6 +54,20 @@ const (
 	FormSize
 	FormTruth  // true or false
 	FormLevels // an array of pairs: bids, then asks
+	formStop   // the end of an element; behind it the message goes on
+
+	// Those of forms.go.
+	FormSame    // in quotes: the symbol that FormSymbol found
+	FormWord    // a string of up to seven bytes, as Word tells them
+	FormPassed  // a string that nobody wants
+	FormOther   // a number that nobody wants
+	FormTime    // in quotes, RFC 3339, in ns
+	FormUUID    // in quotes, as two numbers: the second goes behind the first
+	FormSigned  // a whole number, maybe below zero
+	FormArray   // an array that the decoder reads: see Arrays
+	FormRecords // likewise, whose elements tell their own symbols
+	formBarePrice
+	formBareSize
 )
 
 // Part is a value of a message that was read in full.
@@ -71,9 +85,20 @@ const FieldsMax = 64
 // value is in another form than the part says, or numbers come before the
 // symbol that tells their scale.
 func (x *Shape) Learn(text []byte, parts []Part) (learnt bool) {
-	if x.missed++; x.count > 0 && x.missed&(x.missed-1) != 0 {
-		return false
-	}
+	return x.due() && x.learn(text, 0, len(text), FormEnd, false, parts)
+}
+
+// due counts a message that was read in full, and reports whether its shape is
+// to be learnt.
+func (x *Shape) due() bool {
+	x.missed++
+	return x.count == 0 || x.missed&(x.missed-1) == 0
+}
+
+// learn takes the shape of what is at at in the text, up to stop: a message or,
+// where last is formStop, an element of one. scaled: what is before it tells the
+// scale.
+func (x *Shape) learn(text []byte, at, stop int, last Form, scaled bool, parts []Part) (learnt bool) {
 	// In the order of the text. There are few.
 	for i := range parts {
 		for j := i; j > 0 && parts[j].Value.Start < parts[j-1].Value.Start; j-- {
@@ -81,8 +106,8 @@ func (x *Shape) Learn(text []byte, parts []Part) (learnt bool) {
 		}
 	}
 	x.count = 0
-	scaled, at, count := false, 0, 0
-	for i, p := range append(parts, Part{Form: FormEnd, Value: jsonscan.Value{Start: int32(len(text)), End: int32(len(text))}}) {
+	count := 0
+	for i, p := range append(parts, Part{Form: last, Value: jsonscan.Value{Start: int32(stop), End: int32(stop)}}) {
 		kind, from, to := p.Value.Kind, int(p.Value.Start), int(p.Value.End)
 		fits := true
 		switch p.Form {
@@ -100,6 +125,9 @@ func (x *Shape) Learn(text []byte, parts []Part) (learnt bool) {
 			fits = kind == jsonscan.True || kind == jsonscan.False
 		case FormLevels:
 			fits = scaled && kind == jsonscan.Array
+		case FormEnd, formStop:
+		default:
+			fits, to = fitsOther(p, scaled)
 		}
 		size := from - at
 		if !fits || size < 1 || size > shapeTextMax || at == 0 && size < 8 || count+(size+7)/8 > shapeStepsMax {
@@ -135,18 +163,20 @@ func (x *Shape) Learn(text []byte, parts []Part) (learnt bool) {
 //
 // hot: per frame, 0 allocs.
 func (f *Frame) Match(x *Shape, at int) bool {
-	return !f.Scan.Failed() && f.match(x, at)
+	return !f.Scan.Failed() && f.match(x, 0, at, nil) >= 0
 }
 
-func (f *Frame) match(x *Shape, at int) bool {
-	t, i, sides := f.Scan.Text(), 0, 0
+// match returns where what matched ends, -1 where it does not; own reads arrays
+// of FormArray.
+func (f *Frame) match(x *Shape, i, at int, own Arrays) int {
+	t, sides := f.Scan.Text(), 0
 	for k := range x.steps[:x.count] {
 		s := &x.steps[k]
 		end := i + int(s.end)
 		// The first text has eight bytes, so that end is not below. The compiler does
 		// not know.
 		if end < 8 || end > len(t) || (binary.LittleEndian.Uint64(t[end-8:end])^s.word)&s.mask != 0 {
-			return false
+			return -1
 		}
 		if s.form == formText {
 			continue
@@ -178,14 +208,23 @@ func (f *Frame) match(x *Shape, at int) bool {
 			sides++
 			next = f.plainSide(t, end)
 		case FormEnd:
-			return end == len(t)
+			if end != len(t) {
+				return -1
+			}
+			return end
+		case formStop:
+			return end
+		case FormArray, FormRecords:
+			next = own.Array(s.field, t, end)
+		default:
+			next = f.other(s, t, end)
 		}
 		if next < end {
-			return false
+			return -1
 		}
 		i = next
 	}
-	return false
+	return -1
 }
 
 // digitsLike reads a whole number, which likely has as many digits as another.
@@ -245,7 +284,8 @@ func (f *Frame) plainSide(t []byte, i int) (next int) {
 	if t[i+1] == ']' {
 		return i + 2
 	}
-	if next = f.plainLevels(t, i+1); next >= len(t) || t[next] != ']' {
+	// Behind a comma another level must follow.
+	if next = f.plainLevels(t, i+1); next >= len(t) || t[next] != ']' || t[next-1] != ']' {
 		return -1
 	}
 	return next + 1

@@ -1,0 +1,213 @@
+package wire
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"tickproc/internal/jsonscan"
+	"tickproc/tick"
+)
+
+// Arrays reads the arrays that a Shape leaves to the decoder: levels, trades.
+type Arrays interface {
+	// Array reads the array at i of the text and returns the place behind it, -1
+	// where it is anything that the full reading might understand otherwise. What
+	// the message says before it has been read into Numbers. field is the part's.
+	//
+	// hot: per array, 0 allocs.
+	Array(field uint8, t []byte, i int) (next int)
+}
+
+// MatchArrays is Match for a shape with arrays that own reads.
+//
+// hot: per frame, 0 allocs.
+func (f *Frame) MatchArrays(x *Shape, own Arrays) bool {
+	return !f.Scan.Failed() && f.match(x, 0, -1, own) >= 0
+}
+
+// MatchElement reads an element of an array by its shape into Numbers, and
+// returns the place behind it, -1 where it does not match.
+//
+// hot: per element, 0 allocs.
+func (f *Frame) MatchElement(x *Shape, i int) (next int) { return f.match(x, i, -1, nil) }
+
+// Enter stands before an array: it returns the place of its first element, or, of
+// an empty array and with more false, the place behind it. -1 is no array.
+func Enter(t []byte, i int) (next int, more bool) {
+	if uint(i) >= uint(len(t)) || t[i] != '[' {
+		return -1, false
+	}
+	if i++; uint(i) < uint(len(t)) && t[i] == ']' {
+		return i + 1, false
+	}
+	return i, true
+}
+
+// Next stands behind an element: it returns the place of the next one, or, with
+// more false, the place behind the array. -1 is neither.
+func Next(t []byte, i int) (next int, more bool) {
+	if uint(i) >= uint(len(t)) || t[i] != ',' && t[i] != ']' {
+		return -1, false
+	}
+	return i + 1, t[i] == ','
+}
+
+// Pairs is an Arrays' way to read a side of a book, as FormLevels does.
+func (f *Frame) Pairs(t []byte, i int) (next int) { return f.plainSide(t, i) }
+
+// Pair reads a level ["61837.63","1.5"] at i, and returns the place behind it; -1
+// where it is written otherwise.
+func (f *Frame) Pair(t []byte, i int) (l tick.Level, next int) {
+	if i < 0 || i > len(t)-2 || t[i] != '[' || t[i+1] != '"' {
+		return l, -1
+	}
+	l.Price, i = jsonscan.Fixed(t, i+2, f.price)
+	if i < 0 || i > len(t)-2 || t[i] != ',' || t[i+1] != '"' || l.Price == 0 {
+		return l, -1
+	}
+	l.Size, i = jsonscan.Fixed(t, i+2, f.size)
+	if i < 0 || i >= len(t) || t[i] != ']' {
+		return l, -1
+	}
+	return l, i + 1
+}
+
+// TimeAt reads a time in RFC 3339 at i, behind its opening quote, and returns ns
+// and the place behind the closing one; -1 where it is written as few are.
+func (f *Frame) TimeAt(t []byte, i int) (nanos int64, next int) { return f.day.timeAt(t, i) }
+
+// Word is a text of up to seven bytes as FormWord tells it.
+func Word(text string) (word int64) {
+	for i := len(text) - 1; i >= 0; i-- {
+		word = word<<8 | int64(text[i])
+	}
+	return word
+}
+
+// fitsOther is learn's for the forms of this file: whether the value is of the
+// form, and where it ends. Values in quotes are read with the closing one.
+func fitsOther(p Part, scaled bool) (fits bool, to int) {
+	kind, to := p.Value.Kind, int(p.Value.End)
+	switch p.Form {
+	case FormSame:
+		return scaled && kind == jsonscan.String, to
+	case FormWord:
+		return kind == jsonscan.String && p.Value.End-p.Value.Start <= 7, to + 1
+	case FormPassed, FormTime:
+		return kind == jsonscan.String, to + 1
+	case FormUUID:
+		return kind == jsonscan.String && p.Value.End-p.Value.Start == 36, to + 1
+	case FormSigned, FormOther:
+		return kind == jsonscan.Uint || kind == jsonscan.Number, to
+	case FormArray:
+		return scaled && kind == jsonscan.Array, to
+	case FormRecords:
+		return kind == jsonscan.Array, to
+	case formBarePrice, formBareSize:
+		return scaled && (kind == jsonscan.Uint || kind == jsonscan.Number), to
+	}
+	return false, to
+}
+
+// other reads a value of the forms of this file, at i, and returns the place
+// behind it.
+func (f *Frame) other(s *step, t []byte, i int) (next int) {
+	number := &f.Numbers[s.field%FieldsMax]
+	switch s.form {
+	case FormSame:
+		next = f.table.LastAt(t, i)
+	case FormWord:
+		*number, next = wordAt(t, i)
+	case FormPassed:
+		if next = jsonscan.Until(t, i, '"'); next >= 0 {
+			next++
+		}
+	case FormOther:
+		next = jsonscan.NumberEnd(t, i)
+	case FormTime:
+		*number, next = f.day.timeAt(t, i)
+	case FormUUID:
+		*number, f.Numbers[(s.field+1)%FieldsMax], next = uuidAt(t, i)
+	case FormSigned:
+		*number, next = signedAt(t, i)
+	case formBarePrice:
+		*number, next = jsonscan.Bare(t, i, f.price)
+	case formBareSize:
+		*number, next = jsonscan.Bare(t, i, f.size)
+	default:
+		next = -1
+	}
+	return next
+}
+
+// wordAt reads a string of up to seven bytes to its closing quote. One with an
+// escape is no word that anybody asks for.
+func wordAt(t []byte, i int) (word int64, next int) {
+	if i < 0 || i > len(t)-8 {
+		return 0, -1
+	}
+	w := binary.LittleEndian.Uint64(t[i : i+8])
+	quote := w ^ '"'*0x0101010101010101
+	m := (quote - 0x0101010101010101) &^ quote & 0x8080808080808080
+	if m == 0 {
+		return 0, -1
+	}
+	n := uint(bits.TrailingZeros64(m)) &^ 7
+	return int64(w & (1<<(n&63) - 1)), i + int(n/8) + 1
+}
+
+// signedAt reads a whole number of up to 18 digits with or without a sign.
+func signedAt(t []byte, i int) (v int64, next int) {
+	negative := uint(i) < uint(len(t)) && t[i] == '-'
+	if negative {
+		i++
+	}
+	u, next := jsonscan.Digits(t, i)
+	if next < 0 || next-i > 18 {
+		return 0, -1
+	}
+	if v = int64(u); negative {
+		v = -v
+	}
+	return v, next
+}
+
+// uuidAt reads 20f43950-d8dd-5b31-9112-a178eb6023af and the quote behind it.
+func uuidAt(t []byte, i int) (hi, lo int64, next int) {
+	if i < 0 || i > len(t)-37 {
+		return 0, 0, -1
+	}
+	u := (*[37]byte)(t[i : i+37])
+	if u[8] != '-' || u[13] != '-' || u[18] != '-' || u[23] != '-' || u[36] != '"' {
+		return 0, 0, -1
+	}
+	a, ok1 := hexAt(binary.LittleEndian.Uint64(u[:8]))
+	b, ok2 := hexAt(join(u[9:13], u[14:18]))
+	c, ok3 := hexAt(join(u[19:23], u[24:28]))
+	d, ok4 := hexAt(binary.LittleEndian.Uint64(u[28:36]))
+	if !ok1 || !ok2 || !ok3 || !ok4 {
+		return 0, 0, -1
+	}
+	return int64(a<<32 | b), int64(c<<32 | d), i + 37
+}
+
+// join is four bytes of text and four more as eight.
+func join(a, b []byte) uint64 {
+	return uint64(binary.LittleEndian.Uint32(a)) | uint64(binary.LittleEndian.Uint32(b))<<32
+}
+
+// hexAt is the number that eight hexadecimal digits are, the first in the lowest
+// byte. Letters are small.
+func hexAt(w uint64) (v uint64, ok bool) {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	letter := w >> 6 & ones
+	low := w & (0x0f * ones)
+	// A digit is 0x30 and 0 to 9, a letter 0x60 and 1 to 6.
+	if w != low|0x30*ones+letter*0x30 || (low+0x76*ones+letter*3)&highs != 0 || (low|highs-letter)&highs != highs {
+		return 0, false
+	}
+	v = low + letter*9
+	v = (v<<4 | v>>8) & 0x00ff00ff00ff00ff
+	v = (v | v>>8) & 0x0000ffff0000ffff
+	return uint64(bits.ReverseBytes32(uint32(v | v>>16))), true
+}
