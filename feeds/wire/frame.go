@@ -38,17 +38,19 @@ type Frame struct {
 	// Numbers are those of a message that Match has read, by field.
 	Numbers [FieldsMax]int64
 
-	venue   string
-	table   *feeds.Table
-	err     error
-	entry   *feeds.Entry // whom the message is about
-	price   uint8        // the scale of this attempt
-	size    uint8
-	finer   []finer
-	symbol  [64]byte
-	day     day
-	odd     bool                // the frame has an unknown key
-	strange map[string]struct{} // unknown keys that were told
+	venue string
+	table *feeds.Table
+	err   error
+	entry *feeds.Entry // whom the message is about
+	price uint8        // the scale of this attempt
+	size  uint8
+	// levelPrice and levelSize are how the last level was written.
+	levelPrice, levelSize jsonscan.Like
+	finer                 []finer
+	symbol                [64]byte
+	day                   day
+	odd                   bool                // the frame has an unknown key
+	strange               map[string]struct{} // unknown keys that were told
 }
 
 // finer is a scale that a number of this frame asked for.

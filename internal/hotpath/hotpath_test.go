@@ -24,7 +24,7 @@ import (
 
 // inlined are functions of which a call costs nothing.
 var inlined = map[string]string{
-	"internal/jsonscan": "nonDigits digitBits eightDigits AllDigits EightDigits Fixed",
+	"internal/jsonscan": "nonDigits digitBits eightDigits AllDigits EightDigits Fixed NonDigits WindowAt (*Like).Differs (*Like).Digits (*Like).Number (*Like).Size",
 	"feeds":             "(*Table).Last (*Table).LastAt Stamp.Header",
 	"feeds/wire":        "(*Frame).scale (*DepthWriter).room (*DepthWriter).took",
 	"tick":              "Mul64 Int128.Add Int128Of PacketUnits TopOf (*Unit).Header (*Unit).Trade (*Unit).Depth",
@@ -42,7 +42,11 @@ var unchecked = []struct {
 }{
 	{"internal/jsonscan", "fixed", nil},
 	{"internal/jsonscan", "digitBits", nil},
-	{"feeds/wire", "(*Frame).plainLevels", []string{"w.room()"}},
+	{"internal/jsonscan", "Whole", nil},
+	{"internal/jsonscan", "WindowAt", nil},
+	{"internal/jsonscan", "(*Like).Differs", nil},
+	{"internal/jsonscan", "(*Like).Digits", nil},
+	{"feeds/wire", "(*Frame).plainLevels", []string{"d.room()"}},
 	{"feeds/wire", "(*Frame).match", []string{"range x.steps", "truth(", "knownAt("}},
 	{"feeds/wire", "digitsLike", nil},
 	{"feeds/wire", "digitsAt", nil},
