@@ -263,6 +263,8 @@ type Shm struct {
 	// Dir is on a file system in memory; the default is a folder in
 	// Journal.MemoryDir that is named after DataDir.
 	Dir string `yaml:"dir"`
+	// Readers are the users who may read: this one, those of its group, all.
+	Readers string `yaml:"readers" default:"owner" oneof:"owner group all"`
 	// Ring is the memory of each shard's messages.
 	Ring Size `yaml:"ring" default:"8MiB" min:"64KiB" max:"16GiB"`
 	// Levels a side in the image of a book.

@@ -133,6 +133,7 @@ nbbo:
   stale: 10s
 shm:
   enabled: false
+  readers: owner
   ring: 8MiB
   levels: 10
   instruments: 4096

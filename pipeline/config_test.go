@@ -63,7 +63,7 @@ func TestAMinimalFileGetsEveryDefault(t *testing.T) {
 		Snapshots: Snapshots{Every: Duration(10 * time.Minute)},
 		Spool:     Spool{Max: 50 << 30, Keep: 10 << 30, KeepFor: Duration(time.Hour)},
 		NBBO:      NBBO{Enabled: On, Every: Duration(100 * time.Millisecond), Stale: Duration(10 * time.Second)},
-		Shm:       Shm{Enabled: Off, Ring: 8 << 20, Levels: 10, Instruments: 4096},
+		Shm:       Shm{Enabled: Off, Readers: "owner", Ring: 8 << 20, Levels: 10, Instruments: 4096},
 		Record:    Record{RotateSize: 256 << 20, RotateEvery: Duration(time.Hour), Keep: 20 << 30, KeepFor: Duration(7 * 24 * time.Hour)},
 		Metrics:   Metrics{Listen: "127.0.0.1:9464"},
 		Log:       Log{Level: "info", Format: "auto"},
