@@ -52,6 +52,9 @@ type Driver struct {
 	// platform can.
 	Pin  bool
 	Core int
+	// Unpinned, where set, is told why the thread is on no core of its own: one
+	// outside a container's cpu set, say. The driver runs all the same.
+	Unpinned func(error)
 	// Now is the clock, ns since the epoch; default the process clock.
 	Now func() int64
 	// Batch bounds what is logged and applied at once, in units; default 4096.
@@ -86,6 +89,7 @@ type Driver struct {
 type DriverStats struct {
 	Packets, Batches, Ticks stat.Counter
 	RowsBlockedNanos        stat.Counter
+	Unpinned                stat.Gauge // 1: Core was refused
 	// Wait is receive → taken by the shard, of the oldest packet of a batch.
 	Wait stat.Histogram
 	// Apply is the time of a batch divided by its packets, counted once a packet.
@@ -116,8 +120,13 @@ func (d *Driver) attach() {
 // owns the shard again.
 func (d *Driver) Run() {
 	if d.Pin {
-		runtime.LockOSThread()   // for good: a thread that was pinned is of no use to others
-		_ = hardware.Pin(d.Core) // a refusal (a container's cpu set, say) leaves it where it is
+		runtime.LockOSThread() // for good: a thread that was pinned is of no use to others
+		if err := hardware.Pin(d.Core); err != nil {
+			d.Stats.Unpinned.Set(1)
+			if d.Unpinned != nil {
+				d.Unpinned(err)
+			}
+		}
 	}
 	d.Begin()
 	for {
