@@ -114,8 +114,9 @@ type Read struct {
 	// Cores for mode busy, each for one socket in the order in which they are
 	// opened. Sockets beyond them wait.
 	Cores []Core `yaml:"cores"`
-	// Spin is how long a quiet socket is looked at before it is waited for.
-	Spin Duration `yaml:"spin" default:"1s" min:"1us" max:"1h"`
+	// Spin, for mode busy, is how long a quiet socket is looked at before it is
+	// waited for; default 1 s.
+	Spin Duration `yaml:"spin" min:"1us" max:"1h"`
 }
 
 // Runtime tunes Go's memory management. The environment variables GOGC and

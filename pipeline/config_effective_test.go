@@ -57,7 +57,6 @@ feeds:
     catalog_refresh: 10m
     read:
       mode: netpoll
-      spin: 1s
     recv_stamps: user
     backfill:
       enabled: true

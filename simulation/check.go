@@ -276,6 +276,9 @@ func (c *comparison) bars() {
 			c.differ("bar", "interval %q", r.text("interval"))
 			continue
 		}
+		if c.w.flipped && c.w.nobodyListened(channelOf{t.Venue, t.Symbol, tick.ChannelTrades}, r.ts, r.ts+int64(interval)) {
+			continue // see docs/decisions/simulation.md, "Found and open"
+		}
 		c.w.tally.Bars++
 		var open, high, low, last, volume, n, buys int64
 		var opens, closes []int64 // prices of the first and the last moment
@@ -425,6 +428,9 @@ func (c *comparison) downs() {
 	}
 	for _, d := range c.w.downs {
 		if s := d.stream; s.venue != c.t.Venue || s.symbol != c.t.Symbol || s.channel != tick.ChannelQuotes || d.from < since {
+			continue
+		}
+		if c.w.believes(d) {
 			continue
 		}
 		c.w.tally.Downs++
