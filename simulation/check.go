@@ -435,8 +435,8 @@ func (c *comparison) downs() {
 		}
 		c.w.tally.Downs++
 		for i := range c.t.Quotes {
-			if at := c.t.Quotes[i].TimeNanos; at > d.from && at < d.to && !stored[at] && within(c.gaps[tick.ChannelQuotes.String()], at) == nil {
-				c.differ("down", "nobody listened from %d to %d, and the quote of %d is neither stored nor in a gap", d.from, d.to, at)
+			if at := c.t.Quotes[i].TimeNanos; at > d.from && at < d.to && !stored[at] && within(c.gaps[tick.ChannelQuotes.String()], at) == nil && !c.struck(tick.ChannelQuotes, at) {
+				c.differ("down", "nobody listened from %s to %s, and the quote of %s is neither stored nor in a gap: %s", c.w.when(d.from), c.w.when(d.to), c.w.when(at), c.text(c.gaps[tick.ChannelQuotes.String()]))
 			}
 		}
 	}
