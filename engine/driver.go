@@ -52,6 +52,9 @@ type Driver struct {
 	// platform can.
 	Pin  bool
 	Core int
+	// Unpinned, where set, is told why the thread is on no core of its own: one
+	// outside a container's cpu set, say. The driver runs all the same.
+	Unpinned func(error)
 	// Now is the clock, ns since the epoch; default the process clock.
 	Now func() int64
 	// Batch bounds what is logged and applied at once, in units; default 4096.
@@ -88,6 +91,7 @@ type Driver struct {
 type DriverStats struct {
 	Packets, Batches, Ticks stat.Counter
 	RowsBlockedNanos        stat.Counter
+	Unpinned                stat.Gauge // 1: Core was refused
 }
 
 // head is what a driver has of an input. Its times lie together, so that looking
@@ -135,8 +139,13 @@ func (d *Driver) attach() {
 // owns the shard again.
 func (d *Driver) Run() {
 	if d.Pin {
-		runtime.LockOSThread()   // for good: a thread that was pinned is of no use to others
-		_ = hardware.Pin(d.Core) // a refusal (a container's cpu set, say) leaves it where it is
+		runtime.LockOSThread() // for good: a thread that was pinned is of no use to others
+		if err := hardware.Pin(d.Core); err != nil {
+			d.Stats.Unpinned.Set(1)
+			if d.Unpinned != nil {
+				d.Unpinned(err)
+			}
+		}
 	}
 	d.Begin()
 	for {

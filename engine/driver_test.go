@@ -386,3 +386,23 @@ func TestBatchesFitTheSmallestLog(t *testing.T) {
 		t.Errorf("a batch of %d units, or not all of the %d were logged", largest, len(tape))
 	}
 }
+
+// A core that cannot be had is told once, with the reason, and the driver runs
+// where it may.
+func TestDriverWithoutItsCore(t *testing.T) {
+	t.Parallel()
+	r := newRig(Options{}, 1)
+	var why []error
+	r.Pin, r.Core, r.Unpinned = true, 1023, func(err error) { why = append(why, err) }
+	r.Inputs[0].Close()
+	ended := make(chan struct{})
+	go func() { // its thread goes with it
+		defer close(ended)
+		r.Run()
+	}()
+	<-ended
+	r.finish()
+	if len(why) != 1 || why[0] == nil || r.Stats.Unpinned.Load() != 1 {
+		t.Errorf("%v, %d", why, r.Stats.Unpinned.Load())
+	}
+}

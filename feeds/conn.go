@@ -109,6 +109,7 @@ func (c *connection) run(ctx context.Context) {
 		defer ringbuf.Occupy(-1)
 		runtime.LockOSThread() // for good: a thread that was pinned is of no use to others
 		if err := hardware.Pin(c.core); err != nil {
+			c.stats.Unpinned.Set(1)
 			c.trouble.log.Warn("the socket's thread is not pinned: it competes for its core", "error", err)
 		}
 	}

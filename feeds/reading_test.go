@@ -151,3 +151,23 @@ func TestCoresGoToTheFirstSockets(t *testing.T) {
 		t.Errorf("%q, not %q", have, want)
 	}
 }
+
+// A core that cannot be had is told, and the socket is read all the same.
+func TestSocketWithoutItsCore(t *testing.T) {
+	t.Parallel()
+	o := quick(&toy{inURL: true}, "A")
+	o.Read = ReadOptions{Cores: []int{1023}, Spin: time.Millisecond}
+	said := &logs{}
+	o.Logger = newTextLogger(said)
+	s := &server{socket: func(_ int, ws *websocket.Conn) {
+		say(ws, "trade A 1")
+		listen(ws, "")
+	}}
+	s.start(t, &o)
+	r := newRig(t, o)
+	r.until("10.1 trade 0 1")
+	r.stop()
+	if r.feed.Stats()[0].Unpinned.Load() != 1 || !strings.Contains(said.String(), "is not pinned") {
+		t.Errorf("nothing tells that it is on no core of its own:\n%v", said)
+	}
+}

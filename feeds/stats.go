@@ -30,6 +30,8 @@ type LineStats struct {
 	Faults         [FaultCount]stat.Counter // by Fault
 	LastFrameNanos stat.Gauge               // receive time of the last frame, 0 = none
 
+	// Unpinned is 1 where the reading thread has not the core that it was to have.
+	Unpinned stat.Gauge
 	// Received says whose clock the last frame's receive time is of, a ReceiveSource.
 	Received stat.Gauge
 	// KernelStamps: the kernel is asked for its stamps.

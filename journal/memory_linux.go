@@ -78,22 +78,22 @@ func (m tmpfsMemory) Make(name string, units int) (Ring, error) {
 		return nil, fmt.Errorf("journal.memory_dir: %s is not on a file system in memory (tmpfs), where writing waits for nothing; "+
 			"name a folder that is, such as %s, or %s", there, shmRoot, onDiskRemedy)
 	}
-	if err := os.MkdirAll(m.dir, 0o755); err != nil {
+	full, size := m.Where(name), int64(units)*unitBytes
+	if err := errors.Join(vfs.MakeOwn(m.dir, 0o755), vfs.CheckOwn(full)); err != nil {
 		return nil, fmt.Errorf("journal.memory_dir: %w", err)
 	}
-	full, size := m.Where(name), int64(units)*unitBytes
 	// A ring of the right size is emptied in place: a second one beside it may
 	// not fit. One of another size goes first, for the same reason.
-	fresh := full
+	fresh, flag := full, 0
 	if info, err := os.Stat(full); err != nil || info.Size() != size {
 		os.Remove(full)
-		fresh = full + ".tmp"
+		fresh, flag = full+".tmp", os.O_CREATE|os.O_EXCL
 		os.Remove(fresh)
 		if err := m.room(size); err != nil {
 			return nil, err
 		}
 	}
-	f, err := os.OpenFile(fresh, os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := os.OpenFile(fresh, os.O_RDWR|unix.O_NOFOLLOW|flag, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("journal.memory_dir: %w", err)
 	}

@@ -17,6 +17,7 @@ import (
 	"tickproc/feeds"
 	"tickproc/internal/hardware"
 	"tickproc/tick"
+	"tickproc/writer/shm"
 )
 
 // busySymbol is the traffic of one of the busiest instruments (BTCUSDT on a
@@ -80,9 +81,7 @@ func Check(ctx context.Context, w io.Writer, o CheckOptions) error {
 			fmt.Fprintln(w, line)
 		}
 	}
-	if c.Shm.Enabled == On {
-		fmt.Fprintf(w, "\n# shared memory\n%s: %.1f MB; tickproc tail prints it\n", c.shmDir(), float64(c.shmOptions(c.ShardCount(cores())).Bytes())/1e6)
-	}
+	shared := c.printShm(w)
 	fmt.Fprintf(w, "\n# rows, if every symbol were as busy as the busiest (%.0f trades and %.0f quotes a second); most are not\n", busySymbol.trades, busySymbol.quotes)
 	fmt.Fprintln(table, "TABLE\tROWS/S\tGB/DAY\t")
 	estimate := c.estimate(symbols)
@@ -93,8 +92,30 @@ func Check(ctx context.Context, w io.Writer, o CheckOptions) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	if shared != nil {
+		return fmt.Errorf("%w: %w", ErrInput, shared)
+	}
 	if unknown > 0 {
 		return fmt.Errorf("symbols and the venues' catalogs: %w: %d of them", ErrDifference, unknown)
+	}
+	return nil
+}
+
+// printShm says where the shards would be shown, and what keeps them from it.
+func (c *Config) printShm(w io.Writer) error {
+	if c.Shm.Enabled != On {
+		return nil
+	}
+	o := c.shmOptions(c.ShardCount(cores()))
+	free, err := shm.Look(o)
+	fmt.Fprintf(w, "\n# shared memory\n%s: %.1f MB", o.Dir, float64(o.Bytes())/1e6)
+	if err != nil {
+		fmt.Fprintf(w, "\n  NOT POSSIBLE: %v\n", err)
+		return err
+	}
+	fmt.Fprintf(w, " of %.1f MB that are free there, in memory; tickproc tail prints it\n", float64(free)/1e6)
+	if _, err := os.Stat(o.Dir); err != nil {
+		fmt.Fprintln(w, "  the folder is not there yet: a start makes it")
 	}
 	return nil
 }

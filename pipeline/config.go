@@ -114,8 +114,9 @@ type Read struct {
 	// Cores for mode busy, each for one socket in the order in which they are
 	// opened. Sockets beyond them wait.
 	Cores []Core `yaml:"cores"`
-	// Spin is how long a quiet socket is looked at before it is waited for.
-	Spin Duration `yaml:"spin" default:"1s" min:"1us" max:"1h"`
+	// Spin, for mode busy, is how long a quiet socket is looked at before it is
+	// waited for; default 1 s.
+	Spin Duration `yaml:"spin" min:"1us" max:"1h"`
 }
 
 // Runtime tunes Go's memory management. The environment variables GOGC and
@@ -263,6 +264,8 @@ type Shm struct {
 	// Dir is on a file system in memory; the default is a folder in
 	// Journal.MemoryDir that is named after DataDir.
 	Dir string `yaml:"dir"`
+	// Readers are the users who may read: this one, those of its group, all.
+	Readers string `yaml:"readers" default:"owner" oneof:"owner group all"`
 	// Ring is the memory of each shard's messages.
 	Ring Size `yaml:"ring" default:"8MiB" min:"64KiB" max:"16GiB"`
 	// Levels a side in the image of a book.

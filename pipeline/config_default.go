@@ -2,11 +2,20 @@ package pipeline
 
 import (
 	"reflect"
+
+	"tickproc/feeds"
 )
 
 // EnsureDefaults gives every zero value its default. Idempotent. An empty
 // list that is not nil stays: it says none.
-func (c *Config) EnsureDefaults() { ensureDefaults(reflect.ValueOf(c).Elem()) }
+func (c *Config) EnsureDefaults() {
+	ensureDefaults(reflect.ValueOf(c).Elem())
+	for i := range c.Feeds {
+		if r := &c.Feeds[i].Read; r.Mode == "busy" && r.Spin == 0 {
+			r.Spin = Duration(feeds.DefaultSpin)
+		}
+	}
+}
 
 func ensureDefaults(v reflect.Value) {
 	switch v.Kind() {

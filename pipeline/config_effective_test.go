@@ -57,7 +57,6 @@ feeds:
     catalog_refresh: 10m
     read:
       mode: netpoll
-      spin: 1s
     recv_stamps: user
     backfill:
       enabled: true
@@ -133,6 +132,7 @@ nbbo:
   stale: 10s
 shm:
   enabled: false
+  readers: owner
   ring: 8MiB
   levels: 10
   instruments: 4096

@@ -48,7 +48,7 @@ func TestAMinimalFileGetsEveryDefault(t *testing.T) {
 			MaxMemory: 512 << 20, Numbers: "double", RequestTimeout: Duration(10 * time.Second), Encoder: "native"},
 		Feeds: []Feed{{Venue: "binance-spot", Symbols: []string{"BTCUSDT"}, Channels: []string{"trades", "quotes", "depth"},
 			CatalogTimeout: Duration(10 * time.Second), CatalogRefresh: Duration(10 * time.Minute),
-			Read: Read{Mode: "netpoll", Spin: Duration(time.Second)}, RecvStamps: "user",
+			Read: Read{Mode: "netpoll"}, RecvStamps: "user",
 			Backfill: Backfill{Enabled: On, MaxAge: Duration(24 * time.Hour), MaxTrades: 200_000}}},
 		Bars: Bars{Intervals: []Duration{Duration(time.Second), Duration(time.Minute), Duration(time.Hour), Duration(24 * time.Hour)},
 			Grace: Duration(250 * time.Millisecond), Lateness: Duration(10 * time.Second), Empty: "skip"},
@@ -63,7 +63,7 @@ func TestAMinimalFileGetsEveryDefault(t *testing.T) {
 		Snapshots: Snapshots{Every: Duration(10 * time.Minute)},
 		Spool:     Spool{Max: 50 << 30, Keep: 10 << 30, KeepFor: Duration(time.Hour)},
 		NBBO:      NBBO{Enabled: On, Every: Duration(100 * time.Millisecond), Stale: Duration(10 * time.Second)},
-		Shm:       Shm{Enabled: Off, Ring: 8 << 20, Levels: 10, Instruments: 4096},
+		Shm:       Shm{Enabled: Off, Readers: "owner", Ring: 8 << 20, Levels: 10, Instruments: 4096},
 		Record:    Record{RotateSize: 256 << 20, RotateEvery: Duration(time.Hour), Keep: 20 << 30, KeepFor: Duration(7 * 24 * time.Hour)},
 		Metrics:   Metrics{Listen: "127.0.0.1:9464"},
 		Log:       Log{Level: "info", Format: "auto"},
@@ -339,6 +339,9 @@ func TestFaults(t *testing.T) {
 	}
 	f(read("read: {mode: busy}"), `t.yaml:4:18: feeds[0].read.mode: busy needs a core for each socket; add cores: [2], or use netpoll`)
 	f(read("read: {cores: [1]}"), `t.yaml:4:19: feeds[0].read.cores: are of mode busy; add mode: busy, or remove them`)
+	f(read("read: {spin: 2s}"), `t.yaml:4:18: feeds[0].read.spin: is of mode busy: the poller waits and never spins; add mode: busy and cores, or remove it`)
+	f(read("read: {mode: netpoll, spin: 1s}"), `t.yaml:4:33: feeds[0].read.spin: is of mode busy: the poller waits and never spins; add mode: busy and cores, or remove it`)
+	f(read("read: {mode: busy, cores: [0], spin: 2s}"))
 	f(read("read: {mode: busy, cores: [0, 0]}"), `t.yaml:4:35: feeds[0].read.cores[1]: core 0 is taken by feeds[0].read.cores[0]; a thread that spins needs a core to itself: choose another`)
 	f(read("read: {mode: busy, cores: [x]}"), `t.yaml:4:32: feeds[0].read.cores[0]: "x" is no number of a core; write digits alone; the first core is 0`)
 	f(read("read: {mode: busy, cores: [0, 1]}\n    recv_stamps: kernel"))

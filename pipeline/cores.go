@@ -62,6 +62,9 @@ func (t *threads) sockets(c *Config) (count int) {
 		f := &c.Feeds[i]
 		path := fmt.Sprintf("feeds[%d].read", i)
 		busy := f.Read.Mode == "busy"
+		if !busy && f.Read.Spin > 0 {
+			t.fault(path+".spin", "is of mode busy: the poller waits and never spins", "add mode: busy and cores, or remove it")
+		}
 		switch {
 		case busy && len(f.Read.Cores) == 0:
 			t.fault(path+".mode", "busy needs a core for each socket", "add cores: [2], or use netpoll")

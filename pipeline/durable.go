@@ -64,6 +64,12 @@ type rowStore interface {
 func openDurable(dir *dataDir, config *Config, logger *slog.Logger, rows rowStore) (*durable, error) {
 	d := &durable{dir: dir, config: config, logger: logger, rows: rows}
 	var err error
+	if memory := d.memoryDir(); memory != "" {
+		// Before a ring of a process that was killed is believed.
+		if err := vfs.CheckOwn(memory); err != nil {
+			return nil, fmt.Errorf("%w: journal.memory_dir: %w", ErrInput, err)
+		}
+	}
 	if d.run, err = dir.readLastRun(); err != nil {
 		return nil, err
 	}
@@ -562,8 +568,8 @@ func (d *durable) logOptions(shard int, from uint64) journal.Options {
 	o.FS, o.Now = d.dir.fs, d.dir.now
 	if h := d.dir.hand; h != nil {
 		o.Memory, o.NewIdentity = h.memory(d.run.Generation), func() journal.Identity { return journal.Identity(h.identity()) }
-	} else if _, err := os.Stat(c.MemoryDir); err == nil {
-		o.RingDir = filepath.Join(c.MemoryDir, "tickproc-"+d.dir.name(), fmt.Sprint(d.run.Generation))
+	} else if memory := d.memoryDir(); memory != "" {
+		o.RingDir = filepath.Join(memory, fmt.Sprint(d.run.Generation))
 	} else {
 		o.RingOnDisk = true
 	}
@@ -579,6 +585,18 @@ func (d *durable) logOptions(shard int, from uint64) journal.Options {
 		}
 	}
 	return o
+}
+
+// memoryDir is where the rings of all generations are; "" where they are not in
+// memory, or not in files.
+func (d *durable) memoryDir() string {
+	if d.dir.hand != nil {
+		return ""
+	}
+	if _, err := os.Stat(d.config.Journal.MemoryDir); err != nil {
+		return ""
+	}
+	return filepath.Join(d.config.Journal.MemoryDir, "tickproc-"+d.dir.name())
 }
 
 // roundUp is the next power of two.

@@ -35,6 +35,7 @@ func (s *system) register(r *ops.Registry, database *questdb.Sink) {
 	s.registerGrown()
 	for i, d := range s.drivers {
 		labels := map[string]string{"shard": strconv.Itoa(i)}
+		r.Gauge("tickproc_shard_unpinned", "1 where the shard's thread was refused its core.", labels, &d.Stats.Unpinned)
 		r.Counter("tickproc_shard_packets_total", "Packets applied.", labels, &d.Stats.Packets)
 		r.Counter("tickproc_shard_batches_total", "Batches applied.", labels, &d.Stats.Batches)
 		r.Counter("tickproc_shard_ticks_total", "Ticks, where a deadline came without a packet.", labels, &d.Stats.Ticks)
@@ -176,6 +177,7 @@ func registerLine(r *ops.Registry, f *venueFeed, line *feeds.LineStats) {
 	r.Counter("tickproc_feed_lost_total", "Sockets that ended other than by our stop.", labels, &line.Lost)
 	r.Counter("tickproc_feed_dial_failures_total", "Connects that failed.", labels, &line.DialFailures)
 	r.Counter("tickproc_feed_refused_total", "Subscriptions that the venue refused.", labels, &line.Refused)
+	r.Gauge("tickproc_feed_unpinned", "1 where the reading thread was refused its core.", labels, &line.Unpinned)
 	r.Counter("tickproc_feed_frame_gaps_total", "Jumps in the venue's count of a socket's frames.", labels, &line.FrameGaps)
 	if line.KernelStamps {
 		const help = "Frames by what became of the kernel's receive stamp: it is theirs, the reader came too late for it, it cannot be, there was none."

@@ -149,6 +149,10 @@ func newSystemIn(a *around, config *Config, logger *slog.Logger, sinks ...writer
 			Rows: ringbuf.New(rowUnits), Commands: ringbuf.New(commandUnits),
 			Images: ringbuf.NewBroadcast(images, engine.ImageUnits), Core: pinned.shardCore(i)}
 		d.Pin = d.Core != noCore
+		d.Unpinned = func(err error) {
+			logger.Warn("the shard's thread is not pinned: it competes for its core; let the process use that core (taskset, the container's cpu set), or say pin: false",
+				"shard", i, "error", err)
+		}
 		d.Number, d.Now = uint16(i), a.now
 		if a.hand != nil {
 			d.Pause = a.hand.carry

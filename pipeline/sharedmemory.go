@@ -27,7 +27,8 @@ func (c *Config) shmDir() string {
 }
 
 func (c *Config) shmOptions(shards int) shm.Options {
-	return shm.Options{Dir: c.shmDir(), Instance: c.Instance, Rings: shards, RingBytes: int64(c.Shm.Ring), Levels: c.Shm.Levels, Instruments: c.Shm.Instruments}
+	readers := map[string]shm.Readers{"group": shm.ReadersGroup, "all": shm.ReadersAll}[c.Shm.Readers]
+	return shm.Options{Dir: c.shmDir(), Readers: readers, Instance: c.Instance, Rings: shards, RingBytes: int64(c.Shm.Ring), Levels: c.Shm.Levels, Instruments: c.Shm.Instruments}
 }
 
 // share begins to show the shards, if that is configured. They do not run yet.

@@ -276,6 +276,9 @@ func (c *comparison) bars() {
 			c.differ("bar", "interval %q", r.text("interval"))
 			continue
 		}
+		if c.w.flipped && c.w.nobodyListened(channelOf{t.Venue, t.Symbol, tick.ChannelTrades}, r.ts, r.ts+int64(interval)) {
+			continue // see docs/decisions/simulation.md, "Found and open"
+		}
 		c.w.tally.Bars++
 		var open, high, low, last, volume, n, buys int64
 		var opens, closes []int64 // prices of the first and the last moment
@@ -427,10 +430,13 @@ func (c *comparison) downs() {
 		if s := d.stream; s.venue != c.t.Venue || s.symbol != c.t.Symbol || s.channel != tick.ChannelQuotes || d.from < since {
 			continue
 		}
+		if c.w.believes(d) {
+			continue
+		}
 		c.w.tally.Downs++
 		for i := range c.t.Quotes {
-			if at := c.t.Quotes[i].TimeNanos; at > d.from && at < d.to && !stored[at] && within(c.gaps[tick.ChannelQuotes.String()], at) == nil {
-				c.differ("down", "nobody listened from %d to %d, and the quote of %d is neither stored nor in a gap", d.from, d.to, at)
+			if at := c.t.Quotes[i].TimeNanos; at > d.from && at < d.to && !stored[at] && within(c.gaps[tick.ChannelQuotes.String()], at) == nil && !c.struck(tick.ChannelQuotes, at) {
+				c.differ("down", "nobody listened from %s to %s, and the quote of %s is neither stored nor in a gap: %s", c.w.when(d.from), c.w.when(d.to), c.w.when(at), c.text(c.gaps[tick.ChannelQuotes.String()]))
 			}
 		}
 	}

@@ -1,6 +1,8 @@
 package simulation
 
 import (
+	"slices"
+
 	"tickproc/tick"
 )
 
@@ -46,6 +48,26 @@ func (w *world) heard(k *link) {
 			w.downs = append(w.downs, down{key, x.since, w.now + int64(w.offset)})
 		}
 	})
+}
+
+// nobodyListened reports that in some of an interval of the venues' time nobody
+// listened to a stream, though it may have been thought so.
+func (w *world) nobodyListened(to channelOf, from, end int64) bool {
+	return slices.ContainsFunc(w.downs, func(d down) bool { return d.stream == to && d.from < end && d.to >= from })
+}
+
+// believes reports that, where things went wrong to the end, a socket that was
+// dead then is still believed: nobody could have told yet.
+func (w *world) believes(d down) bool {
+	if w.process == nil {
+		return false
+	}
+	for _, k := range w.process.links {
+		if k.dead && k.client != nil && k.venue == d.stream.venue && d.to > k.diedAt+int64(w.offset) {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *world) unheard(k *link) {

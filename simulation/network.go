@@ -25,6 +25,7 @@ type link struct {
 	timer  int         // counts, so that only the last is heard
 	leaves bool        // it has said goodbye
 	dead   bool        // nothing goes through, and nobody knows
+	diedAt int64
 	reason tick.Reason
 }
 
@@ -173,7 +174,7 @@ func (k *link) reset() {
 func (k *link) die() {
 	if k.client != nil && !k.dead {
 		k.w.unheard(k)
-		k.dead = true
+		k.dead, k.diedAt = true, k.w.now
 	}
 }
 

@@ -3,10 +3,12 @@ package shm
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"tickproc/internal/vfs"
@@ -247,4 +249,119 @@ func FuzzReader(f *testing.F) {
 		}
 		_, _, _ = r.Alive(), r.Instance(), r.LeftOut()
 	})
+}
+
+// Which users may read is said by the modes, whatever the umask; nobody but the
+// owner may take the lock.
+func TestReadersByMode(t *testing.T) {
+	t.Parallel()
+	for _, x := range []struct {
+		readers      Readers
+		folder, file os.FileMode
+	}{{ReadersOwner, 0o700, 0o600}, {ReadersGroup, 0o750, 0o640}, {ReadersAll, 0o755, 0o644}} {
+		w := small(t, Options{Readers: x.readers})
+		entries, err := os.ReadDir(w.Dir())
+		if err != nil || len(entries) != 3 {
+			t.Fatalf("%v %v", entries, err)
+		}
+		for _, name := range []string{"", layout.DirectoryName, ringName(w.Epoch(), 0), lockName} {
+			want := x.file
+			switch name {
+			case "":
+				want = x.folder
+			case lockName:
+				want = 0o600
+			}
+			if info, err := os.Stat(filepath.Join(w.Dir(), name)); err != nil || info.Mode().Perm() != want {
+				t.Errorf("readers %d: %q has mode %04o, not %04o", x.readers, name, info.Mode().Perm(), want)
+			}
+		}
+	}
+}
+
+// A user who may read it as one of the folder's group reads it, and one who is
+// not does not.
+func TestGroupReads(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can become another user")
+	}
+	const user, group = 54321, 54322
+	dir := folder(t)
+	if err := errors.Join(os.Mkdir(dir, 0o750), os.Chown(dir, 0, group), os.Chmod(dir, 0o750|os.ModeSetgid), os.Chmod(filepath.Dir(dir), 0o755)); err != nil {
+		t.Skip(err) // a container that has no such group
+	}
+	small(t, Options{Dir: dir, Readers: ReadersGroup})
+	read := func(groups ...uint32) error {
+		c := exec.Command("cat", filepath.Join(dir, layout.DirectoryName))
+		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user, Groups: groups}}
+		return c.Run()
+	}
+	if err := read(group); err != nil {
+		t.Errorf("one of the group: %v", err)
+	}
+	if err := read(); err == nil {
+		t.Error("one who is not of the group reads")
+	}
+}
+
+// A name can be guessed and be there before us: what others made, or may change,
+// is refused and left alone, and so says who only looks.
+func TestCreateRefusesWhatIsNotOurs(t *testing.T) {
+	t.Parallel()
+	f := func(prepare func(dir string) error, want string) {
+		t.Helper()
+		dir := folder(t)
+		if err := prepare(dir); err != nil {
+			t.Fatal(err)
+		}
+		o := Options{Dir: dir, RingBytes: 1, Instruments: 8}
+		_, looked := Look(o)
+		_, created := Create(o)
+		for _, err := range []error{looked, created} {
+			if !errors.Is(err, vfs.ErrNotOwn) || !strings.Contains(err.Error(), "shm.dir: ") || !strings.Contains(err.Error(), want) {
+				t.Errorf("%q: %v", want, err)
+			}
+		}
+	}
+	f(func(dir string) error { return errors.Join(os.Mkdir(dir, 0o777), os.Chmod(dir, 0o777)) }, "may be written by other users")
+	f(func(dir string) error {
+		return errors.Join(os.Mkdir(dir+"-other", 0o700), os.Symlink(dir+"-other", dir))
+	}, "symbolic link")
+	for _, name := range []string{lockName, layout.DirectoryName} {
+		f(func(dir string) error {
+			file := filepath.Join(dir, name)
+			return errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(file, make([]byte, 1<<16), 0o600), os.Chmod(file, 0o666))
+		}, "may be written by other users")
+		f(func(dir string) error {
+			return errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(dir+"-victim", make([]byte, 1<<16), 0o600), os.Symlink(dir+"-victim", filepath.Join(dir, name)))
+		}, "symbolic link")
+	}
+}
+
+// Who looks is told what a start would be, and changes nothing.
+func TestLook(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	o := Options{Dir: dir, RingBytes: 1, Instruments: 8}
+	if free, err := Look(o); err != nil || free < o.Bytes() {
+		t.Errorf("%d free, %v", free, err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("looking made the folder: %v", err)
+	}
+	large := o
+	large.Rings, large.RingBytes = 256, 1<<40
+	if _, err := Look(large); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "make shm.ring or shm.instruments smaller") {
+		t.Errorf("too large: %v", err)
+	}
+	small(t, o)
+	if _, err := Look(o); err != nil {
+		t.Errorf("while a writer runs: %v", err)
+	}
+	if runtime.GOOS == "linux" && !inMemory(t.TempDir()) {
+		if _, err := Look(Options{Dir: filepath.Join(t.TempDir(), "x", "y")}); err == nil || !strings.Contains(err.Error(), "not on a file system in memory") {
+			t.Errorf("on a disk: %v", err)
+		}
+	}
 }

@@ -40,8 +40,36 @@ type Options struct {
 	Levels int
 	// Instruments that have an image and an entry; default 4096.
 	Instruments int
+	Readers     Readers      // which users may read; default ReadersOwner
 	Pid         int          // default: this process
 	Now         func() int64 // ns since the epoch; default the system's clock, which readers compare with theirs
+}
+
+// Readers are the users who may read.
+type Readers uint8
+
+const (
+	ReadersOwner Readers = iota // this process's
+	ReadersGroup                // and those of its group, or of the folder's where that hands its group on
+	ReadersAll                  // all of the machine
+)
+
+func (r Readers) folder() fs.FileMode { return [...]fs.FileMode{0o700, 0o750, 0o755}[r] }
+func (r Readers) file() fs.FileMode   { return [...]fs.FileMode{0o600, 0o640, 0o644}[r] }
+
+const lockName = "lock"
+
+// lock takes the lock of the folder. Who can open its file could take it, so that
+// no reader may.
+func lock(name string) (unlock func(), err error) {
+	if unlock, err = vfs.Lock(name); err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(name, 0o600); err != nil {
+		unlock()
+		return nil, err
+	}
+	return unlock, nil
 }
 
 // EnsureDefaults fills what was not said.
@@ -98,6 +126,7 @@ func isRingName(name string) bool {
 // Writer is one epoch of a folder.
 type Writer struct {
 	dir       string
+	readers   Readers
 	epoch     uint64
 	now       func() int64
 	unlock    func()
@@ -117,16 +146,16 @@ func Create(o Options) (w *Writer, err error) {
 	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 {
 		return nil, errors.New("shared memory is little-endian, and this machine is not")
 	}
-	if err := makeDir(o.Dir); err != nil {
+	if err := makeDir(&o); err != nil {
 		return nil, err
 	}
-	unlock, err := vfs.Lock(filepath.Join(o.Dir, "lock"))
+	unlock, err := lock(filepath.Join(o.Dir, lockName))
 	if errors.Is(err, vfs.ErrLocked) {
 		return nil, fmt.Errorf("shm.dir: %w: let each instance have its own", err)
 	} else if err != nil {
 		return nil, fmt.Errorf("shm.dir: %w", err)
 	}
-	w = &Writer{dir: o.Dir, now: o.Now, unlock: unlock}
+	w = &Writer{dir: o.Dir, readers: o.Readers, now: o.Now, unlock: unlock}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.abandon())
