@@ -6,7 +6,8 @@
 #   bench/peers/install.sh                 all
 #   bench/peers/install.sh cryptofeed      some of: barter tardis ccxt cryptofeed nautilus
 #
-# TICKPROC_PEERS is the folder; default ~/.cache/tickproc-peers.
+# TICKPROC_PEERS is the folder, default ~/.cache/tickproc-peers; PYTHON a Python
+# to take where there are several.
 set -uo pipefail
 cd "$(dirname "$0")"
 cache=${TICKPROC_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/tickproc-peers}
@@ -14,9 +15,9 @@ mkdir -p "$cache"
 failed=0
 missing() { echo "$1 is not installed: $2" >&2; failed=1; }
 
-# python 13: the newest that is here and at least 3.13.
+# python 13: one that is at least 3.13: $PYTHON, else of the path or of pyenv.
 python() {
-  for name in python3.14 python3.13 python3.12 python3; do
+  for name in ${PYTHON:+"$PYTHON"} python3.13 python3.12 python3 "$HOME"/.pyenv/versions/3.1[3-9]*/bin/python3 "$HOME"/.pyenv/versions/3.12*/bin/python3; do
     "$name" -c "import sys; sys.exit(sys.version_info < (3, $1))" 2>/dev/null && { command -v "$name"; return; }
   done
   return 1
@@ -24,7 +25,7 @@ python() {
 
 venv() { # name, the least Python 3.x
   local base
-  base=$(python "$2") || { missing "$1" "it needs Python 3.$2 or newer"; return; }
+  base=$(python "$2") || { missing "$1" "it needs Python 3.$2 or newer; PYTHON names one"; return; }
   [ -x "$cache/$1/bin/python" ] || "$base" -m venv "$cache/$1" || { missing "$1" "$base makes no virtual environment (Debian: the package python3-venv)"; return; }
   # From source some of these build for longer than one waits.
   "$cache/$1/bin/pip" install --quiet --prefer-binary -r "$1/requirements.txt" || missing "$1" "see pip above"
