@@ -57,7 +57,6 @@ func everything(f *file) (*stage, error) {
 		}
 	}
 	s.between = func() {
-		apply()
 		for _, ring := range []*ringbuf.Ring{driver.Rows, driver.Commands} {
 			for units := ring.Poll(); len(units) > 0; units = ring.Poll() {
 				ring.Release(len(units))
@@ -66,6 +65,7 @@ func everything(f *file) (*stage, error) {
 		m.rest()
 	}
 	s.end = func() error {
+		apply()
 		if err := m.stop(); err != nil {
 			return err
 		}

@@ -37,21 +37,21 @@ func against(ours, peer string, least float64, run func(*bench.Run, *bench.Sampl
 }
 
 // lines are the peers', and ours that they stand beside.
-func lines(data string) (all []bench.Measurement) {
-	peers := slices.Concat(frameLines(), bookLines(), ringLines(), sessionLines(data))
+func lines() (all []bench.Measurement) {
+	peers := slices.Concat(frameLines(), bookLines(), ringLines())
 	wanted := map[string]bool{"ring/many": true, "ring/hop": true}
 	for _, p := range peers {
 		wanted[p.Floor] = true
 	}
 	for grown := true; grown; {
 		grown = false
-		for _, m := range bench.All(data) {
+		for _, m := range bench.All("") {
 			if wanted[m.Name] && m.Floor != "" && !wanted[m.Floor] {
 				wanted[m.Floor], grown = true, true
 			}
 		}
 	}
-	for _, m := range bench.All(data) {
+	for _, m := range bench.All("") {
 		if !wanted[m.Name] {
 			continue
 		}
@@ -70,12 +70,30 @@ func main() {
 	only := flag.String("only", "", "only lines whose name matches this regular expression")
 	lineTime := flag.Duration("time", time.Second, "time for a line, over all rounds")
 	rounds := flag.Int("rounds", 5, "how often to go over all lines")
-	data := flag.String("data", "", "folder with captures/ of recorded sessions")
 	asJSON := flag.Bool("json", false, "print JSON")
+	data := flag.String("data", "", "folder with captures/ of recorded sessions, for --passes")
+	passes := flag.Int("passes", 0, "only go that often over recorded sessions, and print what beside.go reads")
+	sessions := flag.Bool("beside", false, "only print the table of such lines from the standard input")
 	flag.Parse()
+	if *passes > 0 || *sessions {
+		err := error(nil)
+		if *sessions {
+			var all []*passed
+			if all, err = readPassed(os.Stdin); err == nil {
+				fmt.Print(beside(all))
+			}
+		} else {
+			err = tellPasses(os.Stdout, *data, *passes)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "peers:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	o := bench.Options{Measurements: lines(*data), Data: *data, Time: *lineTime, Rounds: *rounds, Version: "bench/peers"}
+	o := bench.Options{Measurements: lines(), Time: *lineTime, Rounds: *rounds, Version: "bench/peers"}
 	if *only != "" {
 		o.Only = regexp.MustCompile(*only)
 	}

@@ -88,7 +88,7 @@ func TestHalvesAgree(t *testing.T) {
 	through, direct := plainStack(), plainStack()
 	direct.decode = nil
 	for _, x := range []*stack{&through, &direct} {
-		if err := x.lap(session); err != nil {
+		if _, err := x.lap(session); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -127,7 +127,7 @@ func TestBooksAgree(t *testing.T) {
 
 // The table has a row for each line, and a ratio for each peer.
 func TestTable(t *testing.T) {
-	all := lines("")
+	all := lines()
 	for i := range all {
 		all[i].Run = func(_ *bench.Run, s *bench.Sample) error { s.Add(100, 1); return nil }
 		all[i].Cores = 0

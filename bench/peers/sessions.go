@@ -2,8 +2,6 @@ package main
 
 import (
 	"bytes"
-	"fmt"
-	"path/filepath"
 	"syscall"
 
 	"tickproc/bench"
@@ -16,43 +14,11 @@ var recordings = []struct{ venue, file string }{
 	{"binance-coinm", "binance-coinm-btcusd_perp-20240808.gz"},
 }
 
-// sessionLines go round recorded sessions; a sample is the processor time of a
-// lap, as in ours. Snapshots are left out: books are those of the deltas alone.
-func sessionLines(data string) (all []bench.Measurement) {
-	if data == "" {
-		return nil
-	}
-	for _, recorded := range recordings {
-		for i, x := range stacks() {
-			name := x.name
-			if x.decode != nil {
-				name += " + channel"
-			}
-			all = append(all, against("session/recorded/"+recorded.venue, name, 0, func(r *bench.Run, s *bench.Sample) error {
-				session, err := r.Recorded(filepath.Join(data, "captures", recorded.file), recorded.venue)
-				if err != nil {
-					return err
-				}
-				x := stacks()[i]
-				if err := x.lap(session); err != nil { // books fill
-					return fmt.Errorf("BUG: %s refuses a recorded frame: %w", x.name, err)
-				}
-				s.Batch = session.Frames
-				r.Laps(func() {
-					from := processorTime()
-					x.lap(session)
-					s.Add(processorTime()-from, session.Frames)
-				})
-				return nil
-			}))
-		}
-	}
-	return all
-}
-
 // lap takes all frames of a session: where a stack has two halves, on two
-// goroutines with a channel between them.
-func (x *stack) lap(session *bench.Session) (err error) {
+// goroutines with a channel between them. Snapshots are left out: books are those
+// of the deltas alone. It returns how many frames were of each stream.
+func (x *stack) lap(session *bench.Session) (took map[string]int, err error) {
+	took = map[string]int{}
 	messages, done := make(chan any, 1024), make(chan struct{})
 	go func() {
 		defer close(done)
@@ -81,10 +47,11 @@ func (x *stack) lap(session *bench.Session) (err error) {
 		if err != nil {
 			break
 		}
+		took[stream]++
 	}
 	close(messages)
 	<-done
-	return err
+	return took, err
 }
 
 // streamOf is what a frame of a combined stream is about; "" for others.

@@ -1,19 +1,20 @@
-"""Replays recorded sessions of Binance through cryptofeed's own handlers, with
-books, trades and tickers on and callbacks that do nothing.
+"""Takes a recorded session of Binance through cryptofeed's own message handler,
+with books, trades and tickers on and callbacks that count.
 
-    python cryptofeed_peer.py FOLDER_WITH_CAPTURES [LAPS]
+    python peer.py CAPTURE VENUE MARKET PASSES
 
-Prints a line of markdown a session: processor time a frame, the least and the
-median of the laps. cryptofeed knows aggregated trades alone, so that a trade's
-frame is renamed before the time is taken; a snapshot is the recorded answer.
+cryptofeed knows aggregated trades alone, so that a trade's frame is renamed
+before the time is taken; a snapshot is the recorded answer, which it asks for at
+the first message of depth.
 """
 import asyncio
-import gzip
-import json
 import logging
-import statistics
+import pathlib
 import sys
-import time
+from importlib.metadata import version
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "common"))
+from session import Done, processor_seconds, read, tell
 
 from cryptofeed.defines import L2_BOOK, TICKER, TRADES
 from cryptofeed.exchanges import Binance, BinanceDelivery, BinanceFutures
@@ -21,28 +22,11 @@ from cryptofeed.symbols import Symbols
 
 logging.getLogger("feedhandler").setLevel(logging.CRITICAL)
 
-SESSIONS = [
-    ("binance-spot", "binance-spot-btcusdt-20240808.gz", Binance, "BTC-USDT", "BTCUSDT"),
-    ("binance-usdm", "binance-usdm-btcusdt-20240808.gz", BinanceFutures, "BTC-USDT-PERP", "BTCUSDT"),
-    ("binance-coinm", "binance-coinm-btcusd_perp-20240808.gz", BinanceDelivery, "BTC-USD-PERP", "BTCUSD_PERP"),
-]
-
-
-def read(path):
-    """The frames of a session, and its snapshot."""
-    frames, snapshot = [], None
-    with gzip.open(path, "rt") as lines:
-        for line in lines:
-            if line.startswith("#"):
-                continue
-            stamp, tag, payload = line.rstrip("\n").split(" ", 2)
-            if tag == "rest":
-                snapshot = payload.split(" ", 1)[1]
-            elif tag == "text":
-                if '"e":"trade"' in payload:
-                    payload = payload.replace('"e":"trade"', '"e":"aggTrade"').replace('"t":', '"a":')
-                frames.append((payload, int(stamp) / 1e9))
-    return frames, snapshot
+EXCHANGES = {
+    "binance-spot": (Binance, "BTC-USDT"),
+    "binance-usdm": (BinanceFutures, "BTC-USDT-PERP"),
+    "binance-coinm": (BinanceDelivery, "BTC-USD-PERP"),
+}
 
 
 class Snapshot:
@@ -51,35 +35,50 @@ class Snapshot:
     def __init__(self, text):
         self.text, self.asked = text, 0
 
-    async def read(self, address):
+    async def read(self, address, **retries):
         self.asked += 1
         return self.text
 
 
-async def nothing(data, receipt_timestamp):
-    pass
+async def run(exchange, symbol, frames, snapshot):
+    done = Done()
+    last = None
 
+    async def trade(data, received):
+        done.trades += 1
 
-async def lap(exchange, symbol, venue_symbol, frames, snapshot):
-    feed = exchange(symbols=[symbol], channels=[L2_BOOK, TRADES, TICKER], callbacks={L2_BOOK: nothing, TRADES: nothing, TICKER: nothing})
+    async def ticker(data, received):
+        done.quotes += 1
+
+    async def book(data, received):
+        nonlocal last
+        done.books += 1
+        last = data
+
+    feed = exchange(symbols=[symbol], channels=[L2_BOOK, TRADES, TICKER], callbacks={L2_BOOK: book, TRADES: trade, TICKER: ticker})
     feed.http_conn = Snapshot(snapshot)
     feed._reset()
-    before = time.process_time()
+    before = processor_seconds()
     for text, stamp in frames:
         await feed.message_handler(text, None, stamp)
-    took = time.process_time() - before
-    if feed.http_conn.asked > 3:
-        print(f"warning: the book was lost {feed.http_conn.asked - 1} times", file=sys.stderr)
-    return took * 1e9 / len(frames)
+    took = processor_seconds() - before
+    done.books -= feed.http_conn.asked  # snapshots
+    done.bid, done.ask = last.book.bids.index(0), last.book.asks.index(0)
+    return took, done
 
 
 def main():
-    laps = int(sys.argv[2]) if len(sys.argv) > 2 else 3
-    for venue, name, exchange, symbol, venue_symbol in SESSIONS:
-        Symbols.set(exchange.id, {symbol: venue_symbol}, {"instrument_type": {symbol: "perpetual"}})
-        frames, snapshot = read(f"{sys.argv[1]}/captures/{name}")
-        took = [asyncio.run(lap(exchange, symbol, venue_symbol, frames, snapshot)) for _ in range(laps)]
-        print(f"| cryptofeed, session/recorded/{venue} | frame | {statistics.median(took) / 1000:.1f} µs | {min(took) / 1000:.1f} µs at the least |")
+    capture, venue, market, passes = sys.argv[1:]
+    exchange, symbol = EXCHANGES[venue]
+    Symbols.set(exchange.id, {symbol: market}, {"instrument_type": {symbol: "perpetual"}})
+    recorded, snapshot, _ = read(capture)
+    frames = []
+    for payload, stamp in recorded:
+        text = payload.decode()
+        if '"e":"trade"' in text:
+            text = text.replace('"e":"trade"', '"e":"aggTrade"').replace('"t":', '"a":')
+        frames.append((text, stamp / 1e9))
+    tell("cryptofeed", version("cryptofeed"), venue, len(frames), int(passes), lambda: asyncio.run(run(exchange, symbol, frames, snapshot.decode())))
 
 
 main()
