@@ -46,17 +46,18 @@ func (l *Latency) batch(batch []tick.Unit, taken, applied, written int64) {
 	for len(l.counts) < len(wait) {
 		l.counts = append(l.counts, 0)
 	}
-	first, n := batch[0].Header(), uint64(0) // of a run
 	for len(batch) > 0 {
-		h := batch[0].Header()
-		if h.ReceiveNanos != first.ReceiveNanos || h.Instrument != first.Instrument || h.Kind != first.Kind {
-			l.count(venues, wait, first, taken, n)
-			first, n = h, 0
+		first, n := batch[0].Header(), uint64(0) // of a run
+		for len(batch) > 0 {
+			h := batch[0].Header()
+			if h.ReceiveNanos != first.ReceiveNanos || h.Instrument != first.Instrument || h.Kind != first.Kind {
+				break
+			}
+			n++
+			batch = batch[tick.PacketUnits(&batch[0]):]
 		}
-		n++
-		batch = batch[tick.PacketUnits(&batch[0]):]
+		l.count(venues, wait, first, taken, n)
 	}
-	l.count(venues, wait, first, taken, n)
 	if len(l.some) == 0 {
 		return
 	}
