@@ -74,6 +74,7 @@ type Driver struct {
 	}
 	logged     uint64      // position behind the last batch that was applied
 	telling    bool        // the position is to be told though there are no rows
+	position   tick.Unit   // scratch
 	heads      []head      // of the inputs
 	readAt     int64       // what the clock said in the step before, behind applying a batch; 0 = it was not asked
 	batches    uint64      // that were measured
@@ -204,7 +205,7 @@ func (d *Driver) step() (worked, ended bool) {
 		}
 		return true, false
 	case d.done() && !d.attaching.some.Load():
-		d.publishImages(true)
+		d.publishImages()
 		d.tellImages()
 		return false, true
 	}
@@ -367,11 +368,17 @@ func (d *Driver) log(batch []tick.Unit) bool {
 
 // Flush carries away what the shard said.
 func (d *Driver) Flush() {
-	d.writeRows(d.tell(d.Shard.TakeRows()))
-	if commands := d.Shard.TakeCommands(); d.Commands != nil {
+	rows := d.Shard.TakeRows()
+	if d.Follower != nil {
+		rows = d.tell(rows)
+	}
+	d.writeRows(rows)
+	if commands := d.Shard.TakeCommands(); len(commands) > 0 && d.Commands != nil {
 		d.write(d.Commands, commands)
 	}
-	d.publishImages(false)
+	if d.Shard.Now() >= d.imagesAt {
+		d.publishImages()
+	}
 }
 
 // writeRows writes the rows of what was applied last, and how far in the log
@@ -382,17 +389,16 @@ func (d *Driver) writeRows(rows []tick.Unit) {
 	}
 	d.telling = false
 	if d.Epoch != 0 {
-		var u *tick.Unit
-		rows, u = tick.NewRow(rows, tick.RowPosition)
-		p := u.PositionRow()
-		p.Shard, p.Epoch, p.Position = d.Number, d.Epoch, d.logged
+		p := d.position.PositionRow()
+		p.Kind, p.Shard, p.Epoch, p.Position = tick.RowPosition, d.Number, d.Epoch, d.logged
+		rows = append(rows, d.position)
 	}
 	d.write(d.Rows, rows)
 }
 
-func (d *Driver) publishImages(always bool) {
-	if now := d.Shard.Now(); d.Images != nil && (always || now >= d.imagesAt) {
-		d.imagesAt = now + imageEvery
+func (d *Driver) publishImages() {
+	if d.Images != nil {
+		d.imagesAt = d.Shard.Now() + imageEvery
 		d.Shard.takeImages(d.imageUnits, d.Images.Publish)
 	}
 }
@@ -402,7 +408,7 @@ func (d *Driver) publishImages(always bool) {
 // hot: per batch, 0 allocs.
 func (d *Driver) write(to *ringbuf.Ring, rows []tick.Unit) {
 	if len(rows) == 0 {
-		return
+		return // also of a ring that nobody wants
 	}
 	if len(rows) > min(rowsAtOnce, to.MaxPacket()) || !to.Write(rows) {
 		d.writeEach(to, rows)
@@ -485,7 +491,14 @@ func (d *Driver) idle() bool {
 		d.Flush()
 		return true
 	}
-	d.publishImages(true)
+	if d.Images != nil && len(d.Shard.dirty) > 0 {
+		// Packets that come one by one do not each cost their images.
+		if due := d.imagesAt - tickSlack; due <= now {
+			d.publishImages()
+		} else {
+			deadline = min(deadline, due)
+		}
+	}
 	if deadline != never {
 		d.pause = time.Duration(deadline - now)
 	}

@@ -80,9 +80,6 @@ func (s *Shard) tellImages(f Follower, x *Image) {
 
 // tell tells the follower of rows, and returns those of the tables.
 func (d *Driver) tell(rows []tick.Unit) []tick.Unit {
-	if d.Follower == nil {
-		return rows
-	}
 	if len(rows) > 0 {
 		d.Follower.Rows(rows)
 	}

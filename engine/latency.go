@@ -43,22 +43,36 @@ func (l *Latency) Grow(n int) {
 // hot: per batch, 0 allocs once every venue was seen.
 func (l *Latency) batch(batch []tick.Unit, taken, applied, written int64) {
 	venues, wait := l.Venues.Load(), l.Wait.Load()
+	first := batch[0].Header() // of a run
+	n, at := runOf(batch)
+	cell := l.cell(venues, wait, first)
+	if at == len(batch) { // as most are where packets come singly
+		if cell >= 0 {
+			wait[cell].ObserveAlone(taken-first.ReceiveNanos, n)
+			l.Apply.Load()[cell].ObserveAlone(applied-taken, n)
+			if written != 0 {
+				l.Rows.Load()[cell].ObserveAlone(written-applied, n)
+			}
+		}
+		return
+	}
 	for len(l.counts) < len(wait) {
 		l.counts = append(l.counts, 0)
 	}
-	first, n := batch[0].Header(), uint64(0) // of a run
-	for len(batch) > 0 {
-		h := batch[0].Header()
-		if h.ReceiveNanos != first.ReceiveNanos || h.Instrument != first.Instrument || h.Kind != first.Kind {
-			l.count(venues, wait, first, taken, n)
-			first, n = h, 0
+	for {
+		if cell >= 0 {
+			wait[cell].ObserveAlone(taken-first.ReceiveNanos, n)
+			if l.counts[cell] == 0 {
+				l.some = append(l.some, cell)
+			}
+			l.counts[cell] += n
 		}
-		n++
-		batch = batch[tick.PacketUnits(&batch[0]):]
-	}
-	l.count(venues, wait, first, taken, n)
-	if len(l.some) == 0 {
-		return
+		if batch = batch[at:]; len(batch) == 0 {
+			break
+		}
+		first = batch[0].Header()
+		n, at = runOf(batch)
+		cell = l.cell(venues, wait, first)
 	}
 	apply, rows := l.Apply.Load(), l.Rows.Load()
 	for _, cell := range l.some {
@@ -71,19 +85,29 @@ func (l *Latency) batch(batch []tick.Unit, taken, applied, written int64) {
 	l.some = l.some[:0]
 }
 
-// count counts n packets that are like the first of them.
-func (l *Latency) count(venues []uint8, wait []*stat.Latency, first *tick.Header, taken int64, n uint64) {
-	class := first.Kind.Class()
-	if class == tick.ClassNone || int(first.Instrument) >= len(venues) {
-		return
+// runOf returns how many packets the run has that begins a batch, and their units.
+func runOf(batch []tick.Unit) (n uint64, units int) {
+	first := batch[0].Header()
+	for units < len(batch) {
+		h := batch[units].Header()
+		if h.ReceiveNanos != first.ReceiveNanos || h.Instrument != first.Instrument || h.Kind != first.Kind {
+			break
+		}
+		n++
+		units += tick.PacketUnits(&batch[units])
 	}
-	cell := int(venues[first.Instrument])*tick.ClassCount + int(class)
+	return n, units
+}
+
+// cell is where a packet counts, below 0 if nowhere.
+func (l *Latency) cell(venues []uint8, wait []*stat.Latency, h *tick.Header) int {
+	class := h.Kind.Class()
+	if class == tick.ClassNone || int(h.Instrument) >= len(venues) {
+		return -1
+	}
+	cell := int(venues[h.Instrument])*tick.ClassCount + int(class)
 	if cell >= len(wait) {
-		return // of no venue, or of one that came since the grid was looked at
+		return -1 // of no venue, or of one that came since the grid was looked at
 	}
-	wait[cell].ObserveAlone(taken-first.ReceiveNanos, n)
-	if l.counts[cell] == 0 {
-		l.some = append(l.some, cell)
-	}
-	l.counts[cell] += n
+	return cell
 }

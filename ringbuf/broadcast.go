@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"math/bits"
 	"sync/atomic"
+	"unsafe"
 
+	"tickproc/internal/ordered"
 	"tickproc/tick"
 )
 
@@ -16,7 +18,9 @@ import (
 //	state = 0 never written, 2i+1 message i is being written, 2i+2 it is whole
 //
 // All words are atomic, so that a reader may run into the writer without a
-// data race; the state before and after a copy says whether the copy is whole.
+// data race; the state before and after a copy says whether the copy is whole. For
+// that the writer's stores need their order alone, as in shared memory
+// (docs/models/shm.pml).
 type Broadcast struct {
 	words    []atomic.Uint64
 	slotMask uint64
@@ -64,16 +68,16 @@ func (b *Broadcast) Publish(message []tick.Unit) {
 	}
 	i := b.count.Load()
 	slot := b.slot(i)
-	slot[slotState].Store(2*i + 1)
-	slot[slotUnits].Store(uint64(len(message)))
-	for u := range message {
-		to := slot[slotHead+u*unitWords:][:unitWords]
-		for w := range to {
-			to[w].Store(message[u][w])
-		}
-	}
-	slot[slotState].Store(2*i + 2)
-	b.count.Store(i + 1)
+	ordered.Store(&slot[slotState], 2*i+1)
+	ordered.Store(&slot[slotUnits], uint64(len(message)))
+	ordered.Copy(slot[slotHead:slotHead+len(message)*unitWords], wordsOf(message))
+	ordered.Store(&slot[slotState], 2*i+2)
+	ordered.Store(&b.count, i+1)
+}
+
+// wordsOf views units as words.
+func wordsOf(units []tick.Unit) []uint64 {
+	return unsafe.Slice((*uint64)(unsafe.Pointer(&units[0])), len(units)*unitWords)
 }
 
 // BroadcastReader is one reader's place; one goroutine owns it.

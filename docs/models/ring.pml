@@ -8,7 +8,8 @@
  *
  * Memory. Every atomic access of the Go code is one step here, each plain
  * access of shared memory one step (a read) or two (a write: it begins, it
- * ends). Go's sync/atomic is sequentially consistent, and a program without a
+ * ends). released is stored in order, and not waited for: it becomes visible to
+ * the producer at any later moment. Go's sync/atomic is sequentially consistent, and a program without a
  * data race in any sequentially consistent run has only such runs (Go memory
  * model: DRF-SC). So the interleavings that Spin explores are all there are,
  * given that the two-step writes never meet another access: that is asserted.
@@ -49,7 +50,8 @@ bit lapWriting;
 bit closed; /* atomic */
 
 /* written by the consumer, read by the producer */
-byte released; /* atomic */
+byte stored;   /* released, as the consumer stored it */
+byte released; /* as the producer finds it: a little later (ordered.Store) */
 #ifdef HIGHWATER
 byte highWater, peak; /* peak: ghost, the largest published - released there ever was */
 #define OBSERVE if :: published - released > peak -> peak = published - released :: else fi
@@ -69,6 +71,7 @@ inline rebase() {
 		:: released >= SIZE && releasedSeen >= SIZE && at >= SIZE ->
 			committed = committed - SIZE;
 			at = at - SIZE;
+			stored = stored - SIZE;
 			releasedSeen = releasedSeen - SIZE;
 			published = published - SIZE;
 			released = released - SIZE;
@@ -220,14 +223,14 @@ poll:
 		fi;
 #endif
 		/* Waker.Wait, whose proof is park.pml: ready is Len() > 0 or closed. */
-		(published != released || closed);
+		(published != stored || closed);
 		goto poll
 	:: else
 	fi;
 use:
 #ifdef BUG_RELEASE
 	/* Given back before it is read. */
-	released = rd + shown;
+	stored = rd + shown;
 #endif
 	do
 	:: c < shown -> /* reads a packet, unit by unit */
@@ -267,7 +270,7 @@ use:
 		}
 #endif
 #ifdef HIGHWATER
-		n = published - released;
+		n = published - stored;
 		d_step { if :: n > highWater -> highWater = n :: else fi; n = 0 }
 #endif
 		d_step {
@@ -276,13 +279,14 @@ use:
 			wantTag = t;
 			c = 0;
 			again = 0;
-			released = rd
+			stored = rd
 		}
 		rebase();
 		if :: shown == 0 -> goto poll :: else fi
 	:: !again -> again = 1; goto poll /* without having released all: the same packets, perhaps more */
 	od;
 ended:
+	(released == stored);
 	atomic {
 		assert(wantTag == nextTag); /* nothing lost */
 		assert(committed == rd && released == rd);
@@ -295,7 +299,15 @@ ended:
 	}
 }
 
-init { atomic { run Producer(); run Consumer() } }
+/* A core's stores become visible in their order, this one whenever it likes. */
+proctype Visible() {
+end:
+	do
+	:: released != stored -> released = stored
+	od
+}
+
+init { atomic { run Producer(); run Consumer(); run Visible() } }
 
 ltl drained { [](closed -> <>done) }
 ltl room { [](waiting -> <>!waiting) }

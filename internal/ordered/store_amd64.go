@@ -23,3 +23,16 @@ func StoreInt(to *atomic.Int64, v int64) { *(*int64)(unsafe.Pointer(to)) = v }
 
 // Add adds n where no other goroutine adds, and promises no order.
 func Add(to *atomic.Uint64, n uint64) { *(*uint64)(unsafe.Pointer(to)) += n }
+
+// Copy stores words, behind everything that was stored before; among themselves
+// they have no order. Both have the same length.
+//
+//go:noinline
+func Copy(to []atomic.Uint64, from []uint64) {
+	if len(to) != len(from) {
+		panic("BUG: words that are not as many")
+	}
+	if len(to) > 0 {
+		copy(unsafe.Slice((*uint64)(unsafe.Pointer(&to[0])), len(to)), from)
+	}
+}

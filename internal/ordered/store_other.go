@@ -13,3 +13,14 @@ func StoreInt(to *atomic.Int64, v int64) { to.Store(v) }
 
 // Add adds n where no other goroutine adds, and promises no order.
 func Add(to *atomic.Uint64, n uint64) { to.Store(to.Load() + n) }
+
+// Copy stores words, behind everything that was stored before; among themselves
+// they have no order. Both have the same length.
+func Copy(to []atomic.Uint64, from []uint64) {
+	if len(to) != len(from) {
+		panic("BUG: words that are not as many")
+	}
+	for i, v := range from {
+		to[i].Store(v)
+	}
+}
