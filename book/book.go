@@ -34,6 +34,10 @@ func (b *Book) Clear() {
 
 // Crossed reports whether the best bid is at or above the best ask.
 func (b *Book) Crossed() bool {
+	if b.Bids.bestInWindow() && b.Asks.bestInWindow() {
+		// Keys of asks are prices below 0.
+		return b.Bids.window.key(b.Bids.window.top)+b.Asks.window.key(b.Asks.window.top) >= 0
+	}
 	return b.Bids.Len() > 0 && b.Asks.Len() > 0 && b.Bids.Best().Price >= b.Asks.Best().Price
 }
 

@@ -16,14 +16,14 @@ import (
 // Blocks lie in one piece of memory, in any order.
 type farLevels struct {
 	blocks []farBlock // from worst to best, none empty
-	slab   []tick.Level
+	slab   [][blockSize]tick.Level
 	free   []int32 // places in slab without a block
 	count  int     // levels
 }
 
 type farBlock struct {
 	worst int64 // key (price × sign) of its first level
-	at    int32 // slab[at*blockSize:]
+	at    int32 // slab[at]
 	n     int32 // levels
 }
 
@@ -37,7 +37,7 @@ const (
 
 // in returns a block's levels.
 func (f *farLevels) in(b farBlock) []tick.Level {
-	return f.slab[b.at*blockSize:][:b.n:blockSize]
+	return f.slab[b.at][:b.n]
 }
 
 // set makes the level at price hold size; 0 removes it. It reports whether
@@ -67,47 +67,42 @@ func (f *farLevels) set(price, size, sign int64) bool {
 				i, at = i+1, at-blockSize/2
 			}
 		}
-		f.blocks[i].n++
-		levels = f.in(f.blocks[i])
+		b := &f.blocks[i]
+		levels = f.slab[b.at][:b.n+1]
 		copy(levels[at+1:], levels[at:])
-		f.put(i, at, tick.Level{Price: price, Size: size}, sign)
+		levels[at] = tick.Level{Price: price, Size: size}
+		if b.n++; at == 0 {
+			b.worst = key
+		}
+		f.count++
 	}
 	return found
 }
 
 // blockOf returns the block in which key is, or belongs; −1 if there is none.
 func (f *farLevels) blockOf(key int64) int {
-	lo, n := 0, len(f.blocks)
-	for n > 1 {
-		half := n / 2
-		if f.blocks[lo+half].worst <= key {
-			lo += half
+	blocks, lo := f.blocks, 0
+	for n := uint(len(blocks)); n > 1; {
+		half := n >> 1
+		if blocks[lo+int(half)].worst <= key {
+			lo += int(half)
 		}
 		n -= half
 	}
-	return lo - 1 + n // n is 1, or 0 where there is no block
+	return lo - 1 + min(len(blocks), 1)
 }
 
 // search returns where key is among levels, or belongs.
 func search(levels []tick.Level, key, sign int64) int {
-	lo, n := 0, len(levels)
-	for n > 0 {
-		half := (n + 1) / 2
-		if levels[lo+half-1].Price*sign < key {
-			lo += half
+	lo := 0
+	for n := uint(len(levels)); n > 0; {
+		half := (n + 1) >> 1
+		if levels[lo+int(half)-1].Price*sign < key {
+			lo += int(half)
 		}
 		n -= half
 	}
 	return lo
-}
-
-// put stores a new level in its place.
-func (f *farLevels) put(i, at int, l tick.Level, sign int64) {
-	f.in(f.blocks[i])[at] = l
-	if at == 0 {
-		f.blocks[i].worst = l.Price * sign
-	}
-	f.count++
 }
 
 // shrink takes the level out of a block that was at, and what follows was moved.
@@ -152,12 +147,12 @@ func (f *farLevels) split(i, at int, sign int64) {
 // insertBlock makes a block, still without levels, before the i-th.
 func (f *farLevels) insertBlock(i int) {
 	if len(f.free) == 0 {
-		have := len(f.slab) / blockSize
+		have := len(f.slab)
 		if len(f.slab) == cap(f.slab) {
 			f.growSlab(1 + have/8)
 		}
 		f.free = append(f.free, int32(have))
-		f.slab = f.slab[:len(f.slab)+blockSize]
+		f.slab = f.slab[:have+1]
 	}
 	last := len(f.free) - 1
 	f.blocks = append(f.blocks, farBlock{})
@@ -206,8 +201,8 @@ func (f *farLevels) grow(n int) {
 // growSlab makes room for so many more blocks, and no more: append would make
 // it twice as large.
 func (f *farLevels) growSlab(blocks int) {
-	if blocks*blockSize > cap(f.slab)-len(f.slab) {
-		f.slab = append(make([]tick.Level, 0, len(f.slab)+blocks*blockSize), f.slab...)
+	if blocks > cap(f.slab)-len(f.slab) {
+		f.slab = append(make([][blockSize]tick.Level, 0, len(f.slab)+blocks), f.slab...)
 	}
 }
 
@@ -218,8 +213,13 @@ func (f *farLevels) add(i int, l tick.Level, sign int64) int {
 		f.insertBlock(i)
 		i++
 	}
-	f.blocks[i-1].n++
-	f.put(i-1, int(f.blocks[i-1].n)-1, l, sign)
+	b := &f.blocks[i-1]
+	if b.n == 0 {
+		b.worst = l.Price * sign
+	}
+	f.slab[b.at][b.n] = l
+	b.n++
+	f.count++
 	return i
 }
 
@@ -277,7 +277,7 @@ func (f *farLevels) best() tick.Level {
 		return tick.Level{}
 	}
 	b := f.blocks[len(f.blocks)-1]
-	return f.slab[b.at*blockSize+b.n-1]
+	return f.slab[b.at][b.n-1]
 }
 
 // clear forgets all levels.
@@ -300,7 +300,7 @@ func (f *farLevels) next(x *farWalk) (tick.Level, bool) {
 		x.left = int(f.blocks[x.block].n)
 	}
 	x.left--
-	return f.slab[int(f.blocks[x.block].at)*blockSize+x.left], true
+	return f.slab[f.blocks[x.block].at][x.left], true
 }
 
 // copyNext copies the next levels into dst, best first, and returns how many.
@@ -344,7 +344,7 @@ func (f *farLevels) fault(sign int64) string {
 			return "book side out of order"
 		}
 	}
-	if count != f.count || (len(f.blocks)+len(f.free))*blockSize != len(f.slab) {
+	if count != f.count || len(f.blocks)+len(f.free) != len(f.slab) {
 		return "book side miscounts its blocks"
 	}
 	return ""

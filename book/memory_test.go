@@ -9,7 +9,7 @@ import (
 
 // bytes is what a side holds.
 func (s *Side) bytes() int {
-	return int(unsafe.Sizeof(*s)) + 8*cap(s.window.sizes) + 8*cap(s.window.words) + 16*cap(s.far.slab) + 16*cap(s.far.blocks) + 4*cap(s.far.free)
+	return int(unsafe.Sizeof(*s)) + 8*cap(s.window.sizes) + 8*cap(s.window.words) + 16*blockSize*cap(s.far.slab) + 16*cap(s.far.blocks) + 4*cap(s.far.free)
 }
 
 // What a side costs: 22 bytes for each level there ever was at a time, which is

@@ -16,12 +16,18 @@ type part struct {
 	units []tick.Unit // never empty
 }
 
+// isWhole reports whether a packet is a message, while there are no fragments.
+func (ps *parts) isWhole(h *tick.Header) bool {
+	const both = tick.FlagFirst | tick.FlagLast
+	return len(*ps) == 0 && h.Flags&both == both
+}
+
 // assemble returns the whole message that p completes. It is valid until the
 // next call.
 func (ps *parts) assemble(p []tick.Unit) (message []tick.Unit, whole bool) {
 	const both = tick.FlagFirst | tick.FlagLast
 	h := p[0].Header()
-	if len(*ps) == 0 && h.Flags&both == both {
+	if ps.isWhole(h) {
 		return p, true
 	}
 	i := -1

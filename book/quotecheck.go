@@ -1,6 +1,8 @@
 package book
 
 import (
+	"slices"
+
 	"tickproc/internal/state"
 	"tickproc/tick"
 )
@@ -13,7 +15,9 @@ const quoteMemory = 256
 // QuoteCheck compares the book with the venue's own best bid and offer
 // wherever both name the same update id.
 type QuoteCheck struct {
-	quotes [quoteMemory]quote
+	// quotes are as many as were needed at once, up to quoteMemory: most venues'
+	// quotes carry no ids, and 10 KB a book are many caches full.
+	quotes []quote
 	next   uint64 // quotes seen; the newest is at (next-1) % quoteMemory
 	// Agreed and Differed count comparisons since the start.
 	Agreed, Differed uint64
@@ -29,8 +33,19 @@ type quote struct {
 //
 // hot: per quote, 0 allocs.
 func (c *QuoteCheck) Remember(id uint64, bid, ask tick.Level) {
-	c.quotes[c.next%quoteMemory] = quote{id, bid, ask}
+	i := c.next % quoteMemory
+	if i >= uint64(len(c.quotes)) {
+		c.grow()
+	}
+	c.quotes[i] = quote{id, bid, ask}
 	c.next++
+}
+
+// grow makes room for more of them, up to quoteMemory.
+func (c *QuoteCheck) grow() {
+	grown := make([]quote, min(max(4*len(c.quotes), quoteMemory/16), quoteMemory))
+	copy(grown, c.quotes)
+	c.quotes = grown
 }
 
 // NewestID is the highest id remembered, 0 if none.
@@ -91,5 +106,12 @@ func (c *QuoteCheck) Rescale(priceFactor, sizeFactor int64) {
 // not where they lie in the ring.
 func (c *QuoteCheck) code(to *state.Coder) {
 	to.Int(&c.run)
-	state.Ring(to, c.quotes[:], &c.next)
+	ring := c.quotes
+	if len(ring) == 0 || to.Loading() {
+		ring = make([]quote, quoteMemory)
+	}
+	state.Ring(to, ring, &c.next)
+	if to.Loading() {
+		c.quotes = slices.Clone(ring[:c.next])
+	}
 }

@@ -33,6 +33,7 @@ type Side struct {
 	above  int // levels of far that are better than the window's; 0 without one
 	// misses are the levels set outside the window since it was laid.
 	misses int
+	stood  uint // times in a row that laying it anew found nothing to do
 }
 
 // NewSide returns an empty side; bids best is the highest price, asks the lowest.
@@ -90,7 +91,7 @@ func (s *Side) setFar(price, size int64) bool {
 			}
 			s.closeWindow()
 			w.grid = newGrid(gcd(w.grid.step, uint64(key-w.base)))
-			s.misses = missesMin + slotsMax // laid anew below
+			s.misses = (missesMin + slotsMax) << stoodMax // laid anew below
 		}
 	}
 	before := s.far.count
@@ -99,24 +100,33 @@ func (s *Side) setFar(price, size int64) bool {
 		s.above += s.far.count - before
 	}
 	s.misses++
-	if s.misses >= missesMin+len(s.window.sizes)/8 {
+	if s.misses>>min(s.stood, stoodMax) >= missesMin+len(s.window.sizes)/8 {
 		s.layWindow()
 	}
 	return found
 }
 
-// missesMin, and an eighth of the window's slots, is after how many misses a
-// window is laid anew: so many that this costs each of them little.
-const missesMin = 64
+const (
+	// missesMin, and an eighth of the window's slots, is after how many misses a
+	// window is laid anew: so many that this costs each of them little.
+	missesMin = 64
+	// stoodMax bounds how often that number is doubled, each time that it was for
+	// nothing.
+	stoodMax = 2
+)
 
 // layWindow puts the window where the levels are.
 func (s *Side) layWindow() {
 	s.misses = 0
 	w := &s.window
 	base, g, slots := s.place(w.grid.step)
-	if slots > 0 && slots == len(w.sizes) && g == w.grid && apart(base, w.base)/g.step < uint64(slots/16) {
+	if slots == len(w.sizes) && (slots == 0 || g == w.grid && apart(base, w.base)/g.step < uint64(slots/16)) {
+		if s.Len() >= levelsMin { // else it was not looked for
+			s.stood++
+		}
 		return // it lies there
 	}
+	s.stood = 0
 	s.closeWindow()
 	if slots == 0 {
 		return
@@ -157,9 +167,12 @@ func (s *Side) closeWindow() {
 // Len is the number of levels.
 func (s *Side) Len() int { return s.window.count + s.far.count }
 
+// bestInWindow reports whether the best level is the window's.
+func (s *Side) bestInWindow() bool { return s.window.count > 0 && s.above == 0 }
+
 // Best returns the best level, zero when the side is empty.
 func (s *Side) Best() tick.Level {
-	if w := &s.window; w.count > 0 && s.above == 0 {
+	if w := &s.window; s.bestInWindow() {
 		return tick.Level{Price: w.key(w.top) * s.sign, Size: w.sizes[w.top]}
 	}
 	return s.far.best()
@@ -242,7 +255,7 @@ func (s *Side) Clear() {
 	s.window.close()
 	s.window.grid = grid{}
 	s.far.clear()
-	s.above, s.misses = 0, 0
+	s.above, s.misses, s.stood = 0, 0, 0
 }
 
 // rescalable returns tick.ErrRange unless every level can be multiplied.

@@ -375,7 +375,7 @@ func TestBookCheck(t *testing.T) {
 	g("a level above that is not counted", func(s *Side) { s.above = 0 })
 	g("a window that is gone", func(s *Side) { s.window = window{} })
 	g("a level in a block that does not know", func(s *Side) { s.far.blocks[0].worst++ })
-	g("a block that is lost", func(s *Side) { s.far.slab = append(s.far.slab, make([]tick.Level, blockSize)...) })
+	g("a block that is lost", func(s *Side) { s.far.slab = append(s.far.slab, [blockSize]tick.Level{}) })
 	g("blocks out of order", func(s *Side) { s.far.blocks = append(s.far.blocks, s.far.blocks[0]) })
 }
 

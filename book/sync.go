@@ -112,6 +112,9 @@ func (s *Sync) LastID() uint64 { return s.lastID }
 // want of a snapshot, those still waiting included.
 func (s *Sync) Unsynced() uint64 { return s.Counts.Unsynced + s.waitingN }
 
+// Owes reports whether TakeResync has one.
+func (s *Sync) Owes() bool { return s.owed }
+
 // TakeResync returns the epoch of a resync that is owed; asked for once. A
 // stream that answers in-band is asked again only after its answer, however
 // often the book breaks meanwhile: the answer mends all.
@@ -204,6 +207,10 @@ func (s *Sync) Invalidate(reason tick.Reason) {
 //
 // hot: per message, 0 allocs once buffers have grown.
 func (s *Sync) Delta(p []tick.Unit, l Listener) {
+	if s.state == Valid && s.shared == nil && s.Rule.Snapshot != tick.SnapshotEvery && s.parts.isWhole(p[0].Header()) {
+		s.join(p, l)
+		return
+	}
 	message, whole := s.parts.assemble(p)
 	if !whole {
 		return
@@ -309,6 +316,10 @@ func (s *Sync) load(message []tick.Unit) {
 }
 
 func (s *Sync) apply(message []tick.Unit) (levels int) {
+	if d := message[0].Depth(); d.Flags&tick.FlagLast != 0 {
+		s.Book.Apply(tick.Levels(message), int(d.Bids))
+		levels, message = int(d.LevelCount), nil
+	}
 	for len(message) > 0 {
 		d := message[0].Depth()
 		s.Book.Apply(tick.Levels(message), int(d.Bids))
@@ -468,7 +479,7 @@ func (s *Sync) follow(message []tick.Unit, l Listener) {
 	case differing >= quoteDifferMax:
 		s.Invalidate(tick.ReasonQuoteDiffer)
 		s.Quotes.Forget()
-	default:
+	case s.Rule.Checksum != tick.ChecksumNone:
 		s.verify(d.Checksum)
 	}
 	l.AfterDelta(d)

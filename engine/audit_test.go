@@ -21,7 +21,7 @@ indicators.WindowSpec: Span Step Grace=of_the_options Lateness=of_the_options
 engine.instrument: shard def priceDigits sizeDigits lines coarser disabled offset channels firsts sync merges leader standbys depthLine answerBy lineDue
 engine.instrument: sample quote funding interest liquidationOrd statusOrd gone group contribution ids coverage indicators gathered=settled_before_it_is_coded indicatorDue out=scratch trade=scratch
 engine.instrument: depthTs depthSource silenceAt doubtUntil deltaID counts=totals;_Trades_is_coded_where_it_orders_trades
-engine.instrument: fine=found_again idle=found_again key=may_be_early_while_it_lives place=of_the_key dirty=all_after_loading touched=of_this_process told=of_this_process savedAt=of_this_process
+engine.instrument: fine=found_again idle=found_again urgent=scratch key=may_be_early_while_it_lives place=of_the_key dirty=all_after_loading touched=of_this_process told=of_this_process savedAt=of_this_process
 engine.lineScale: line priceDigits sizeDigits
 engine.clockOffset: halfEnd newest older seen hasOld
 engine.channel: lastTs leftTs gap ord

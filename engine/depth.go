@@ -28,6 +28,15 @@ func (in *instrument) onDepth(p []tick.Unit) {
 	}
 }
 
+// takeOrdinaryDepth takes a delta that the only line brings to a valid book. It
+// reports whether nothing follows but what is done: a book that is still valid
+// owes the feed nothing, and deadlines that did not come forward.
+func (in *instrument) takeOrdinaryDepth(p []tick.Unit) bool {
+	in.urgent = !in.merges || !in.sync.IsValid() || !in.firsts[depthIndex].alone(p[0].Header().Line)
+	in.onDepth(p)
+	return !in.urgent && in.sync.IsValid() && !in.sync.Owes()
+}
+
 // onSnapshot takes a whole book.
 func (in *instrument) onSnapshot(p []tick.Unit) {
 	d := p[0].Depth()
@@ -54,7 +63,9 @@ func (in *instrument) noteDepth(h *tick.Header) {
 		in.beginDepthLine(h.Line) // data proves the subscription where no acknowledgement was recorded
 	}
 	in.depthLine = h.Line
-	in.silenceAt = h.ReceiveNanos + int64(in.shard.options.Silence)
+	at := h.ReceiveNanos + int64(in.shard.options.Silence)
+	in.urgent = in.urgent || at < in.silenceAt
+	in.silenceAt = at
 }
 
 // compareDepth notes who brought the message first.
@@ -91,10 +102,10 @@ func (in *instrument) AfterDelta(d *tick.Depth) {
 		return
 	}
 	ts, source := in.depthTs, in.depthSource
-	if source == tick.TimeExchange && d.ReceiveNanos == in.shard.now {
-		in.offset.observe(d.ExchangeNanos, d.ReceiveNanos)
+	if source == tick.TimeExchange && d.ReceiveNanos == in.shard.now && in.offset.raise(d.ExchangeNanos, d.ReceiveNanos) {
+		in.urgent = true
 	}
-	c := &in.channels[tick.ChannelDepth.Index()]
+	c := &in.channels[depthIndex]
 	c.lastTs = max(c.lastTs, ts)
 	in.deltaID = d.LastID
 	if in.quote.differs != 0 && ts >= in.quote.differTs {
@@ -106,7 +117,9 @@ func (in *instrument) AfterDelta(d *tick.Depth) {
 	if in.shard.follows {
 		in.tellDelta(d, ts, source)
 	}
-	in.sample.note(ts, source, d)
+	if in.sample.note(ts, source, d) {
+		in.urgent = true
+	}
 	if in.shard.options.BookOnChange {
 		in.writeSample()
 	}
@@ -115,9 +128,18 @@ func (in *instrument) AfterDelta(d *tick.Depth) {
 	}
 }
 
+// announced reports whether the book is valid and shown as such, which is all
+// that there is to say.
+func (in *instrument) announced() bool {
+	return in.sync.IsValid() && in.sync.Joined() && in.sample.announced && in.sample.shown && in.doubtUntil == never && !in.shard.follows
+}
+
 // announceBook makes a change of validity visible: a row, a gap opened or
 // closed.
 func (in *instrument) announceBook() {
+	if in.announced() {
+		return
+	}
 	if len(in.standbys) > 0 && !in.sync.IsValid() {
 		if i := in.validStandby(); i >= 0 {
 			in.takeOver(in.standbys[i])

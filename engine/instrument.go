@@ -26,6 +26,8 @@ type instrument struct {
 	// idle: the last packet or deadline left nothing that the next packet would
 	// have to see to, but for what that says itself.
 	idle bool
+	// urgent: the delta at hand may have brought a deadline forward.
+	urgent bool
 
 	offset   clockOffset
 	channels [tick.ChannelCount]channel

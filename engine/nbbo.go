@@ -105,18 +105,20 @@ func (s *Shard) addGroup(g *consolidated) {
 	s.groupList = append(s.groupList, g)
 }
 
-// consolidate carries what a packet changed into the instrument's group.
+// consolidate carries what a packet changed into the instrument's group, and
+// reports whether it was anything.
 //
 // hot: per packet, 0 allocs; O(members) where the best of a side changed.
-func (in *instrument) consolidate(h *tick.Header) {
+func (in *instrument) consolidate(h *tick.Header) (changed bool) {
 	switch {
 	case h.Kind == tick.KindQuote, h.Kind == tick.KindDepth,
 		h.Kind == tick.KindSnapshot && in.def.Sync.Snapshot != tick.SnapshotREST: // a fetched book says nothing of the stream
 		in.contribution.seenAt = max(in.contribution.seenAt, h.ReceiveNanos)
 	}
-	if in.contribute() {
+	if changed = in.contribute(); changed {
 		in.group.update()
 	}
+	return changed
 }
 
 // contribute brings the contribution up to date, and reports whether the best

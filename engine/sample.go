@@ -47,10 +47,15 @@ func (x *sampler) due() int64 {
 	return x.boundary + x.grace
 }
 
-func (x *sampler) note(ts int64, source tick.TimeSource, d *tick.Depth) {
-	x.pending = true
+// note notes the last message, and reports whether a sample may be due earlier
+// than before.
+func (x *sampler) note(ts int64, source tick.TimeSource, d *tick.Depth) (earlier bool) {
+	if !x.pending || uint64(x.boundary-ts-1) >= uint64(x.every) { // else a division would say the same
+		x.pending, earlier = true, true
+		x.boundary = ts - ts%x.every + x.every
+	}
 	x.ts, x.source, x.seq, x.receive = ts, source, d.LastID, d.ReceiveNanos
-	x.boundary = ts - ts%x.every + x.every
+	return earlier
 }
 
 // writeSample writes the pending sample unless nothing changed since the last.

@@ -66,13 +66,13 @@ func NewShard(options Options) *Shard {
 //
 // hot: per batch, 0 allocs after warm-up.
 func (s *Shard) Apply(batch []tick.Unit) (packets int) {
-	for ; len(batch) > 0; packets++ {
-		n := tick.PacketUnits(&batch[0])
+	for at := 0; at < len(batch); packets++ {
+		n := tick.PacketUnits(&batch[at])
 		if n == 0 {
 			panic("BUG: packet of an unknown kind reached a shard")
 		}
-		s.apply(batch[:n:n])
-		batch = batch[n:]
+		s.apply(batch[at : at+n])
+		at += n
 	}
 	if s.saving.open {
 		s.SaveSome()
@@ -85,35 +85,45 @@ func (s *Shard) apply(p []tick.Unit) {
 	if h.Kind >= tick.KindCatalog && s.applyToShard(p) {
 		return
 	}
-	s.advance(h.ReceiveNanos)
-	if int(h.Instrument) >= len(s.instruments) || s.instruments[h.Instrument] == nil {
+	if len(s.due) > 0 && s.due[0].key <= h.ReceiveNanos {
+		s.fire(h.ReceiveNanos)
+	}
+	s.now = max(s.now, h.ReceiveNanos)
+	var in *instrument
+	if id := int(h.Instrument); id < len(s.instruments) {
+		in = s.instruments[id]
+	}
+	if in == nil {
 		panic("BUG: packet before the catalog record of its instrument")
 	}
-	in := s.instruments[h.Instrument]
 	if s.saving.open {
 		s.keep(in)
 	}
-	// Trades and quotes come in thousands for each packet of which more follows.
-	switch ordinary := in.idle && (!in.coarser || in.fine.is(h.Line)); {
+	ordinary := in.idle && (!in.coarser || in.fine.is(h.Line))
+	switch {
 	case ordinary && h.Kind == tick.KindTrade && in.takeOrdinary(p[0].Trade()):
-		s.note(in)
+		s.note(in) // a group hears of no trades
 		return
 	case ordinary && h.Kind == tick.KindQuote:
-		if !in.onQuote(p) {
-			if in.group != nil {
-				in.consolidate(h)
-			}
-			s.note(in)
-			return
+		if ordinary = !in.onQuote(p); !ordinary {
+			in.command()
 		}
-		in.command()
+	case ordinary && h.Kind == tick.KindDepth:
+		if ordinary = in.takeOrdinaryDepth(p); !ordinary {
+			in.command()
+		}
 	default:
+		ordinary = false
 		in.apply(p)
 	}
-	if in.group != nil {
-		in.consolidate(h)
+	if in.group != nil && in.consolidate(h) {
+		ordinary = false // it may be due earlier
 	}
-	s.settle(in)
+	if ordinary {
+		s.note(in)
+	} else {
+		s.settle(in)
+	}
 }
 
 // applyToShard takes a packet that is not about one instrument that is known,

@@ -170,18 +170,18 @@ func (t *tradeIDs) fill(i int, n uint64, late bool) (was idHole, left uint64) {
 }
 
 // recentIDs is a set of the last idMemory ids: open addressing over a ring of
-// slots, the oldest evicted first.
+// slots, the oldest evicted first. It grows with what there is: 32 bytes an id, up
+// to 256 KB.
 type recentIDs struct {
 	order []tick.ID // ring by arrival
 	next  int
-	slots []uint32 // place in order + 1; 0 = free
+	slots []uint32 // place in order + 1; 0 = free. A power of two, four for each id that fits
 }
 
 // add returns false if the id is known.
 func (r *recentIDs) add(id tick.ID) bool {
-	if r.slots == nil {
-		r.slots = make([]uint32, 4*idMemory)
-		r.order = make([]tick.ID, 0, idMemory)
+	if len(r.order) < idMemory && 4*len(r.order) >= len(r.slots) {
+		r.grow()
 	}
 	i := r.find(id)
 	if r.slots[i] != 0 {
@@ -199,26 +199,36 @@ func (r *recentIDs) add(id tick.ID) bool {
 	return true
 }
 
+// grow makes room for twice as many ids.
+func (r *recentIDs) grow() {
+	room := min(max(2*len(r.order), idMemory/64), idMemory)
+	r.order = append(make([]tick.ID, 0, room), r.order...)
+	r.slots = make([]uint32, 4*room)
+	for i, id := range r.order {
+		r.slots[r.find(id)] = uint32(i) + 1
+	}
+}
+
 func (r *recentIDs) home(id tick.ID) uint32 {
-	return uint32((id.Lo^id.Hi*0x9E3779B97F4A7C15)*0x9E3779B97F4A7C15>>32) % uint32(len(r.slots))
+	return uint32((id.Lo^id.Hi*0x9E3779B97F4A7C15)*0x9E3779B97F4A7C15>>32) & uint32(len(r.slots)-1)
 }
 
 // find returns the slot of the id, or the free one where it belongs.
 func (r *recentIDs) find(id tick.ID) uint32 {
 	i := r.home(id)
 	for r.slots[i] != 0 && r.order[r.slots[i]-1] != id {
-		i = (i + 1) % uint32(len(r.slots))
+		i = (i + 1) & uint32(len(r.slots)-1)
 	}
 	return i
 }
 
 // remove frees the id's slot and moves back what had been pushed past it.
 func (r *recentIDs) remove(id tick.ID) {
-	n := uint32(len(r.slots))
+	last := uint32(len(r.slots) - 1)
 	hole := r.find(id)
-	for i := (hole + 1) % n; r.slots[i] != 0; i = (i + 1) % n {
+	for i := (hole + 1) & last; r.slots[i] != 0; i = (i + 1) & last {
 		home := r.home(r.order[r.slots[i]-1])
-		if (i-home+n)%n >= (i-hole+n)%n {
+		if (i-home)&last >= (i-hole)&last {
 			r.slots[hole] = r.slots[i]
 			hole = i
 		}
