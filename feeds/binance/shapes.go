@@ -10,7 +10,8 @@ import (
 // writes them.
 type shapes struct {
 	trade, quote, depth shape
-	alike               wire.Alike    // of trades and quotes
+	alike               wire.Alike    // trades and quotes
+	nameEnd             int           // of the stream that was read by its shape last
 	parts               [12]wire.Part // scratch
 }
 
@@ -43,6 +44,10 @@ func knownOf(tag uint32) known {
 //
 // hot: per frame, 0 allocs.
 func (d *decoder) alike() (due, ok bool) {
+	// Levels are never alike. This is most likely where the stream is told.
+	if t, i := d.Scan.Text(), d.shapes.nameEnd; i >= 0 && i < len(t)-2 && t[i] == '@' && t[i+1] == 'd' {
+		return false, false
+	}
 	tag, due, ok := d.MatchAlike(&d.shapes.alike)
 	if !ok {
 		return due, false
@@ -68,6 +73,7 @@ func (d *decoder) byShape() bool {
 	if at < 0 || at >= len(t)-1 {
 		return false
 	}
+	d.shapes.nameEnd = at
 	switch t[at+1] {
 	case 't':
 		return d.Match(&d.shapes.trade.Shape, at) && d.shapedTrade(d.shapes.trade.known)

@@ -36,7 +36,7 @@ type alike struct {
 	additions   int   // to the table, up to then
 	price, size uint8 // the scale at which it was read
 	tag         uint32
-	length      int
+	length      int // 0: it is none
 
 	chunks    [alikeChunks]chunk
 	values    [alikeValues]number // those that are wanted, then those that are not
@@ -156,6 +156,9 @@ func (f *Frame) LearnAlike(a *Alike, parts []Part, tag uint32) {
 				continue
 			}
 			if !x.learn(t, p, &free) {
+				// Its place is taken, or it would be due for ever.
+				x.length = 0
+				a.put(t, &x)
 				return
 			}
 		}
@@ -173,6 +176,11 @@ func (f *Frame) LearnAlike(a *Alike, parts []Part, tag uint32) {
 			}
 		}
 	}
+	a.put(t, &x)
+}
+
+// put makes x known instead of what is in its place.
+func (a *Alike) put(t []byte, x *alike) {
 	p := place(t)
 	if a.known[p] != nil && (a.known[p^1] == nil || a.missed[p]/alikePatience%2 != 0) {
 		p ^= 1
@@ -180,7 +188,7 @@ func (f *Frame) LearnAlike(a *Alike, parts []Part, tag uint32) {
 	if a.known[p] == nil {
 		a.known[p] = new(alike)
 	}
-	*a.known[p] = x
+	*a.known[p] = *x
 }
 
 // learn takes a value; false where it is of no form for this.

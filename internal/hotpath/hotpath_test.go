@@ -26,11 +26,11 @@ import (
 var inlined = map[string]string{
 	"internal/jsonscan": "nonDigits digitBits eightDigits AllDigits EightDigits Fixed NonDigits WindowAt (*Like).Differs (*Like).Digits (*Like).Number (*Like).Size " +
 		"(*Places).Digits (*Places).Number",
-	"feeds":             "(*Table).Last (*Table).LastAt (*Table).Additions Stamp.Header",
-	"feeds/wire":        "place (*Frame).scale (*DepthWriter).room (*DepthWriter).took",
-	"tick":              "Mul64 Int128.Add Int128Of (*Unit).Header (*Unit).Trade (*Unit).Depth",
-	"ringbuf":           "(*Ring).Publish",
-	"indicators":        "before (*sums).add",
+	"feeds":      "(*Table).Last (*Table).LastAt (*Table).Additions Stamp.Header",
+	"feeds/wire": "place (*Frame).scale (*DepthWriter).room (*DepthWriter).took",
+	"tick":       "Mul64 Int128.Add Int128Of (*Unit).Header (*Unit).Trade (*Unit).Depth",
+	"ringbuf":    "(*Ring).Publish",
+	"indicators": "before (*sums).add",
 	"engine": "(*instrument).venueNow (*instrument).eventTime (*instrument).cut (*instrument).settledIndicators (*clockOffset).observe " +
 		"(*firstArrival).alone (*sampler).note (*Shard).TakeRows",
 }
