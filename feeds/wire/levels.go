@@ -11,33 +11,68 @@ import (
 //
 // hot: per level, 0 allocs.
 func (f *Frame) plainLevels(t []byte, i int) int {
-	w, price, size := &f.Depth, f.price, f.size
+	d, price, size := &f.Depth, &f.levelPrice, &f.levelSize
+	contracts := f.size == 0 // their lengths follow no pattern
+	price.For(f.price)
+	size.For(f.size)
 	for {
-		levels, n := w.room(), 0
+		levels, n := d.room(), 0
 		for n < len(levels) {
-			if i > len(t)-2 || i < 0 || t[i] != '[' || t[i+1] != '"' {
-				w.took(n)
-				return i
+			p, q, at := int64(0), int64(0), i
+			if w := jsonscan.WindowAt(t, at); w != nil && price.Differs(w)|jsonscan.NonDigits(price.Digits(w)) == 0 {
+				p, at = price.Number(price.Digits(w)), at+price.Size()
+			} else {
+				p, at = f.levelsPrice(t, at)
 			}
-			p, next := jsonscan.Fixed(t, i+2, price)
-			if next > len(t)-2 || next < 0 || t[next] != ',' || t[next+1] != '"' {
-				w.took(n)
-				return i
+			if contracts {
+				q, at = f.levelsSize(t, at)
+			} else if w := jsonscan.WindowAt(t, at); w != nil && size.Differs(w)|jsonscan.NonDigits(size.Digits(w)) == 0 {
+				q, at = size.Number(size.Digits(w)), at+size.Size()
+			} else {
+				q, at = f.levelsSize(t, at)
 			}
-			q, next := jsonscan.Fixed(t, next+2, size)
 			// A price of 0 is refused where errors are made.
-			if next > len(t)-2 || next < 0 || t[next] != ']' || p == 0 {
-				w.took(n)
+			if uint(at) >= uint(len(t)) || p == 0 {
+				d.took(n)
 				return i
 			}
 			levels[n] = tick.Level{Price: p, Size: q}
 			n++
-			if i = next + 1; t[i] != ',' {
-				w.took(n)
+			if i = at; t[at] != ',' {
+				d.took(n)
 				return i
 			}
 			i++
 		}
-		w.took(n)
+		d.took(n)
 	}
+}
+
+// levelsPrice reads the beginning of a level up to its size, however the price
+// is written. next is -1 where it is not plain.
+func (f *Frame) levelsPrice(t []byte, i int) (price int64, next int) {
+	if i < 0 || i > len(t)-2 || t[i] != '[' || t[i+1] != '"' {
+		return 0, -1
+	}
+	price, next = jsonscan.Fixed(t, i+2, f.price)
+	if next < 0 || next > len(t)-2 || t[next] != ',' || t[next+1] != '"' {
+		return 0, -1
+	}
+	f.levelPrice.Learn(t, i, i+2, next, next+2)
+	return price, next + 2
+}
+
+// levelsSize reads the rest, likewise.
+func (f *Frame) levelsSize(t []byte, i int) (size int64, next int) {
+	if f.size == 0 {
+		if size, next = jsonscan.Whole(t, i); next > 0 && next < len(t) && t[next] == ']' {
+			return size, next + 1
+		}
+	}
+	size, next = jsonscan.Fixed(t, i, f.size)
+	if next < 0 || next >= len(t) || t[next] != ']' {
+		return 0, -1
+	}
+	f.levelSize.Learn(t, i, i, next, next+1)
+	return size, next + 1
 }

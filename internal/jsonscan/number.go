@@ -114,6 +114,22 @@ func Fixed(t []byte, i int, places uint8) (n int64, next int) {
 	return int64(v), next
 }
 
+// Whole reads the number at i, behind its opening quote, if it has one to seven
+// digits and no point, and returns the index behind its closing quote; else -1.
+//
+// hot: per number, 0 allocs.
+func Whole(t []byte, i int) (n int64, next int) {
+	if i < 0 || i > len(t)-8 {
+		return 0, -1
+	}
+	w := binary.LittleEndian.Uint64(t[i:i+8]) ^ '0'*ones
+	size := digitBits(w)
+	if size == 0 || w>>(size&63)&0xff != '"'^'0' {
+		return 0, -1
+	}
+	return int64(eightDigits(w << ((64 - size) & 63))), i + int(size/8) + 1
+}
+
 // Pair reads ["61837.63","1.5"], the way most venues write a level, as two
 // integers with the given decimal places: 6183763 and 15 for 2 and 1. Zeros
 // beyond the places do not count. Anything out of this plain way (white space,
@@ -176,8 +192,14 @@ func fixed(t []byte, i int, places uint) (v uint64, next int) {
 	whole := binary.LittleEndian.Uint64(t[i:i+8]) ^ '0'*ones
 	n := digitBits(whole)
 	dot := i + int(n/8)
-	if n == 64 || dot < 0 || dot > len(t)-10 || t[dot] != '.' {
+	if n == 64 || dot < 0 || dot > len(t)-10 {
 		return fixedOther(t, i, places)
+	}
+	if t[dot] != '.' {
+		if t[dot] != '"' || n == 0 {
+			return 0, -1
+		}
+		return eightDigits(whole<<((64-n)&63)) * pow10[places], dot + 1
 	}
 	behind := (*[9]byte)(t[dot+1 : dot+10])
 	part := binary.LittleEndian.Uint64(behind[:8]) ^ '0'*ones
@@ -205,8 +227,8 @@ func fixed(t []byte, i int, places uint) (v uint64, next int) {
 	return eightDigits(whole)*pow10[places] + eightDigits(part), dot + 2 + int(k/8)
 }
 
-// fixedOther is fixed for what few numbers are: whole, of eight and more digits
-// before the point, or at the end of the text.
+// fixedOther is fixed for what few numbers are: of eight and more digits before
+// the point, or at the end of the text.
 func fixedOther(t []byte, i int, places uint) (v uint64, next int) {
 	from := i
 	for ; i >= 0 && i < len(t) && t[i]-'0' <= 9; i++ {
