@@ -14,9 +14,10 @@ type Entry struct {
 // line has its own, so that each declares its own rescales.
 // owner: the line's reading goroutine.
 type Table struct {
-	slots   []*Entry // open addressing, power of two, at most half full
-	entries int
-	last    *Entry
+	slots     []*Entry // open addressing, power of two, at most half full
+	entries   int
+	last      *Entry
+	additions int
 	// Discover introduces a symbol that nobody subscribed, or returns nil; nil
 	// Discover means unknown symbols are errors.
 	Discover func(symbol string) *Entry
@@ -45,6 +46,7 @@ func (t *Table) Add(e *Entry) {
 		}
 	}
 	t.last = nil
+	t.additions++
 	i := hash([]byte(e.Symbol)) & uint32(len(t.slots)-1)
 	for ; t.slots[i] != nil; i = (i + 1) & uint32(len(t.slots)-1) {
 		if t.slots[i].Symbol == e.Symbol {
@@ -92,6 +94,9 @@ func (t *Table) Known(symbol []byte) *Entry {
 
 // Last is whom the last Known found; nil if an entry was added since.
 func (t *Table) Last() *Entry { return t.last }
+
+// Additions counts the calls of Add: while it is the same, so are the entries.
+func (t *Table) Additions() int { return t.additions }
 
 // LastAt reports whether his symbol stands at a place of a text, and returns
 // that of the quote behind it; else -1.

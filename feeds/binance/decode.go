@@ -30,7 +30,8 @@ type decoder struct {
 //
 // hot: per frame, 0 allocs for market data.
 func (d *decoder) Decode(dst []tick.Unit, frame []byte, at feeds.Stamp) ([]tick.Unit, feeds.Notice, error) {
-	if d.Begin(dst, frame, at); d.byShape() {
+	d.Begin(dst, frame, at)
+	if due, ok := d.alike(); ok || !due && d.byShape() {
 		return d.Out, feeds.Notice{}, nil
 	}
 	return d.Run(d, dst, frame, at)

@@ -10,13 +10,53 @@ import (
 // writes them.
 type shapes struct {
 	trade, quote, depth shape
+	alike               wire.Alike    // trades and quotes
+	nameEnd             int           // of the stream that was read by its shape last
 	parts               [12]wire.Part // scratch
 }
 
 type shape struct {
 	wire.Shape
+	known
+}
+
+// known is what is known of messages that are not read in full.
+type known struct {
 	time  field      // whose time counts; fieldNone = there is none
 	flags tick.Flags // of a trade, as far as text tells them
+	quote bool       // it is no trade
+}
+
+// tag is k as a number, and knownOf that as k.
+func (k known) tag() (tag uint32) {
+	if tag = uint32(k.time) | uint32(k.flags)<<8; k.quote {
+		tag |= 1 << 16
+	}
+	return tag
+}
+
+func knownOf(tag uint32) known {
+	return known{time: field(tag), flags: tick.Flags(tag >> 8), quote: tag>>16 != 0}
+}
+
+// alike reads the frame if it differs from another in digits alone. due reports
+// that it does not, and is to be read in full.
+//
+// hot: per frame, 0 allocs.
+func (d *decoder) alike() (due, ok bool) {
+	// Levels are never alike. This is most likely where the stream is told.
+	if t, i := d.Scan.Text(), d.shapes.nameEnd; i >= 0 && i < len(t)-2 && t[i] == '@' && t[i+1] == 'd' {
+		return false, false
+	}
+	tag, due, ok := d.MatchAlike(&d.shapes.alike)
+	if !ok {
+		return due, false
+	}
+	k := knownOf(tag)
+	if k.quote {
+		return false, d.shapedQuote(k)
+	}
+	return false, d.shapedTrade(k)
 }
 
 // byShape reads the frame by the shape of its stream's messages. False leaves it
@@ -33,39 +73,40 @@ func (d *decoder) byShape() bool {
 	if at < 0 || at >= len(t)-1 {
 		return false
 	}
+	d.shapes.nameEnd = at
 	switch t[at+1] {
 	case 't':
-		return d.Match(&d.shapes.trade.Shape, at) && d.shapedTrade()
+		return d.Match(&d.shapes.trade.Shape, at) && d.shapedTrade(d.shapes.trade.known)
 	case 'b':
-		return d.Match(&d.shapes.quote.Shape, at) && d.shapedQuote()
+		return d.Match(&d.shapes.quote.Shape, at) && d.shapedQuote(d.shapes.quote.known)
 	case 'd':
 		return d.Match(&d.shapes.depth.Shape, at) && d.shapedDelta()
 	}
 	return false
 }
 
-func (d *decoder) shapedTrade() bool {
-	n, x := &d.Numbers, &d.shapes.trade
+func (d *decoder) shapedTrade(k known) bool {
+	n := &d.Numbers
 	price, size := n[fieldPrice], n[fieldSize]
 	if price == 0 || size == 0 {
 		return false // allowed or not, it is read in full
 	}
-	flags := x.flags
+	flags := k.flags
 	if n[fieldMaker] != 0 {
 		flags |= tick.FlagSell
 	}
-	d.Trade(flags, tick.ID{Lo: uint64(n[fieldTradeID])}, price, size, d.shapedTime(x))
+	d.Trade(flags, tick.ID{Lo: uint64(n[fieldTradeID])}, price, size, d.shapedTime(k.time))
 	return true
 }
 
-func (d *decoder) shapedQuote() bool {
+func (d *decoder) shapedQuote(k known) bool {
 	n := &d.Numbers
 	bid := tick.Level{Price: n[fieldBids], Size: n[fieldBidSize]}
 	ask := tick.Level{Price: n[fieldAsks], Size: n[fieldAskSize]}
 	if bid.Price == 0 || ask.Price == 0 {
 		return false
 	}
-	d.Quote(uint64(n[fieldLastID]), bid, ask, d.shapedTime(&d.shapes.quote))
+	d.Quote(uint64(n[fieldLastID]), bid, ask, d.shapedTime(k.time))
 	return true
 }
 
@@ -78,16 +119,16 @@ func (d *decoder) shapedDelta() bool {
 	if head.FirstID > head.LastID {
 		return false
 	}
-	head.Header = d.At.Header(tick.KindDepth, d.Instrument(), d.shapedTime(&d.shapes.depth))
+	head.Header = d.At.Header(tick.KindDepth, d.Instrument(), d.shapedTime(d.shapes.depth.time))
 	d.Out = d.Depth.Finish(head)
 	return true
 }
 
-func (d *decoder) shapedTime(x *shape) int64 {
-	if x.time == fieldNone {
+func (d *decoder) shapedTime(f field) int64 {
+	if f == fieldNone {
 		return 0
 	}
-	return nanosOf(uint64(d.Numbers[x.time]))
+	return nanosOf(uint64(d.Numbers[f%wire.FieldsMax]))
 }
 
 // Fields whose values differ from message to message; all others are text.
@@ -120,13 +161,14 @@ func (d *decoder) learn(x *shape, forms *forms, flags tick.Flags) {
 			parts = append(parts, wire.Part{Value: d.values[f], Form: form, Field: uint8(f)})
 		}
 	}
-	if !x.Learn(d.Scan.Text(), parts) {
-		return
-	}
-	x.flags, x.time = flags, fieldNone
+	k := known{flags: flags, quote: x == &d.shapes.quote}
 	if d.has(fieldTime) {
-		x.time = fieldTime
+		k.time = fieldTime
 	} else if d.has(fieldEventTime) {
-		x.time = fieldEventTime
+		k.time = fieldEventTime
+	}
+	d.LearnAlike(&d.shapes.alike, parts, k.tag())
+	if x.Learn(d.Scan.Text(), parts) {
+		x.known = k
 	}
 }

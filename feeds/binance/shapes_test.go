@@ -2,10 +2,12 @@ package binance
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"reflect"
 	"strings"
 	"testing"
 
+	"tickproc/feeds"
 	"tickproc/tick"
 )
 
@@ -97,10 +99,122 @@ func TestShapesFollow(t *testing.T) {
 		for range 3 {
 			w.read([]byte(frame))
 		}
-		if known := w.shaped.decoder.(*decoder).byShape(); known != (i != 2) {
-			t.Errorf("frame %d: by its shape: %v", i, known)
+		d := w.shaped.decoder.(*decoder)
+		if _, alike := d.alike(); (alike || d.byShape()) != (i != 2) {
+			t.Errorf("frame %d: like the last: %v", i, alike)
 		}
 	}
+}
+
+// A message that differs from one before in digits alone is read by that, and
+// nothing else is.
+func TestMessagesAreReadLikeTheLast(t *testing.T) {
+	t.Parallel()
+	f := func(venue, frame string, same, other []string) {
+		t.Helper()
+		alike := func(text string) bool {
+			w := newTwins(t, venue, 2, 5)
+			w.read([]byte(frame))
+			d := w.shaped.decoder.(*decoder)
+			d.Begin(nil, []byte(text), stamp)
+			_, ok := d.alike()
+			w.read([]byte(text))
+			return ok
+		}
+		edit := func(edit string) string {
+			from, to, _ := strings.Cut(edit, " → ")
+			if !strings.Contains(frame, from) {
+				t.Fatalf("%s is not in %s", from, frame)
+			}
+			return strings.Replace(frame, from, to, 1)
+		}
+		for _, e := range append(same, "172 → 172") {
+			if !alike(edit(e)) {
+				t.Errorf("%s: is not read like %s", edit(e), frame)
+			}
+		}
+		for _, e := range append(other, "172 → 17x", "172 → 1 7", `"T":1 → "T":0`, `BTCUSDT → BTCUSDX`, `{"stream → ["stream`, `btcusdt → btcusdx`) {
+			if alike(edit(e)) {
+				t.Errorf("%s: is read like %s", edit(e), frame)
+			}
+		}
+		if n := len(frame); alike(frame[:n-1]) || alike(frame+" ") || alike(frame[:n-1]+"]") {
+			t.Errorf("%s: is read with another end", frame)
+		}
+	}
+	f("binance-spot", spotTrade, []string{`"t":3735683259 → "t":3799999999`, `61837.63 → 00000.01`, `0.02000000 → 9.98765000`},
+		[]string{`"t":3735683259 → "t":4735683259`, `61837.63000000 → 61837.63000001`, `61837.63 → 61837:63`, `61837.63 → 00000.00`, `0.02000000 → 0.0200000/`, `0.02000000 → 0.02000.00`,
+			`"m":true → "m":null`, `"m":true, → "m":false`, `"M":true → "M":trux`})
+	f("binance-usdm", usdmTradeFramed, []string{`0.006 → 9.999`}, []string{`MARKET → MARKED`, `0.006 → 1e-03`, `0.006 → 0.000`})
+	f("binance-usdm", usdmQuoteFramed, []string{`1723161256313 → 1723199999999`}, []string{`1723161256313 → 0723161256313`})
+}
+
+// Digits that change at random, and now and then anything else, say the same by
+// whatever way they are read.
+func TestMessagesLikeTheLastAgainstFull(t *testing.T) {
+	t.Parallel()
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	for i, frame := range []string{spotTrade, usdmTradeFramed, usdmQuoteFramed, spotDepth, usdmDepthFramed} {
+		venue := []string{"binance-spot", "binance-usdm", "binance-usdm", "binance-spot", "binance-usdm"}[i]
+		w, likes := newTwins(t, venue, uint8(r.IntN(9)), uint8(r.IntN(9))), 0
+		for range 2000 {
+			text := []byte(frame)
+			for at, c := range text {
+				if c-'0' <= 9 && r.IntN(16) == 0 {
+					text[at] = '0' + byte(r.IntN(10))
+				}
+			}
+			switch r.IntN(8) {
+			case 0:
+				text[r.IntN(len(text))] = byte(r.IntN(256))
+			case 1:
+				at := r.IntN(len(text))
+				text = append(text[:at:at], text[at+1:]...)
+			}
+			d := w.shaped.decoder.(*decoder)
+			d.Begin(nil, text, stamp)
+			if _, ok := d.alike(); ok {
+				likes++
+			}
+			w.read(text)
+		}
+		if (likes < 20) != (i > 2) {
+			t.Errorf("%s: %d are like one before", frame, likes)
+		}
+	}
+}
+
+// An instrument that is defined anew is looked for anew, and what is read at
+// another scale as well.
+func TestLikeTheLastFollowsTheTable(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, Spot, 2, 5)
+	d := b.decoder.(*decoder)
+	alike := func() (instrument uint32, ok bool) {
+		t.Helper()
+		if _, _, err := d.Decode(nil, []byte(spotTrade), stamp); err != nil {
+			t.Fatal(err)
+		}
+		d.Begin(nil, []byte(spotTrade), stamp)
+		if _, ok = d.alike(); ok {
+			instrument = d.Instrument()
+		}
+		return instrument, ok
+	}
+	if _, ok := alike(); !ok {
+		t.Error("the same message is not alike")
+	}
+	d.Table().Add(&feeds.Entry{Symbol: "BTCUSDT", ID: 77, PriceDigits: 2, SizeDigits: 5})
+	for i := range 200 {
+		if instrument, ok := alike(); ok && instrument != 77 {
+			t.Fatalf("message %d is of instrument %d", i, instrument)
+		} else if ok {
+			return
+		}
+	}
+	t.Error("it is not learnt again")
 }
 
 // Whatever a frame says, it says the same by shape as in full, also where the

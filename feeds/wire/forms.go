@@ -109,35 +109,12 @@ func fitsOther(p Part, scaled bool) (fits bool, to int) {
 	return false, to
 }
 
-// other reads a value of the forms of this file, at i, and returns the place
-// behind it.
-func (f *Frame) other(s *step, t []byte, i int) (next int) {
-	number := &f.Numbers[s.field%FieldsMax]
-	switch s.form {
-	case FormSame:
-		next = f.table.LastAt(t, i)
-	case FormWord:
-		*number, next = wordAt(t, i)
-	case FormPassed:
-		if next = jsonscan.Until(t, i, '"'); next >= 0 {
-			next++
-		}
-	case FormOther:
-		next = jsonscan.NumberEnd(t, i)
-	case FormTime:
-		*number, next = f.day.timeAt(t, i)
-	case FormUUID:
-		*number, f.Numbers[(s.field+1)%FieldsMax], next = uuidAt(t, i)
-	case FormSigned:
-		*number, next = signedAt(t, i)
-	case formBarePrice:
-		*number, next = jsonscan.Bare(t, i, f.price)
-	case formBareSize:
-		*number, next = jsonscan.Bare(t, i, f.size)
-	default:
-		next = -1
+// passedAt returns the place behind a string, -1 where an escape is in it.
+func passedAt(t []byte, i int) (next int) {
+	if next = jsonscan.Until(t, i, '"'); next < 0 {
+		return -1
 	}
-	return next
+	return next + 1
 }
 
 // wordAt reads a string of up to seven bytes to its closing quote. One with an

@@ -366,12 +366,14 @@ func (f *Frame) Liquidation(flags tick.Flags, price, size, nanos int64) {
 }
 
 func (f *Frame) execution(kind tick.Kind, flags tick.Flags, id tick.ID, price, size, nanos int64) {
-	var p []tick.Unit
-	f.Out, p = tick.AppendUnits(f.Out, 1)
-	t := p[0].Trade()
-	t.Header = f.At.Header(kind, f.entry.ID, nanos)
-	t.Flags |= flags
-	t.ID, t.Price, t.Size = id, price, size
+	at := len(f.Out)
+	if at == cap(f.Out) {
+		f.Out, _ = tick.AppendUnits(f.Out, 1)
+	}
+	f.Out = f.Out[:at+1]
+	h := f.At.Header(kind, f.entry.ID, nanos)
+	h.Flags |= flags
+	*f.Out[at].Trade() = tick.Trade{Header: h, ID: id, Price: price, Size: size}
 }
 
 // Quote appends a best bid and offer of the instrument; an empty side is

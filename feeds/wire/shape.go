@@ -216,8 +216,24 @@ func (f *Frame) match(x *Shape, i, at int, own Arrays) int {
 			return end
 		case FormArray, FormRecords:
 			next = own.Array(s.field, t, end)
-		default:
-			next = f.other(s, t, end)
+		case FormSame:
+			next = f.table.LastAt(t, end)
+		case FormWord:
+			*number, next = wordAt(t, end)
+		case FormPassed:
+			next = passedAt(t, end)
+		case FormOther:
+			next = jsonscan.NumberEnd(t, end)
+		case FormTime:
+			*number, next = f.day.timeAt(t, end)
+		case FormUUID:
+			*number, f.Numbers[(s.field+1)%FieldsMax], next = uuidAt(t, end)
+		case FormSigned:
+			*number, next = signedAt(t, end)
+		case formBarePrice:
+			*number, next = jsonscan.Bare(t, end, f.price)
+		case formBareSize:
+			*number, next = jsonscan.Bare(t, end, f.size)
 		}
 		if next < end {
 			return -1

@@ -24,12 +24,13 @@ import (
 
 // inlined are functions of which a call costs nothing.
 var inlined = map[string]string{
-	"internal/jsonscan": "nonDigits digitBits eightDigits AllDigits EightDigits Fixed NonDigits WindowAt (*Like).Differs (*Like).Digits (*Like).Number (*Like).Size",
-	"feeds":             "(*Table).Last (*Table).LastAt Stamp.Header",
-	"feeds/wire":        "(*Frame).scale (*DepthWriter).room (*DepthWriter).took",
-	"tick":              "Mul64 Int128.Add Int128Of PacketUnits TopOf (*Unit).Header (*Unit).Trade (*Unit).Depth",
-	"ringbuf":           "(*Ring).Publish",
-	"indicators":        "before (*sums).add (*Gathered).Has",
+	"internal/jsonscan": "nonDigits digitBits eightDigits AllDigits EightDigits Fixed NonDigits WindowAt (*Like).Differs (*Like).Digits (*Like).Number (*Like).Size " +
+		"(*Places).Digits (*Places).Number",
+	"feeds":      "(*Table).Last (*Table).LastAt (*Table).Additions Stamp.Header",
+	"feeds/wire": "place (*Frame).scale (*DepthWriter).room (*DepthWriter).took",
+	"tick":       "Mul64 Int128.Add Int128Of PacketUnits TopOf (*Unit).Header (*Unit).Trade (*Unit).Depth",
+	"ringbuf":    "(*Ring).Publish",
+	"indicators": "before (*sums).add (*Gathered).Has",
 	"engine": "(*instrument).venueNow (*instrument).eventTime (*instrument).cut (*instrument).settledIndicators (*clockOffset).observe " +
 		"(*firstArrival).alone (*firstArrival).hear (*sampler).note (*Shard).TakeRows",
 }
@@ -48,6 +49,7 @@ var unchecked = []struct {
 	{"internal/jsonscan", "(*Like).Digits", nil},
 	{"feeds/wire", "(*Frame).plainLevels", []string{"d.room()"}},
 	{"feeds/wire", "(*Frame).match", []string{"range x.steps", "truth(", "knownAt("}},
+	{"feeds/wire", "(*Frame).alike", []string{"range x."}},
 	{"feeds/wire", "digitsLike", nil},
 	{"feeds/wire", "digitsAt", nil},
 	{"indicators", "(*part).trade", nil},
@@ -62,6 +64,7 @@ var staying = []struct{ folder, function, parameter string }{
 	{"internal/jsonscan", "Until", "t"},
 	{"feeds", "(*Table).Known", "symbol"},
 	{"feeds/wire", "(*Frame).plainLevels", "t"},
+	{"feeds/wire", "(*Frame).alike", "t"},
 	{"engine", "(*instrument).takeOrdinary", "t"},
 }
 

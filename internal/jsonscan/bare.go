@@ -95,6 +95,29 @@ func NumberEnd(t []byte, i int) (next int) {
 	if uint(i) < uint(len(t)) && t[i] == '-' {
 		i++
 	}
+	if i < 0 || i > len(t)-8 {
+		return numberEndOther(t, i)
+	}
+	n := digitBits(binary.LittleEndian.Uint64(t[i:i+8]) ^ '0'*ones)
+	dot := i + int(n/8)
+	if n == 64 || dot < 0 || dot > len(t)-10 || t[dot] != '.' {
+		return numberEndOther(t, i)
+	}
+	k := digitBits(binary.LittleEndian.Uint64(t[dot+1:dot+9]) ^ '0'*ones)
+	if next = dot + 1 + int(k/8); n == 0 || n > 8 && t[i] == '0' || k == 0 {
+		return -1
+	}
+	if k == 64 {
+		next = digitsBehind(t, next)
+	}
+	if uint(next) < uint(len(t)) && t[next]|0x20 == 'e' {
+		return -1
+	}
+	return next
+}
+
+// numberEndOther is NumberEnd for those without a point, or far before it.
+func numberEndOther(t []byte, i int) (next int) {
 	from := i
 	if i = digitsBehind(t, i); i == from || i < 0 || t[from] == '0' && i > from+1 {
 		return -1

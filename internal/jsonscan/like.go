@@ -14,12 +14,9 @@ import "encoding/binary"
 type Like struct {
 	first, second, last             uint64 // bytes 0 to 7, 8 to 15, and the last eight
 	firstMask, secondMask, lastMask uint64 // which of them are compared
-	behind                          uint64 // digits behind the point, in the word that ends with them
-	low                             uint64 // which of the last eight digits are there
-	times                           uint64 // for places that are not written
-	base                            uint64 // what digits before the last eight are worth: they are text
-	digitsAt, lastAt, size          uint8
-	asked                           uint8 // places that were asked for, and 1; 0 = for none
+	places                          Places
+	placesAt, lastAt, size          uint8
+	asked                           uint8 // decimal places that were asked for, and 1; 0 = for none
 }
 
 // Window is what a Like looks at: 16 bytes before its text, and what that may be.
@@ -39,7 +36,7 @@ func (l *Like) For(places uint8) {
 
 // forget makes l like no text: its digits would be NULs.
 func (l *Like) forget(places uint8) {
-	*l = Like{asked: places + 1, firstMask: ^uint64(0), low: ^uint64(0), digitsAt: 8}
+	*l = Like{asked: places + 1, firstMask: ^uint64(0), places: Places{low: ^uint64(0)}, placesAt: 8}
 }
 
 // WindowAt returns what to look at where the text is at i; nil if t is too short.
@@ -60,19 +57,15 @@ func (l *Like) Differs(w *Window) uint64 {
 
 // Digits are the last eight that count, if NonDigits finds nothing else in them.
 func (l *Like) Digits(w *Window) uint64 {
-	from, at := w[windowBefore-8:], int(l.digitsAt&15)
-	before, behind := binary.LittleEndian.Uint64(from[at:at+8]), binary.LittleEndian.Uint64(from[at+1:at+9])
-	return (before ^ (before^behind)&l.behind ^ '0'*ones) & l.low
+	at := int(l.placesAt & 15)
+	return l.places.Digits((*[9]byte)(w[windowBefore-8:][at : at+9]))
 }
 
 // Number is what digits are at the places that were asked for.
-func (l *Like) Number(digits uint64) int64 { return int64(eightDigits(digits)*l.times + l.base) }
+func (l *Like) Number(digits uint64) int64 { return l.places.Number(digits) }
 
 // Size is the length of the text in bytes.
 func (l *Like) Size() int { return int(l.size) }
-
-// NonDigits is 0 where all of Digits are such.
-func NonDigits(digits uint64) uint64 { return nonDigits(digits) }
 
 // Learn takes the text from i to next, in which a good number stands from from
 // to to, its closing quote included. It returns what it takes.
@@ -100,7 +93,7 @@ func (l *Like) learn(t *[windowFrom]byte, from, point, to, size int) {
 	if point+count > 15 {
 		return
 	}
-	free := min(point-from, 8-count) // digits before the point that are no text
+	free := min(point-from, 8-count) // digits before the point that are not text
 	mask := func(at int) uint64 {
 		return firstBytes(size-at) &^ (firstBytes(point-at) &^ firstBytes(point-free-at)) &^ (firstBytes(point+1+count-at) &^ firstBytes(point+1-at))
 	}
@@ -109,14 +102,8 @@ func (l *Like) learn(t *[windowFrom]byte, from, point, to, size int) {
 	l.first = binary.LittleEndian.Uint64(t[:]) & l.firstMask
 	l.second = binary.LittleEndian.Uint64(t[8:]) & l.secondMask
 	l.last = binary.LittleEndian.Uint64(t[l.lastAt&15:]) & l.lastMask
-	l.digitsAt, l.size = uint8(point+count), uint8(size)
-	l.behind = ^firstBytes(8 - count)
-	l.low = ^firstBytes(8 - count - free)
-	l.times = pow10[int(places)-count]
-	for _, c := range t[from : point-free] {
-		l.base = l.base*10 + uint64(c-'0')
-	}
-	l.base *= 1e8 * l.times
+	l.placesAt, l.size = uint8(point+count), uint8(size)
+	l.places = PlacesOf(t[from:point], free, count, int(places)-count)
 }
 
 // firstBytes masks the first n bytes of a word.

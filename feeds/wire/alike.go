@@ -1,0 +1,244 @@
+package wire
+
+import (
+	"encoding/binary"
+
+	"tickproc/feeds"
+	"tickproc/internal/jsonscan"
+)
+
+// Alike reads messages that differ from one before in digits alone: they are of
+// the same kind and instrument, and each value is as long as it was. So digits are
+// at known places, and all else is compared as it lies, 32 bytes at once:
+//
+//	{"stream":"ethusdt@trade","data":{"e":"trade","E":1723161255343,"s":"ETHUSDT","t":3735683259,"p":"2683.63000000",…
+//	╰────────────────────── compared ──────────────────────╯╰digits╯╰─── compared ───╯╰digits╯╰──╯╰──╯ ╰╯╰── compared …
+//
+// Of long numbers the first digits are compared, too: those before the last eight
+// change once a day in times and ids. Messages are learnt when they are read in
+// full, so that one like them means the same. The zero Alike knows none.
+type Alike struct {
+	known  [alikeMax]*alike
+	missed [alikeMax]uint32 // messages that found another in their place
+}
+
+const (
+	// alikeMax bounds the messages that are known, of about one kB each.
+	alikeMax = 64
+	// alikePatience is how many messages must find another in their place before one
+	// is read in full to be learnt, which costs as much as ten that are not.
+	alikePatience = 64
+)
+
+// alike is a message that is known.
+type alike struct {
+	entry       *feeds.Entry
+	additions   int   // to the table, up to then
+	price, size uint8 // the scale at which it was read
+	tag         uint32
+	length      int // 0: it is none
+
+	chunks    [alikeChunks]chunk
+	values    [alikeValues]number // those that are wanted, then those that are not
+	constants [alikeValues]constant
+
+	chunkCount, wantedCount, valueCount, constantCount int
+}
+
+const (
+	alikeChunks = 8
+	alikeValues = 10
+)
+
+// chunk is a part of the text, and which bits of it are compared. The last one
+// ends with the text.
+type chunk struct {
+	text, mask [chunkSize / 8]uint64
+	at         int
+}
+
+const chunkSize = 32
+
+// number is a value with digits that are not compared.
+type number struct {
+	places jsonscan.Places
+	at     int // of the nine bytes that Places look at
+	field  uint8
+}
+
+// constant is a value that is compared.
+type constant struct {
+	n     int64
+	field uint8
+}
+
+// MatchAlike reads the frame into Numbers if it is like one that is known, and
+// returns what the decoder wanted to know of that. due reports that it is not, and
+// should be read in full to be learnt.
+//
+// hot: per frame, 0 allocs.
+func (f *Frame) MatchAlike(a *Alike) (tag uint32, due, ok bool) {
+	t := f.Scan.Text()
+	if len(t) < 2*chunkSize || len(t) > alikeChunks*chunkSize {
+		return 0, false, false
+	}
+	p, free := place(t), false
+	for _, p := range [...]uint{p, p ^ 1} {
+		x := a.known[p]
+		if x == nil {
+			free = true
+			continue
+		}
+		if x.length == len(t) && x.entry.PriceDigits == x.price && x.entry.SizeDigits == x.size && x.additions == f.table.Additions() && f.alike(x, t) {
+			f.entry = x.entry
+			return x.tag, false, true
+		}
+	}
+	a.missed[p]++
+	return 0, free || a.missed[p]%alikePatience == 0, false
+}
+
+// place is where a message like t would be known, or else at its neighbour. It depends on the length, on the
+// beginning of the stream's name, and on where digits end and begin in what is
+// likely about the last values: digits have a bit that the signs between do not have.
+func place(t []byte) uint {
+	const bit = 0x1010101010101010
+	from := len(t) - chunkSize*3/2
+	signs := (*[chunkSize]byte)(t[from : from+chunkSize])
+	w := binary.LittleEndian.Uint64(signs[:])&bit | binary.LittleEndian.Uint64(signs[8:])&bit<<1 |
+		binary.LittleEndian.Uint64(signs[16:])&bit<<2 | binary.LittleEndian.Uint64(signs[24:])&bit<<3
+	return uint((w+binary.LittleEndian.Uint64(t[11:19])+uint64(len(t)))*0x9e3779b97f4a7c15>>32) % alikeMax
+}
+
+func (f *Frame) alike(x *alike, t []byte) bool {
+	for k := range x.chunks[:x.chunkCount] {
+		c := &x.chunks[k]
+		if c.at < 0 || c.at > len(t)-chunkSize {
+			return false
+		}
+		w := (*[chunkSize]byte)(t[c.at : c.at+chunkSize])
+		if (binary.LittleEndian.Uint64(w[:])^c.text[0])&c.mask[0]|(binary.LittleEndian.Uint64(w[8:])^c.text[1])&c.mask[1]|
+			(binary.LittleEndian.Uint64(w[16:])^c.text[2])&c.mask[2]|(binary.LittleEndian.Uint64(w[24:])^c.text[3])&c.mask[3] != 0 {
+			return false
+		}
+	}
+	strange := uint64(0)
+	for k := range x.values[:x.valueCount] {
+		n := &x.values[k]
+		if n.at < 0 || n.at > len(t)-9 {
+			return false
+		}
+		digits := n.places.Digits((*[9]byte)(t[n.at : n.at+9]))
+		strange |= jsonscan.NonDigits(digits)
+		if k < x.wantedCount {
+			f.Numbers[n.field%FieldsMax] = n.places.Number(digits)
+		}
+	}
+	for k := range x.constants[:x.constantCount] {
+		f.Numbers[x.constants[k].field%FieldsMax] = x.constants[k].n
+	}
+	return strange == 0
+}
+
+// LearnAlike takes a message that was read in full and is good, with the parts
+// that its Shape has, and what the decoder wants to know of such a message. It
+// does not take one that is long, or has values of other forms.
+func (f *Frame) LearnAlike(a *Alike, parts []Part, tag uint32) {
+	t := f.Scan.Text()
+	if len(t) < 2*chunkSize || len(t) > alikeChunks*chunkSize {
+		return
+	}
+	x := alike{entry: f.entry, additions: f.table.Additions(), price: f.price, size: f.size, tag: tag, length: len(t)}
+	var free [alikeChunks * chunkSize]bool // digits that are not compared
+	for _, wanted := range []bool{true, false} {
+		for _, p := range parts {
+			if wanted == (p.Form == FormUnused) {
+				continue
+			}
+			if !x.learn(t, p, &free) {
+				// Its place is taken, or it would be due for ever.
+				x.length = 0
+				a.put(t, &x)
+				return
+			}
+		}
+		if wanted {
+			x.wantedCount = x.valueCount
+		}
+	}
+	for ; x.chunkCount*chunkSize < len(t); x.chunkCount++ {
+		c := &x.chunks[x.chunkCount]
+		c.at = min(x.chunkCount*chunkSize, len(t)-chunkSize)
+		for i := range chunkSize {
+			if !free[c.at+i] {
+				c.text[i/8] |= uint64(t[c.at+i]) << (i % 8 * 8)
+				c.mask[i/8] |= 0xff << (i % 8 * 8)
+			}
+		}
+	}
+	a.put(t, &x)
+}
+
+// put makes x known instead of what is in its place.
+func (a *Alike) put(t []byte, x *alike) {
+	p := place(t)
+	if a.known[p] != nil && (a.known[p^1] == nil || a.missed[p]/alikePatience%2 != 0) {
+		p ^= 1
+	}
+	if a.known[p] == nil {
+		a.known[p] = new(alike)
+	}
+	*a.known[p] = *x
+}
+
+// learn takes a value; false where it is of no form for this.
+func (x *alike) learn(t []byte, p Part, free *[alikeChunks * chunkSize]bool) bool {
+	from, to := int(p.Value.Start), int(p.Value.End)
+	point, digits, count, more := to, 0, 0, 0 // digits that are not compared before the point, and behind it
+	switch p.Form {
+	case FormName, FormSymbol:
+		return true
+	case FormTruth:
+		n, next := truth(t, from)
+		if next != to || x.constantCount == alikeValues {
+			return false
+		}
+		x.constants[x.constantCount] = constant{n, p.Field}
+		x.constantCount++
+		return true
+	case FormDigits, FormUnused:
+		// The first digit is compared, or there might be a zero before others.
+		if digits = min(to-from-1, 8); p.Value.Kind != jsonscan.Uint {
+			return false
+		}
+	case FormPrice, FormSize:
+		places := x.size
+		if p.Form == FormPrice {
+			places = x.price
+		}
+		if _, next := jsonscan.Fixed(t, from, places); p.Value.Kind != jsonscan.String || next != to+1 {
+			return false
+		}
+		for i := from; i < to; i++ {
+			if t[i] == '.' {
+				point, count = i, min(int(places), to-i-1)
+			}
+		}
+		digits, more = min(point-from, 8-count), int(places)-count
+	default:
+		return false
+	}
+	at := point + count - 8
+	if at < 0 || at > len(t)-9 || x.valueCount == alikeValues {
+		return false
+	}
+	for i := range digits {
+		free[point-1-i] = true
+	}
+	for i := range count {
+		free[point+1+i] = true
+	}
+	x.values[x.valueCount] = number{jsonscan.PlacesOf(t[from:point], digits, count, more), at, p.Field}
+	x.valueCount++
+	return true
+}
