@@ -57,7 +57,7 @@ engine.tradeIDs: contiguous any highest holes recent
 engine.idHole: from to gap gapEnd counted lateFill blurred backfill
 engine.Options: Backfill BackfillReach BackfillWithin
 engine.instrument: backfill
-engine.backfills: cases epochs nextAt due=told_by_the_cases holds=told_before_it_counts
+engine.backfills: cases epochs nextAt due=told_by_the_cases
 engine.backfillCase: gap end fromID toID left epoch asked late actAt until failures
 engine.recentIDs: order=begin_elsewhere_in_the_ring next=begin_elsewhere_in_the_ring slots=found_anew
 indicators.Coverage: losses count

@@ -21,7 +21,6 @@ type backfills struct {
 	epochs uint64         // of the last command
 	nextAt int64          // receive time before which no command is sent
 	due    int64          // receive time at which fireBackfill is due
-	holds  bool           // indicators hold for a gap; told by the rest
 }
 
 // backfillCase is a gap whose trades are to be fetched.
@@ -268,28 +267,32 @@ func (in *instrument) askBackfill(c *backfillCase) {
 
 // holdIndicators keeps the bars and windows of gaps that may yet be made good,
 // as far back as the reach: also while a gap lasts, because its first bar is
-// over long before it ends.
+// over long before it ends. Those that a gap may yet be found in are kept too.
 func (in *instrument) holdIndicators(venue int64) {
-	b, o := &in.backfill, &in.shard.options
-	if !o.Backfill {
-		return
+	doubt := max(in.doubtedFrom(), venue-doubtReach)
+	hold := in.heldForBackfill(venue)
+	for _, x := range in.settledIndicators() {
+		x.Hold(min(hold, doubt))
 	}
+}
+
+// heldForBackfill is the event time from which on a backfill may change bars.
+func (in *instrument) heldForBackfill(venue int64) int64 {
+	b, o := &in.backfill, &in.shard.options
 	from := never
+	if !o.Backfill {
+		return from
+	}
 	for i := range b.cases {
 		from = min(from, b.cases[i].gap.ts)
 	}
 	if c := &in.channels[tick.ChannelTrades.Index()]; c.gap.open && c.lastTs != 0 {
 		from = min(from, c.gap.ts)
 	}
-	if from == never && !b.holds {
-		return
-	}
-	if b.holds = from != never; b.holds {
+	if from != never {
 		from = max(from, venue-int64(o.BackfillReach))
 	}
-	for _, x := range in.settledIndicators() {
-		x.Hold(from)
-	}
+	return from
 }
 
 // stepClock moves the times with a step of the clock.

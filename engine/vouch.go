@@ -1,6 +1,10 @@
 package engine
 
-import "tickproc/tick"
+import (
+	"time"
+
+	"tickproc/tick"
+)
 
 // A socket may be dead for a while before anybody notices. So a line vouches
 // for a channel only as long as it was heard, which is told when it ends:
@@ -166,4 +170,21 @@ func (in *instrument) loseEarlier(c *channel, e *tick.ChannelEvent, from int64) 
 		in.coverage.Lose(gap.ts, end)
 		in.reviseIndicators(gap.ts, end)
 	}
+}
+
+// doubtReach bounds how far back bars are kept that may yet prove to lack trades:
+// as long as a dead socket goes unnoticed as a rule.
+const doubtReach = int64(2 * time.Minute)
+
+// doubtedFrom is the event time from which on trades may be missing, though no
+// gap says so yet: bars that were called complete must then be corrected.
+func (in *instrument) doubtedFrom() int64 {
+	c, f := &in.channels[tick.ChannelTrades.Index()], &in.firsts[tick.ChannelTrades.Index()]
+	from := c.lastTs
+	for i := range f.lines {
+		if x := &f.lines[i]; x.provedTs != 0 && !in.ids.contiguous {
+			from = min(from, x.provedTs)
+		}
+	}
+	return from
 }

@@ -95,9 +95,17 @@ func Demo(ctx context.Context, o DemoOptions) error {
 	config := DefaultConfig()
 	config.DataDir, config.QuestDB.URL = dir.path, url
 	config.Feeds = simFeeds(exchange)
+	config.Shm.Enabled = On
 	d := &demo{options: o, config: config, exchange: exchange, started: started, url: url}
 	if err := d.run(ctx, logger); err != nil {
 		return err
+	}
+	if d.shared != nil {
+		text, err := d.shared.summary()
+		fmt.Fprintln(o.Out, text)
+		if err != nil {
+			return err
+		}
 	}
 	switch {
 	case url == "" && o.For > 0:
@@ -242,7 +250,8 @@ type demo struct {
 	url      string
 	memory   *writer.Memory
 	database *questdb.Sink
-	wait     int64 // the longest that a packet waited for its shard, in ns
+	shared   *demoReader // nil: nothing is shown to other processes
+	wait     int64       // the longest that a packet waited for its shard, in ns
 }
 
 // run runs the pipeline until ctx ends or the time is over, then drains it.
@@ -264,10 +273,12 @@ func (d *demo) run(ctx context.Context, logger *slog.Logger) error {
 		d.database.Start()
 		sinks = append(sinks, d.database)
 	}
-	s := newSystem(d.config, logger, sinks...)
+	books := &lastBooks{}
+	s := newSystem(d.config, logger, append(sinks, books)...)
 	if err := s.addFeeds(ctx); err != nil {
 		return err
 	}
+	defer d.share(s, books, logger)()
 	feeding, stopFeeds := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopFeeds()
 	var running sync.WaitGroup
@@ -288,6 +299,9 @@ func (d *demo) run(ctx context.Context, logger *slog.Logger) error {
 	defer cancel()
 	if err := d.exchange.Drain(drain); err != nil {
 		logger.Warn("draining the exchanges", "error", err)
+	}
+	if d.shared != nil {
+		d.shared.look() // a stop makes books invalid
 	}
 	stopFeeds()
 	running.Wait()
@@ -347,17 +361,21 @@ func (d *demo) show(ctx context.Context, s *system, last *lastRows) {
 
 // hints tell where to look.
 func (d *demo) hints() []string {
-	if d.url == "" {
-		return []string{"rows are counted in memory only"}
+	var tail []string
+	if d.shared != nil {
+		tail = []string{"another process sees it too: tickproc tail --dir " + d.config.shmDir()}
 	}
-	return []string{
+	if d.url == "" {
+		return append(tail, "rows are counted in memory only")
+	}
+	return append([]string{
 		"QuestDB console: " + d.url + "/   paste there:",
 		"  SELECT * FROM nbbo WHERE symbol = 'BTC-USDT' AND type = 'spot' LIMIT -20;",
 		"  SELECT * FROM funding LATEST ON ts PARTITION BY venue, symbol;",
 		"  SELECT * FROM bars WHERE interval = '1s' AND symbol = 'BTCUSDT' LIMIT -20;",
 		"  SELECT * FROM book LATEST ON ts PARTITION BY venue, symbol;",
 		"  SELECT * FROM gaps LIMIT -20;",
-	}
+	}, tail...)
 }
 
 // summary says what the run did.

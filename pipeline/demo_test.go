@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -31,10 +32,19 @@ func TestDemoEndsWithoutADifference(t *testing.T) {
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
-	for _, want := range []string{"QuestDB console: http://127.0.0.1:", "SELECT * FROM bars", "SELECT * FROM nbbo", "SELECT * FROM funding", "faults injected: ", "(committed by QuestDB)", "no difference"} {
+	for _, want := range []string{"QuestDB console: http://127.0.0.1:", "SELECT * FROM bars", "SELECT * FROM nbbo", "SELECT * FROM funding", "faults injected: ", "(committed by QuestDB)", "no difference",
+		"another process sees it too: tickproc tail --dir ", "shared memory: "} {
 		if !out.has(want) {
 			t.Errorf("not shown: %s\n%s", want, out)
 		}
+	}
+	if runtime.GOOS == "linux" && out.has("shared memory: 0 messages") {
+		t.Errorf("another process would have read nothing\n%s", out)
+	}
+	c := DefaultConfig()
+	c.DataDir = dir
+	if _, err := os.Stat(c.shmDir()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the shared memory is left: %v", err)
 	}
 	if alive := processesOf(t, dir); len(alive) > 0 {
 		t.Errorf("still running: %q", alive)

@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"slices"
+	"time"
 
 	"tickproc/tick"
 )
@@ -57,8 +58,12 @@ func (w *world) nobodyListened(to channelOf, from, end int64) bool {
 }
 
 // believes reports that, where things went wrong to the end, a socket that was
-// dead then is still believed: nobody could have told yet.
+// dead then is still believed: nobody could have told yet, or the row that tells
+// was still in a batch.
 func (w *world) believes(d down) bool {
+	if w.o.Unbounded && w.now+int64(w.offset)-d.to < int64(2*time.Second) {
+		return true
+	}
 	if w.process == nil {
 		return false
 	}

@@ -191,10 +191,23 @@ type (
 	shownBook  struct{ id uint64 } // the market's id of the book that u names
 	shownQuote struct {
 		bid, ask tick.Level
+		digits   uint8 // of the prices, which a change of tick leaves as they are here
 		nanos    int64
 	}
 	shownFunding struct{ rate, next int64 }
 )
+
+// quoteNow is the first level as it stands.
+func quoteNow(in *sim.Instrument) shownQuote {
+	return shownQuote{in.Bids(1)[0], in.Asks(1)[0], in.PriceDigits, in.TimeNanos()}
+}
+
+// at gives a quote with its prices at digits; they only grow.
+func (q shownQuote) at(digits uint8) shownQuote {
+	by := tick.Pow10(digits - q.digits)
+	q.bid.Price, q.ask.Price, q.digits = q.bid.Price*by, q.ask.Price*by, digits
+	return q
+}
 
 // Render writes an event.
 func (d *dialect) Render(dst []byte, s *sim.Stream, e *sim.Event) []byte {
@@ -207,7 +220,7 @@ func (d *dialect) Render(dst []byte, s *sim.Stream, e *sim.Event) []byte {
 		w.book("delta", e.Bids, e.Asks, e.LastID, e.TimeNanos, e.SendNanos)
 	case tick.ChannelQuotes:
 		counted(s)
-		s.State = shownQuote{e.Bids[0], e.Asks[0], e.TimeNanos}
+		s.State = shownQuote{e.Bids[0], e.Asks[0], s.Instrument.PriceDigits, e.TimeNanos}
 		s.NoteQuote(s.Counter, e.TimeNanos)
 		w.book("snapshot", e.Bids, e.Asks, e.LastID, e.TimeNanos, e.SendNanos)
 	case tick.ChannelTrades:
@@ -245,8 +258,9 @@ func (d *dialect) Snapshot(dst []byte, s *sim.Stream) ([]byte, []sim.Trade) {
 		}
 		w.wholeBook(now)
 	case tick.ChannelQuotes:
-		is := shownQuote{s.Instrument.Bids(1)[0], s.Instrument.Asks(1)[0], s.Instrument.TimeNanos()}
-		if told, _ := s.State.(shownQuote); told.bid != is.bid || told.ask != is.ask {
+		is := quoteNow(s.Instrument)
+		told, _ := s.State.(shownQuote)
+		if told = told.at(is.digits); told.bid != is.bid || told.ask != is.ask {
 			counted(s)
 			s.State = is
 			s.NoteQuote(s.Counter, is.nanos)
@@ -289,7 +303,7 @@ func (d *dialect) Restart(dst []byte, s *sim.Stream) []byte {
 		w.wholeBook(now)
 	case tick.ChannelQuotes:
 		s.Counter = 1
-		s.State = shownQuote{s.Instrument.Bids(1)[0], s.Instrument.Asks(1)[0], s.Instrument.TimeNanos()}
+		s.State = quoteNow(s.Instrument)
 		s.NoteQuote(s.Counter, s.Instrument.TimeNanos())
 		w.quote(now)
 	}
@@ -355,7 +369,7 @@ func (w *writer) wholeBook(now int64) {
 
 // quote writes the first level as it was last told.
 func (w *writer) quote(now int64) {
-	q := w.s.State.(shownQuote)
+	q := w.s.State.(shownQuote).at(w.in.PriceDigits)
 	w.book("snapshot", []tick.Level{q.bid}, []tick.Level{q.ask}, w.in.UpdateID(), q.nanos, now)
 }
 

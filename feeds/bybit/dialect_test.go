@@ -325,7 +325,34 @@ func TestQuietQuotesAreRepeated(t *testing.T) {
 			t.Errorf("%s: %+v", venue, c.quoted)
 		}
 		c.compare(e)
+		// A finer tick leaves the price what it was.
+		raw := []string{}
+		if err := e.Tap(venue, []string{"orderbook.1." + c.instruments[0].Symbol}, func(frame []byte) { raw = append(raw, bestBid(frame)) }); err != nil {
+			t.Fatal(err)
+		}
+		spec, err := Dialect(venue).Spec(c.instruments[0].Symbol)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.SetTick(venue, c.instruments[0].Symbol, 5*spec.Tick, spec.PriceDigits+1); err != nil {
+			t.Fatal(err)
+		}
+		run(e, 10*time.Second+7*time.Millisecond, 10*time.Second)
+		for _, price := range raw[1:] {
+			if was, err := tick.ParseNumber([]byte(raw[0])); err != nil || len(raw) < 3 {
+				t.Errorf("%s: %q, %v", venue, raw, err)
+			} else if is, err := tick.ParseNumber([]byte(price)); err != nil || is != was {
+				t.Errorf("%s: the bid is told as %s, and was %s", venue, price, raw[0])
+			}
+		}
 	}
+}
+
+// bestBid is the text of the first bid of a frame.
+func bestBid(frame []byte) string {
+	_, rest, _ := strings.Cut(string(frame), `"b":[["`)
+	price, _, _ := strings.Cut(rest, `"`)
+	return price
 }
 
 // Whatever is lost, doubled, exchanged, damaged or begun anew on the way: a
