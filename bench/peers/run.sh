@@ -18,6 +18,7 @@ if [ "${1-}" = --data ]; then
   data=$(cd "${2:?a folder}" && pwd) # a relative one is the caller's
   [ $# = 2 ] || { echo "with --data there is nothing else; ROUNDS, PASSES and PEERS are taken from the environment" >&2; exit 2; }
 fi
+[ -z "${KEEP-}" ] || KEEP=$(realpath "$KEEP")
 cd "$(dirname "$0")"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -27,6 +28,8 @@ if [ -z "$data" ]; then
   exit
 fi
 
+# What each pass took is kept where KEEP names a file, behind what is in it.
+lines=${KEEP:-$scratch/lines}
 sessions='binance-spot binance-spot-btcusdt-20240808 BTCUSDT
 binance-usdm binance-usdm-btcusdt-20240808 BTCUSDT
 binance-coinm binance-coinm-btcusd_perp-20240808 BTCUSD_PERP'
@@ -66,13 +69,12 @@ done
 # Round by round, so that what disturbs the machine for a while disturbs all.
 for ((round = 1; round <= rounds; round++)); do
   echo "round $round of $rounds: ours and Go's" >&2
-  "$scratch/peers" --data "$data" --passes "$passes" >>"$scratch/lines"
+  "$scratch/peers" --data "$data" --passes "$passes" >>"$lines"
   for peer in $here; do
     echo "round $round of $rounds: $peer" >&2
     while read -r venue _ market; do
-      program "$peer" "$scratch/$venue" "$venue" "$market" </dev/null >>"$scratch/lines" || echo "$peer failed on $venue" >&2
+      program "$peer" "$scratch/$venue" "$venue" "$market" </dev/null >>"$lines" || echo "$peer failed on $venue" >&2
     done <<<"$sessions"
   done
 done
-[ -z "${LINES_TO-}" ] || cp "$scratch/lines" "$LINES_TO"
-"$scratch/peers" --beside <"$scratch/lines"
+"$scratch/peers" --beside <"$lines"
