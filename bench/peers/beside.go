@@ -146,8 +146,7 @@ func beside(all []*passed) string {
 				met = "NOT MET"
 			}
 		}
-		ratio := strings.Join(times, ", ")
-		label := name + " " + version
+		ratio, label := strings.Join(times, ", "), strings.TrimSpace(name+" "+version)
 		if name == ours {
 			ratio, agree, label = "1", nil, "**"+ours+"**, books, bars, windows, log"
 		}
