@@ -11,7 +11,7 @@
 #                                               has installed
 #   ROUNDS=3 PASSES=3 PEERS='barter tardis' bench/peers/run.sh --data ../shared/data
 set -euo pipefail
-rounds=${ROUNDS:-3} passes=${PASSES:-3} peers=${PEERS:-barter tardis cryptofeed ccxt nautilus}
+rounds=${ROUNDS:-3} passes=${PASSES:-3} peers=${PEERS:-go barter tardis cryptofeed ccxt nautilus}
 cache=${TICKPROC_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/tickproc-peers}
 data=
 if [ "${1-}" = --data ]; then
@@ -51,6 +51,7 @@ program() {
 }
 installed() {
   case $1 in
+    go) ;;
     barter) [ -x "$cache/barter/target/release/barter_peer" ] ;;
     tardis) [ -d "$cache/tardis/node_modules/tardis-dev" ] ;;
     ccxt) [ -d "$cache/ccxt/node_modules/ccxt" ] ;;
@@ -68,9 +69,12 @@ done
 
 # Round by round, so that what disturbs the machine for a while disturbs all.
 for ((round = 1; round <= rounds; round++)); do
-  echo "round $round of $rounds: ours and Go's" >&2
-  "$scratch/peers" --data "$data" --passes "$passes" >>"$lines"
+  stacks=false
+  [[ " $here " != *" go "* ]] || stacks=true
+  echo "round $round of $rounds: ours" >&2
+  "$scratch/peers" --data "$data" --passes "$passes" --stacks=$stacks >>"$lines"
   for peer in $here; do
+    [ "$peer" != go ] || continue # measured with ours
     echo "round $round of $rounds: $peer" >&2
     while read -r venue _ market; do
       program "$peer" "$scratch/$venue" "$venue" "$market" </dev/null >>"$lines" || echo "$peer failed on $venue" >&2
