@@ -188,9 +188,10 @@ func (p *path) benchmark(b *testing.B, channel tick.Channels) {
 }
 
 // current makes the shard current with frames. It has a name of its own so that
-// instructions can be counted in it alone:
+// instructions can be counted in it alone, with what callgrind tells of functions
+// (bench/instructions.sh counts all stages, without):
 //
-//	go test -c -o bench.test ./bench && cd bench && valgrind --tool=callgrind --toggle-collect=tickproc/bench.current \
+//	go test -c -o bench.test ./bench && cd bench && GODEBUG=asyncpreemptoff=1 valgrind --tool=callgrind --toggle-collect=tickproc/bench.current \
 //	  ../bench.test -test.run='^$' -test.bench='Path/trade/spot/ours' -test.benchtime=1x
 //
 //go:noinline

@@ -96,8 +96,9 @@ func (x *passed) agrees(we *passed) string {
 	return "NO: " + strings.Join(differs, "; ")
 }
 
-// beside is the table: a row a program, three columns of sessions. A ratio is of
-// medians.
+// beside is the table: a row a program, a column a session. Times are medians of
+// passes, and aims are judged by them; beside their ratio stands that of the least
+// passes, which others on the machine disturbed least.
 func beside(all []*passed) string {
 	var sessions, names []string
 	at := map[[2]string]*passed{}
@@ -115,26 +116,27 @@ func beside(all []*passed) string {
 	for _, s := range sessions {
 		fmt.Fprintf(&b, " %s |", s)
 	}
-	b.WriteString(" times ours | aim | | trades and best prices as ours |\n|---|")
-	b.WriteString(strings.Repeat("---:|", len(sessions)+1) + "---|---|---|\n")
+	b.WriteString(" times ours | of the least passes | aim | | trades and best prices as ours |\n|---|")
+	b.WriteString(strings.Repeat("---:|", len(sessions)+2) + "---|---|---|\n")
 	for _, name := range names {
-		version, micros, times, agree, least := "", "", []string{}, []string{}, math.Inf(1)
+		version, micros, times, calm, agree, least := "", "", []string{}, []string{}, []string{}, math.Inf(1)
 		for _, s := range sessions {
 			x, we := at[[2]string{name, s}], at[[2]string{ours, s}]
 			if x == nil {
 				micros += " |"
-				times = append(times, "–")
+				times, calm = append(times, "–"), append(calm, "–")
 				continue
 			}
 			version = x.version
 			micros += fmt.Sprintf(" %.2f |", x.median())
 			if we == nil {
-				times = append(times, "–")
+				times, calm = append(times, "–"), append(calm, "–")
 				continue
 			}
 			ratio := x.median() / we.median()
 			least = min(least, ratio)
 			times = append(times, fmt.Sprintf("%.1f", ratio))
+			calm = append(calm, fmt.Sprintf("%.1f", slices.Min(x.micros)/slices.Min(we.micros)))
 			if a := x.agrees(we); !slices.Contains(agree, a) {
 				agree = append(agree, a)
 			}
@@ -146,19 +148,18 @@ func beside(all []*passed) string {
 				met = "NOT MET"
 			}
 		}
-		ratio := strings.Join(times, ", ")
-		label := name + " " + version
+		ratio, label := strings.Join(times, ", "), strings.TrimSpace(name+" "+version)
 		if name == ours {
-			ratio, agree, label = "1", nil, "**"+ours+"**, books, bars, windows, log"
+			ratio, calm, agree, label = "1", []string{"1"}, nil, "**"+ours+"**, books, bars, windows, log"
 		}
-		fmt.Fprintf(&b, "| %s |%s %s | %s | %s | %s |\n", label, micros, ratio, aim, met, strings.Join(agree, "; "))
+		fmt.Fprintf(&b, "| %s |%s %s | %s | %s | %s | %s |\n", label, micros, ratio, strings.Join(calm, ", "), aim, met, strings.Join(agree, "; "))
 	}
 	return b.String()
 }
 
-// tellPasses prints our own lines, and those of the Go stacks, of sessions in a
-// folder: passes of each, after one that is not counted.
-func tellPasses(w io.Writer, data string, passes int) error {
+// tellPasses prints our own lines, and those of the Go stacks if wanted, of
+// sessions in a folder: passes of each, after one that is not counted.
+func tellPasses(w io.Writer, data string, passes int, withStacks bool) error {
 	for _, recorded := range recordings {
 		adapter, _ := venues.New(recorded.venue)
 		session, err := bench.ReadSession(filepath.Join(data, "captures", recorded.file), adapter)
@@ -191,6 +192,9 @@ func tellPasses(w io.Writer, data string, passes int) error {
 			[]string{number(last.Bid.Price, last.PriceDigits), number(last.Bid.Size, last.SizeDigits), number(last.Ask.Price, last.PriceDigits), number(last.Ask.Size, last.SizeDigits)})
 
 		for i := range stacks() {
+			if !withStacks {
+				break
+			}
 			var x stack
 			var did map[string]int
 			for lap := range passes + 1 {

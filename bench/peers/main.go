@@ -73,6 +73,7 @@ func main() {
 	asJSON := flag.Bool("json", false, "print JSON")
 	data := flag.String("data", "", "folder with captures/ of recorded sessions, for --passes")
 	passes := flag.Int("passes", 0, "only go that often over recorded sessions, and print what beside.go reads")
+	withStacks := flag.Bool("stacks", true, "with --passes, the stacks of Go libraries, too")
 	sessions := flag.Bool("beside", false, "only print the table of such lines from the standard input")
 	flag.Parse()
 	if *passes > 0 || *sessions {
@@ -83,7 +84,7 @@ func main() {
 				fmt.Print(beside(all))
 			}
 		} else {
-			err = tellPasses(os.Stdout, *data, *passes)
+			err = tellPasses(os.Stdout, *data, *passes, *withStacks)
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "peers:", err)

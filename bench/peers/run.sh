@@ -11,13 +11,14 @@
 #                                               has installed
 #   ROUNDS=3 PASSES=3 PEERS='barter tardis' bench/peers/run.sh --data ../shared/data
 set -euo pipefail
-rounds=${ROUNDS:-3} passes=${PASSES:-3} peers=${PEERS:-barter tardis cryptofeed ccxt nautilus}
+rounds=${ROUNDS:-3} passes=${PASSES:-3} peers=${PEERS:-go barter tardis cryptofeed ccxt nautilus}
 cache=${TICKPROC_PEERS:-${XDG_CACHE_HOME:-$HOME/.cache}/tickproc-peers}
 data=
 if [ "${1-}" = --data ]; then
   data=$(cd "${2:?a folder}" && pwd) # a relative one is the caller's
   [ $# = 2 ] || { echo "with --data there is nothing else; ROUNDS, PASSES and PEERS are taken from the environment" >&2; exit 2; }
 fi
+[ -z "${KEEP-}" ] || KEEP=$(realpath "$KEEP")
 cd "$(dirname "$0")"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -27,6 +28,8 @@ if [ -z "$data" ]; then
   exit
 fi
 
+# What each pass took is kept where KEEP names a file, behind what is in it.
+lines=${KEEP:-$scratch/lines}
 sessions='binance-spot binance-spot-btcusdt-20240808 BTCUSDT
 binance-usdm binance-usdm-btcusdt-20240808 BTCUSDT
 binance-coinm binance-coinm-btcusd_perp-20240808 BTCUSD_PERP'
@@ -48,6 +51,7 @@ program() {
 }
 installed() {
   case $1 in
+    go) ;;
     barter) [ -x "$cache/barter/target/release/barter_peer" ] ;;
     tardis) [ -d "$cache/tardis/node_modules/tardis-dev" ] ;;
     ccxt) [ -d "$cache/ccxt/node_modules/ccxt" ] ;;
@@ -65,14 +69,16 @@ done
 
 # Round by round, so that what disturbs the machine for a while disturbs all.
 for ((round = 1; round <= rounds; round++)); do
-  echo "round $round of $rounds: ours and Go's" >&2
-  "$scratch/peers" --data "$data" --passes "$passes" >>"$scratch/lines"
+  stacks=false
+  [[ " $here " != *" go "* ]] || stacks=true
+  echo "round $round of $rounds: ours" >&2
+  "$scratch/peers" --data "$data" --passes "$passes" --stacks=$stacks >>"$lines"
   for peer in $here; do
+    [ "$peer" != go ] || continue # measured with ours
     echo "round $round of $rounds: $peer" >&2
     while read -r venue _ market; do
-      program "$peer" "$scratch/$venue" "$venue" "$market" </dev/null >>"$scratch/lines" || echo "$peer failed on $venue" >&2
+      program "$peer" "$scratch/$venue" "$venue" "$market" </dev/null >>"$lines" || echo "$peer failed on $venue" >&2
     done <<<"$sessions"
   done
 done
-[ -z "${LINES_TO-}" ] || cp "$scratch/lines" "$LINES_TO"
-"$scratch/peers" --beside <"$scratch/lines"
+"$scratch/peers" --beside <"$lines"
