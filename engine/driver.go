@@ -106,12 +106,9 @@ type head struct {
 // headless is later than all packets.
 const headless = int64(math.MaxInt64)
 
-// take makes packets those of the input that are next.
+// take makes packets, of which there are some, those of the input that are next.
 func (h *head) take(packets []tick.Unit) {
-	h.packets, h.at = packets, headless
-	if len(packets) > 0 {
-		h.at = min(packets[0].Header().ReceiveNanos, headless-1)
-	}
+	h.packets, h.at = packets, min(packets[0].Header().ReceiveNanos, headless-1)
 }
 
 // Attach gives the driver a further input, which must share Waker. Any
@@ -198,10 +195,13 @@ func (d *Driver) step() (worked, ended bool) {
 	switch {
 	case i >= 0:
 		d.apply(batch)
-		h := &d.heads[i]
-		d.Inputs[i].Release(len(batch))
-		if h.take(h.packets[len(batch):]); h.at == headless {
-			h.quiet = d.Inputs[i].Watch()
+		h, in := &d.heads[i], d.Inputs[i]
+		in.Release(len(batch))
+		if rest := h.packets[len(batch):]; len(rest) > 0 {
+			h.take(rest)
+		} else {
+			h.at = headless
+			h.quiet.Emptied(in)
 		}
 		return true, false
 	case d.done() && !d.attaching.some.Load():

@@ -249,12 +249,6 @@ func (r *Ring) Release(n int) {
 	ordered.Store(&r.released, r.read)
 }
 
-// Quiet reports, to the consumer, that nothing was published since a Poll that
-// returned nothing. It looks at the producer's cache line alone.
-//
-// hot: per batch and line, 0 allocs
-func (w *Watch) Quiet() bool { return w.published.Load() == w.seen }
-
 // Watch is what a consumer of many rings remembers of one of them, so that those
 // in which nothing happens cost next to nothing. It is of the consumer's goroutine.
 type Watch struct {
@@ -262,9 +256,20 @@ type Watch struct {
 	seen      uint64
 }
 
-// Watch returns what tells, after a Poll that returned nothing, whether another
-// one would.
+// Quiet reports, to the consumer, that nothing was published that it has not
+// released. It looks at the producer's cache line alone.
+//
+// hot: per batch and line, 0 allocs
+func (w *Watch) Quiet() bool { return w.published.Load() == w.seen }
+
+// Watch returns what tells, where nothing is polled and not released, whether a
+// Poll would return something.
 func (r *Ring) Watch() Watch { return Watch{&r.published, r.read} }
+
+// Emptied is Watch again, when all of the same ring that was polled is released.
+//
+// hot: per batch, 0 allocs
+func (w *Watch) Emptied(r *Ring) { w.seen = r.read }
 
 // scribble makes whoever still reads released units, or commits units that he
 // did not write, read nonsense: kind 0xDB does not exist.

@@ -3,6 +3,7 @@ package ringbuf
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -523,5 +524,77 @@ func TestRingZeroAllocs(t *testing.T) {
 		}
 	}); n != 0 {
 		t.Errorf("%g allocations a batch", n)
+	}
+}
+
+// A consumer that looks by Watch polls exactly when there is something, wherever
+// laps end, and packets come as they were written, one by one or reserved.
+func TestWatchTellsWhetherAPollWould(t *testing.T) {
+	t.Parallel()
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	for _, size := range []int{2, 4, 16, 64} {
+		r := New(size)
+		watch := r.Watch()
+		var head []tick.Unit                // polled and not released
+		var published, committed [][]uint64 // packets, by their second word
+		packet := func(n int) []tick.Unit {
+			p := make([]tick.Unit, n)
+			for i := range p {
+				*p[i].Header() = tick.Header{Kind: tick.KindTick, Ordinal: random.Uint64()}
+			}
+			return p
+		}
+		words := func(p []tick.Unit) (w []uint64) {
+			for i := range p {
+				w = append(w, p[i].Header().Ordinal)
+			}
+			return w
+		}
+		for range 20_000 {
+			switch random.IntN(4) {
+			case 0:
+				if p := packet(1 + random.IntN(r.MaxPacket())); r.Write(p) {
+					committed = append(committed, words(p))
+				} else { // it published
+					published, committed = append(published, committed...), nil
+				}
+			case 1:
+				n := 1 + random.IntN(r.MaxPacket())
+				to := r.Reserve(n)
+				if to == nil {
+					published, committed = append(published, committed...), nil
+					continue
+				}
+				p := packet(random.IntN(n + 1))
+				copy(to, p)
+				if r.Commit(len(p)); len(p) > 0 {
+					committed = append(committed, words(p))
+				}
+			case 2:
+				r.Publish()
+				published, committed = append(published, committed...), nil
+			case 3:
+				if len(head) == 0 {
+					if watch.Quiet() != (len(published) == 0) {
+						t.Fatalf("%d packets are published, quiet %t", len(published), watch.Quiet())
+					}
+					if watch.Quiet() {
+						continue
+					}
+					head = r.Poll()
+				}
+				n := len(published[0])
+				if len(head) < n || !slices.Equal(words(head[:n]), published[0]) {
+					t.Fatalf("%x, not %x", words(head[:min(n, len(head))]), published[0])
+				}
+				r.Release(n)
+				published = published[1:]
+				if head = head[n:]; len(head) == 0 {
+					watch.Emptied(r)
+				}
+			}
+		}
 	}
 }
