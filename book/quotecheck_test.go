@@ -77,6 +77,9 @@ func TestQuoteMemory(t *testing.T) {
 		for i := range later {
 			c.Remember(1001+uint64(i), tick.Level{}, tick.Level{})
 		}
+		if n := len(c.quotes); n > max(quoteMemory/16, 4*(later+1)) {
+			t.Errorf("room for %d quotes after %d", n, later+1)
+		}
 		c.Compare(1000, &b)
 		if (c.Agreed == 1) != found || c.Differed != 0 {
 			t.Errorf("%d quotes later: %d agreed, %d differed", later, c.Agreed, c.Differed)

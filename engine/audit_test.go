@@ -34,7 +34,7 @@ engine.arrivalLine: line soundAt provedAt provedTs newest
 book.Sync: Rule Book Quotes Counts=totals;_Applied_is_coded_of_a_book_aside Hold=of_the_options state reason epoch owed asked lastID prevID joined wantDelta spent stood
 book.Sync: broken waiting waitingN mixed=left_over_while_nothing_waits parts shared appliedAt sums digits
 book.Book: Bids Asks Orphans=totals text=scratch
-book.Side: window=where_levels_lie far=where_levels_lie above=where_levels_lie misses=where_levels_lie sign
+book.Side: window=where_levels_lie far=where_levels_lie above=where_levels_lie misses=where_levels_lie stood=where_levels_lie sign
 book.QuoteCheck: quotes=begin_elsewhere_in_the_ring next=begin_elsewhere_in_the_ring Agreed=totals Differed=totals run
 book.part: line kind units
 book.quote: id bid ask

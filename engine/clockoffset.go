@@ -39,8 +39,12 @@ func (c *clockOffset) observe(exchange, receive int64) {
 // venue's clock is due earlier then.
 func (c *clockOffset) raise(exchange, receive int64) bool {
 	if receive < c.halfEnd && exchange-receive <= c.newest {
-		return false
+		return false // nothing new, nearly always
 	}
+	return c.learn(exchange, receive)
+}
+
+func (c *clockOffset) learn(exchange, receive int64) bool {
 	was := c.nanos()
 	c.observe(exchange, receive)
 	return c.nanos() > was

@@ -11,72 +11,70 @@ import (
 // never is a deadline that does not come.
 const never = int64(math.MaxInt64)
 
-// instrument is everything a shard knows of one symbol of one venue.
+// instrument is everything a shard knows of one symbol of one venue. What an
+// ordinary trade touches lies together at the beginning: among a thousand
+// instruments each line of the cache that is touched has to be fetched.
 type instrument struct {
+	def   tick.Instrument // its end, with the trades' resolution, is touched
 	shard *Shard
-	def   tick.Instrument
 
 	// The scale of all state; lines that still use a coarser one are
 	// multiplied up on the way in.
 	priceDigits, sizeDigits uint8
-	lines                   []lineScale
 	coarser                 bool // some line may be coarser than the state
-	fine                    fineLine
 	disabled                bool // a number did not fit int64: nothing is believed any more
 	// idle: the last packet or deadline left nothing that the next packet would
 	// have to see to, but for what that says itself.
 	idle bool
 	// urgent: the delta at hand may have brought a deadline forward.
-	urgent bool
-
+	urgent   bool
+	dirty    bool
+	touched  bool // a follower's image of it is old
+	fine     fineLine
 	offset   clockOffset
+	gathered indicators.Gathered
+	counts   Counts
+	key      int64 // in the heap of deadlines
+	ids      tradeIDs
 	channels [tick.ChannelCount]channel
 	firsts   [tick.ChannelCount]firstArrival
 
+	quote     quoteState
 	sync      *book.Sync // the book that is shown
 	merges    bool       // lines share it, by the venue's ids
 	leader    uint16     // the line whose book it is, where each has its own
-	standbys  []*standby // the books of the others
 	depthLine uint16     // that delivered depth last, or lost some
-	answerBy  int64      // receive time at which a resync should be answered
-	lineDue   int64      // receive time at which fireLines is due
+	// Event time of the delta that BeforeDelta and AfterDelta are about.
+	depthSource tick.TimeSource
+	depthTs     int64
+	deltaID     uint64 // of the delta applied last; 0 = none, or no snapshot reached it
+	silenceAt   int64  // receive time at which depth has been silent too long
+	doubtUntil  int64  // receive time at which a snapshot that no delta joined is believed
+	sample      sampler
 
-	sample sampler
-	quote  quoteState
+	place        int    // in the heap of deadlines
+	savedAt      uint64 // the barrier for which it is written
+	told         told
+	answerBy     int64      // receive time at which a resync should be answered
+	lineDue      int64      // receive time at which fireLines is due
+	indicatorDue int64      // venue time
+	standbys     []*standby // the books of the other lines, where each has its own
+	lines        []lineScale
+
+	group        *consolidated // nil where it takes part in none
+	contribution contribution
+
+	backfill   backfills
+	indicators []indicators.Indicator // told outside of takeTrade, they are settled first
+	out        indicators.Out
+	trade      indicators.Trade // here, not on the stack, because it goes through an interface
+	coverage   indicators.Coverage
 
 	funding        fundingState
 	interest       interestState
 	liquidationOrd ordinal
 	statusOrd      ordinal
 	gone           tick.Channels // ended by a delisting, and not back
-
-	group        *consolidated // nil where it takes part in none
-	contribution contribution
-
-	ids          tradeIDs
-	backfill     backfills
-	coverage     indicators.Coverage
-	indicators   []indicators.Indicator // told outside of takeTrade, they are settled first
-	gathered     indicators.Gathered
-	indicatorDue int64 // venue time
-	out          indicators.Out
-	trade        indicators.Trade // here, not on the stack, because it goes through an interface
-
-	// Event time of the delta that BeforeDelta and AfterDelta are about.
-	depthTs     int64
-	depthSource tick.TimeSource
-
-	silenceAt  int64  // receive time at which depth has been silent too long
-	doubtUntil int64  // receive time at which a snapshot that no delta joined is believed
-	deltaID    uint64 // of the delta applied last; 0 = none, or no snapshot reached it
-	counts     Counts
-
-	key     int64 // in the heap of deadlines
-	place   int
-	dirty   bool
-	touched bool // a follower's image of it is old
-	told    told
-	savedAt uint64 // the barrier for which it is written
 }
 
 // Counts are totals of an instrument since the start.

@@ -158,5 +158,8 @@ func TestTradeIDsRecent(t *testing.T) {
 		}
 		known[id] = true
 		order = append(order, id)
+		if n := len(ids.recent.slots); n > max(8*len(order), idMemory/16) {
+			t.Fatalf("%d slots for %d ids", n, len(order))
+		}
 	}
 }

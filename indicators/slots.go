@@ -26,9 +26,16 @@ func (s *slots[T]) start(i int) int64 { return s.starts[s.place(i)] }
 func (s *slots[T]) at(i int) *T { return &s.values[s.place(i)] }
 
 // search returns the first index whose start is not below start, and whether
-// it is equal.
+// it is equal. What is looked for is nearly always among the newest.
 func (s *slots[T]) search(start int64) (i int, found bool) {
-	low, high := 0, s.count
+	high := s.count
+	for range 3 {
+		if high == 0 || s.start(high-1) < start {
+			return high, high < s.count && s.start(high) == start
+		}
+		high--
+	}
+	low := 0
 	for low < high {
 		middle := int(uint(low+high) >> 1)
 		if s.start(middle) < start {

@@ -32,7 +32,9 @@ var inlined = map[string]string{
 	"ringbuf":    "(*Ring).Publish",
 	"indicators": "before (*sums).add (*Gathered).Has",
 	"engine": "(*instrument).venueNow (*instrument).eventTime (*instrument).cut (*instrument).settledIndicators (*clockOffset).observe " +
-		"(*firstArrival).alone (*firstArrival).hear (*sampler).note (*Shard).TakeRows",
+		"(*firstArrival).alone (*firstArrival).hear (*sampler).note (*Shard).TakeRows " +
+		"(*Shard).note (*fineLine).is (*clockOffset).raise (*instrument).announced (*instrument).quoteKey",
+	"book": "present (*Side).bestInWindow (*Sync).Owes (*parts).isWhole",
 }
 
 // unchecked are functions that index without a bounds check, but for lines that
