@@ -46,6 +46,7 @@ type Frame struct {
 	size  uint8
 	// levelPrice and levelSize are how the last level was written.
 	levelPrice, levelSize jsonscan.Like
+	foursMissed           uint8 // 1, 2: the last price, size of Fours that was read otherwise did not count
 	finer                 []finer
 	symbol                [64]byte
 	day                   day

@@ -64,6 +64,10 @@ func (f *Frame) levelsPrice(t []byte, i int) (price int64, next int) {
 
 // levelsSize reads the rest, likewise.
 func (f *Frame) levelsSize(t []byte, i int) (size int64, next int) {
+	// A level that goes, which tells nothing of the others.
+	if i >= 0 && i <= len(t)-3 && t[i] == '0' && t[i+1] == '"' && t[i+2] == ']' {
+		return 0, i + 3
+	}
 	if f.size == 0 {
 		if size, next = jsonscan.Whole(t, i); next > 0 && next < len(t) && t[next] == ']' {
 			return size, next + 1

@@ -48,7 +48,7 @@ var unchecked = []struct {
 	{"internal/jsonscan", "(*Like).Differs", nil},
 	{"internal/jsonscan", "(*Like).Digits", nil},
 	{"feeds/wire", "(*Frame).plainLevels", []string{"d.room()"}},
-	{"feeds/wire", "(*Frame).match", []string{"range x.steps", "truth(", "knownAt("}},
+	{"feeds/wire", "(*Frame).match", []string{"range x.steps", "truth(", "knownAt(", "LastAt("}},
 	{"feeds/wire", "(*Frame).alike", []string{"range x."}},
 	{"feeds/wire", "digitsLike", nil},
 	{"feeds/wire", "digitsAt", nil},
