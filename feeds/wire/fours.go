@@ -81,11 +81,9 @@ func (f *Frame) foursPrice(t []byte, i int) (price int64, next int) {
 	if next < 0 || next > len(t)-2 || t[next] != ',' || t[next+1] != '"' {
 		return 0, -1
 	}
-	// One that is short for once tells nothing of the others.
-	if next+2-i >= f.levelPrice.Size() || f.foursMissed&1 != 0 {
+	if f.foursLonger(next+2-i, &f.levelPrice) {
 		f.levelPrice.Learn(t, i, i+2, next, next+2)
 	}
-	f.foursMissed ^= 1
 	return price, next + 2
 }
 
@@ -99,9 +97,16 @@ func (f *Frame) foursSize(t []byte, i int) (size int64, next int) {
 	if next < 0 || next > len(t)-len(behind) || string(t[next:next+4]) != `,"0"` || t[next+4] != ',' || t[next+5] != '"' {
 		return 0, -1
 	}
-	if next+len(behind)-i >= f.levelSize.Size() || f.foursMissed&2 != 0 {
+	if f.size > 0 && f.foursLonger(next+len(behind)-i, &f.levelSize) {
 		f.levelSize.Learn(t, i, i, next, next+len(behind))
 	}
-	f.foursMissed ^= 2
 	return size, next + len(behind)
+}
+
+// foursLonger reports whether a text is to be learnt: this venue writes no zeros
+// at the end of a number, so that most are as long as they can be, and one that is
+// shorter for once tells nothing of the others.
+func (f *Frame) foursLonger(size int, like *jsonscan.Like) bool {
+	f.foursShort++
+	return size >= like.Size() || f.foursShort%16 == 0
 }

@@ -46,7 +46,7 @@ type Frame struct {
 	size  uint8
 	// levelPrice and levelSize are how the last level was written.
 	levelPrice, levelSize jsonscan.Like
-	foursMissed           uint8 // 1, 2: the last price, size of Fours that was read otherwise did not count
+	foursShort            uint8 // texts of Fours that were not as the one before
 	finer                 []finer
 	symbol                [64]byte
 	day                   day
