@@ -74,12 +74,7 @@ func (x *Shape) Learn(text []byte, parts []Part) (learnt bool) {
 	if x.missed++; x.count > 0 && x.missed&(x.missed-1) != 0 {
 		return false
 	}
-	// In the order of the text. There are few.
-	for i := range parts {
-		for j := i; j > 0 && parts[j].Value.Start < parts[j-1].Value.Start; j-- {
-			parts[j], parts[j-1] = parts[j-1], parts[j]
-		}
-	}
+	Sort(parts)
 	x.count = 0
 	scaled, at, count := false, 0, 0
 	for i, p := range append(parts, Part{Form: FormEnd, Value: jsonscan.Value{Start: int32(len(text)), End: int32(len(text))}}) {
@@ -127,6 +122,15 @@ func (x *Shape) Learn(text []byte, parts []Part) (learnt bool) {
 	}
 	x.count = count
 	return true
+}
+
+// Sort brings parts into the order of the text. There are few.
+func Sort(parts []Part) {
+	for i := range parts {
+		for j := i; j > 0 && parts[j].Value.Start < parts[j-1].Value.Start; j-- {
+			parts[j], parts[j-1] = parts[j-1], parts[j]
+		}
+	}
 }
 
 // Match reads the frame by a shape into Numbers and, what levels there are,
@@ -245,7 +249,8 @@ func (f *Frame) plainSide(t []byte, i int) (next int) {
 	if t[i+1] == ']' {
 		return i + 2
 	}
-	if next = f.plainLevels(t, i+1); next >= len(t) || t[next] != ']' {
+	// Behind a comma another level must follow.
+	if next = f.plainLevels(t, i+1); next >= len(t) || t[next] != ']' || t[next-1] != ']' {
 		return -1
 	}
 	return next + 1
