@@ -13,8 +13,8 @@ import (
 // hot: per level, 0 allocs.
 func (f *Frame) Fours(t []byte, i int, ask bool) int {
 	w := &f.Depth
-	f.levelPrice.For(f.price)
-	f.levelSize.For(f.size)
+	f.levelPrice[0].For(f.price)
+	f.levelSize[0].For(f.size)
 	for {
 		levels, n, more := w.side(ask), 0, true
 		for n < len(levels) {
@@ -39,19 +39,19 @@ func (f *Frame) Fours(t []byte, i int, ask bool) int {
 // Four reads one such level at i, and returns the place behind it; -1 where it is
 // written otherwise.
 func (f *Frame) Four(t []byte, i int) (l tick.Level, next int) {
-	f.levelPrice.For(f.price)
-	f.levelSize.For(f.size)
+	f.levelPrice[0].For(f.price)
+	f.levelSize[0].For(f.size)
 	l.Price, l.Size, next = f.four(t, i)
 	return l, next
 }
 
 func (f *Frame) four(t []byte, i int) (price, size int64, next int) {
-	if w, l := jsonscan.WindowAt(t, i), &f.levelPrice; w != nil && l.Differs(w)|jsonscan.NonDigits(l.Digits(w)) == 0 {
+	if w, l := jsonscan.WindowAt(t, i), &f.levelPrice[0]; w != nil && l.Differs(w)|jsonscan.NonDigits(l.Digits(w)) == 0 {
 		price, i = l.Number(l.Digits(w)), i+l.Size()
 	} else {
 		price, i = f.foursPrice(t, i)
 	}
-	if w, l := jsonscan.WindowAt(t, i), &f.levelSize; w != nil && l.Differs(w)|jsonscan.NonDigits(l.Digits(w)) == 0 {
+	if w, l := jsonscan.WindowAt(t, i), &f.levelSize[0]; w != nil && l.Differs(w)|jsonscan.NonDigits(l.Digits(w)) == 0 {
 		size, i = l.Number(l.Digits(w)), i+l.Size()
 	} else {
 		size, i = f.foursSize(t, i)
@@ -81,8 +81,8 @@ func (f *Frame) foursPrice(t []byte, i int) (price int64, next int) {
 	if next < 0 || next > len(t)-2 || t[next] != ',' || t[next+1] != '"' {
 		return 0, -1
 	}
-	if f.foursLonger(next+2-i, &f.levelPrice) {
-		f.levelPrice.Learn(t, i, i+2, next, next+2)
+	if f.foursLonger(next+2-i, &f.levelPrice[0]) {
+		f.levelPrice[0].Learn(t, i, i+2, next, next+2)
 	}
 	return price, next + 2
 }
@@ -97,8 +97,8 @@ func (f *Frame) foursSize(t []byte, i int) (size int64, next int) {
 	if next < 0 || next > len(t)-len(behind) || string(t[next:next+4]) != `,"0"` || t[next+4] != ',' || t[next+5] != '"' {
 		return 0, -1
 	}
-	if f.size > 0 && f.foursLonger(next+len(behind)-i, &f.levelSize) {
-		f.levelSize.Learn(t, i, i, next, next+len(behind))
+	if f.size > 0 && f.foursLonger(next+len(behind)-i, &f.levelSize[0]) {
+		f.levelSize[0].Learn(t, i, i, next, next+len(behind))
 	}
 	return size, next + len(behind)
 }
