@@ -65,7 +65,7 @@ func (f *Frame) four(t []byte, i int) (price, size int64, next int) {
 			i++
 		}
 	}
-	if i > len(t)-2 || t[i] != '"' || t[i+1] != ']' {
+	if i < 0 || i > len(t)-2 || t[i] != '"' || t[i+1] != ']' {
 		return 0, 0, -1
 	}
 	return price, size, i + 2

@@ -262,7 +262,7 @@ func digitsLike(t []byte, i, n int) (v int64, next int) {
 // exactly n digits, 9 to 15 of them, and where it ends; -1 if there is none.
 func digitsAt(t []byte, i, n int) (first, last uint64, next int) {
 	next = i + n
-	if n < 9 || n > 15 || i < 0 || next < 8 || next >= len(t) || i > len(t)-16 {
+	if n < 9 || n > 15 || i < 0 || next < 8 || next >= len(t) || i > len(t)-8 {
 		return 0, 0, -1
 	}
 	first, last = binary.LittleEndian.Uint64(t[i:i+8]), binary.LittleEndian.Uint64(t[next-8:next])
