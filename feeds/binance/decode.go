@@ -181,7 +181,7 @@ func (d *decoder) trade() {
 	}
 	if d.Lookup(d.text(fieldSymbol)) {
 		d.Trade(flags, tick.ID{Lo: id}, d.price(fieldPrice), d.size(fieldSize), nanos)
-		d.learn(&d.shapes.trade, &tradeForms, flags&tick.FlagNotMarket)
+		d.learn(&d.shapes.trade, 't', &tradeForms, flags&tick.FlagNotMarket)
 	}
 }
 
@@ -198,5 +198,5 @@ func (d *decoder) quote() {
 	bid := tick.Level{Price: d.price(fieldBids), Size: d.size(fieldBidSize)}
 	ask := tick.Level{Price: d.price(fieldAsks), Size: d.size(fieldAskSize)}
 	d.Quote(id, bid, ask, nanos)
-	d.learn(&d.shapes.quote, &quoteForms, 0)
+	d.learn(&d.shapes.quote, 'b', &quoteForms, 0)
 }

@@ -25,7 +25,7 @@ func (d *decoder) delta() {
 	}
 	head.Header = d.At.Header(tick.KindDepth, 0, d.time(true))
 	d.levels(head, d.text(fieldSymbol), fieldBids, fieldAsks)
-	d.learn(&d.shapes.depth, &depthForms, 0)
+	d.learn(&d.shapes.depth, 'd', &depthForms, 0)
 }
 
 // levels reads the sides that were not read where they stood, and completes

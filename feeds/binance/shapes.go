@@ -11,7 +11,7 @@ import (
 type shapes struct {
 	trade, quote, depth shape
 	alike               wire.Alike    // trades and quotes
-	nameEnd             int           // of the stream that was read by its shape last
+	nameEnd             int           // where the last stream's name ended
 	parts               [12]wire.Part // scratch
 }
 
@@ -24,40 +24,50 @@ type shape struct {
 type known struct {
 	time  field      // whose time counts; fieldNone = there is none
 	flags tick.Flags // of a trade, as far as text tells them
-	quote bool       // it is no trade
+	kind  byte       // that the stream's name has behind the symbol
 }
 
 // tag is k as a number, and knownOf that as k.
-func (k known) tag() (tag uint32) {
-	if tag = uint32(k.time) | uint32(k.flags)<<8; k.quote {
-		tag |= 1 << 16
-	}
-	return tag
-}
+func (k known) tag() uint32 { return uint32(k.time) | uint32(k.flags)<<8 | uint32(k.kind)<<16 }
 
 func knownOf(tag uint32) known {
-	return known{time: field(tag), flags: tick.Flags(tag >> 8), quote: tag>>16 != 0}
+	return known{field(tag), tick.Flags(tag >> 8), byte(tag >> 16)}
 }
 
-// alike reads the frame if it differs from another in digits alone. due reports
-// that it does not, and is to be read in full.
+// alike reads the frame if it differs from another in digits alone, levels apart.
+// due reports that it does not, and is to be read in full.
 //
 // hot: per frame, 0 allocs.
 func (d *decoder) alike() (due, ok bool) {
-	// Levels are never alike. This is most likely where the stream is told.
-	if t, i := d.Scan.Text(), d.shapes.nameEnd; i >= 0 && i < len(t)-2 && t[i] == '@' && t[i+1] == 'd' {
-		return false, false
+	t, at := d.Scan.Text(), d.shapes.nameEnd
+	// Names are often as long as the last. If this is another sign, nothing is found.
+	if at < 0 || at >= len(t)-1 || t[at] != '@' {
+		if at = jsonscan.Until(t, len(head), '@'); at < 0 || at >= len(t)-1 {
+			return false, false
+		}
+		d.shapes.nameEnd = at
 	}
-	tag, due, ok := d.MatchAlike(&d.shapes.alike)
+	var tag uint32
+	if t[at+1] == 'd' {
+		tag, due, ok = d.MatchAlikeLevels(&d.shapes.alike)
+	} else {
+		tag, due, ok = d.MatchAlike(&d.shapes.alike)
+	}
 	if !ok {
 		return due, false
 	}
-	k := knownOf(tag)
-	if k.quote {
+	switch k := knownOf(tag); k.kind {
+	case 't':
+		return false, d.shapedTrade(k)
+	case 'b':
 		return false, d.shapedQuote(k)
+	default:
+		return false, d.shapedDelta(k)
 	}
-	return false, d.shapedTrade(k)
 }
+
+// head is what frames begin with; the stream's name follows.
+const head = `{"stream":"`
 
 // byShape reads the frame by the shape of its stream's messages. False leaves it
 // to be read in full, which is also where faults are found and told.
@@ -65,7 +75,6 @@ func (d *decoder) alike() (due, ok bool) {
 // hot: per frame, 0 allocs.
 func (d *decoder) byShape() bool {
 	t := d.Scan.Text()
-	const head = `{"stream":"`
 	if len(t) < 64 || string(t[:len(head)]) != head {
 		return false
 	}
@@ -73,14 +82,13 @@ func (d *decoder) byShape() bool {
 	if at < 0 || at >= len(t)-1 {
 		return false
 	}
-	d.shapes.nameEnd = at
 	switch t[at+1] {
 	case 't':
 		return d.Match(&d.shapes.trade.Shape, at) && d.shapedTrade(d.shapes.trade.known)
 	case 'b':
 		return d.Match(&d.shapes.quote.Shape, at) && d.shapedQuote(d.shapes.quote.known)
 	case 'd':
-		return d.Match(&d.shapes.depth.Shape, at) && d.shapedDelta()
+		return d.Match(&d.shapes.depth.Shape, at) && d.shapedDelta(d.shapes.depth.known)
 	}
 	return false
 }
@@ -110,7 +118,7 @@ func (d *decoder) shapedQuote(k known) bool {
 	return true
 }
 
-func (d *decoder) shapedDelta() bool {
+func (d *decoder) shapedDelta(k known) bool {
 	n := &d.Numbers
 	head := tick.Depth{FirstID: uint64(n[fieldFirstID]), LastID: uint64(n[fieldLastID])}
 	if d.market.futures {
@@ -119,7 +127,7 @@ func (d *decoder) shapedDelta() bool {
 	if head.FirstID > head.LastID {
 		return false
 	}
-	head.Header = d.At.Header(tick.KindDepth, d.Instrument(), d.shapedTime(d.shapes.depth.time))
+	head.Header = d.At.Header(tick.KindDepth, d.Instrument(), d.shapedTime(k.time))
 	d.Out = d.Depth.Finish(head)
 	return true
 }
@@ -144,7 +152,7 @@ var (
 type forms [fieldCount]wire.Form
 
 // learn takes the shape of a message that was read in full and is good.
-func (d *decoder) learn(x *shape, forms *forms, flags tick.Flags) {
+func (d *decoder) learn(x *shape, kind byte, forms *forms, flags tick.Flags) {
 	if d.snapshot != nil || !d.Sound() || d.Again() || !d.has(fieldStream) || d.strange != nil && !unused[string(d.strange)] {
 		return
 	}
@@ -161,14 +169,14 @@ func (d *decoder) learn(x *shape, forms *forms, flags tick.Flags) {
 			parts = append(parts, wire.Part{Value: d.values[f], Form: form, Field: uint8(f)})
 		}
 	}
-	k := known{flags: flags, quote: x == &d.shapes.quote}
+	k := known{flags: flags, kind: kind}
 	if d.has(fieldTime) {
 		k.time = fieldTime
 	} else if d.has(fieldEventTime) {
 		k.time = fieldEventTime
 	}
-	d.LearnAlike(&d.shapes.alike, parts, k.tag())
-	if x.Learn(d.Scan.Text(), parts) {
+	if wire.Sort(parts); x.Learn(d.Scan.Text(), parts) {
 		x.known = k
 	}
+	d.LearnAlike(&d.shapes.alike, parts, k.tag())
 }

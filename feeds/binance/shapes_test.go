@@ -133,7 +133,7 @@ func TestMessagesAreReadLikeTheLast(t *testing.T) {
 				t.Errorf("%s: is not read like %s", edit(e), frame)
 			}
 		}
-		for _, e := range append(other, "172 → 17x", "172 → 1 7", `"T":1 → "T":0`, `BTCUSDT → BTCUSDX`, `{"stream → ["stream`, `btcusdt → btcusdx`) {
+		for _, e := range append(other, "172 → 17x", "172 → 1 7", `"E":1 → "E":0`, `BTCUSDT → BTCUSDX`, `{"stream → ["stream`, `btcusdt → btcusdx`) {
 			if alike(edit(e)) {
 				t.Errorf("%s: is read like %s", edit(e), frame)
 			}
@@ -147,6 +147,9 @@ func TestMessagesAreReadLikeTheLast(t *testing.T) {
 			`"m":true → "m":null`, `"m":true, → "m":false`, `"M":true → "M":trux`})
 	f("binance-usdm", usdmTradeFramed, []string{`0.006 → 9.999`}, []string{`MARKET → MARKED`, `0.006 → 1e-03`, `0.006 → 0.000`})
 	f("binance-usdm", usdmQuoteFramed, []string{`1723161256313 → 1723199999999`}, []string{`1723161256313 → 0723161256313`})
+	f("binance-spot", spotDepth, []string{`61837.63 → 161837.63`, `[["61838.04000000","0.32332000"]] → []`, `"],["55653.87000000","0.00000000"]] → "]]`},
+		[]string{`],"a" → ],],"a"`, `"a":[ → "a":[,`, `"a" → "A"`, `]]}} → ]]}]`, `]]}} → ]]}} `, `]]}} → ]]}`, `"b":[ → "b":{`, `61838.04 → 6183x.04`, `"U":50093239203 → "U":50093299999`})
+	f("binance-usdm", usdmDepthFramed, []string{`"a":[] → "a":[["1","2"]]`, `"pu":5123107831937 → "pu":5123199999999`}, []string{`"pu" → "pv"`})
 }
 
 // Digits that change at random, and now and then anything else, say the same by
@@ -180,7 +183,7 @@ func TestMessagesLikeTheLastAgainstFull(t *testing.T) {
 			}
 			w.read(text)
 		}
-		if (likes < 20) != (i > 2) {
+		if likes < 20 {
 			t.Errorf("%s: %d are like one before", frame, likes)
 		}
 	}

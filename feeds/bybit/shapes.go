@@ -17,10 +17,15 @@ var (
 	tradeValues  = wire.Keys{"T": key(wire.FormDigits, fieldTradeTime), "s": {Form: wire.FormSame}, "S": key(wire.FormWord, fieldSide),
 		"v": key(wire.FormSize, fieldSize), "p": key(wire.FormPrice, fieldPrice), "L": {Form: wire.FormUnused}, "i": key(wire.FormID, fieldTradeID),
 		"BT": key(wire.FormTruth, fieldBlock), "RPI": {Form: wire.FormUnused}, "seq": {Form: wire.FormUnused}}
-	bookValues = wire.Keys{"topic": {Form: wire.FormTopic}, "ts": key(wire.FormDigits, fieldTime), "cts": key(wire.FormDigits, fieldMatchingTime),
-		"data.s": {Form: wire.FormSame}, "data.b": key(wire.FormArray, fieldBids), "data.a": key(wire.FormArray, fieldAsks),
-		"data.u": key(wire.FormDigits, fieldUpdateID), "data.seq": {Form: wire.FormUnused}}
+	depthValues = bookValues(wire.FormLevels)
+	quoteValues = bookValues(wire.FormArray)
 )
+
+func bookValues(sides wire.Form) wire.Keys {
+	return wire.Keys{"topic": {Form: wire.FormTopic}, "ts": key(wire.FormDigits, fieldTime), "cts": key(wire.FormDigits, fieldMatchingTime),
+		"data.s": {Form: wire.FormSame}, "data.b": key(sides, fieldBids), "data.a": key(sides, fieldAsks),
+		"data.u": key(wire.FormDigits, fieldUpdateID), "data.seq": {Form: wire.FormUnused}}
+}
 
 func key(form wire.Form, f field) wire.Key { return wire.Key{Form: form, Field: uint8(f)} }
 
@@ -47,25 +52,13 @@ func (d *decoder) byShape() bool {
 		d.subject.kind = subjectTop
 		return d.MatchArrays(&x.quote.Shape, d) && d.shapedQuote()
 	}
-	d.subject.kind, d.data = subjectBook, 0
-	return d.MatchArrays(&x.depth.Shape, d) && d.shapedDelta()
+	return d.Match(&x.depth.Shape, -1) && d.shapedDelta()
 }
 
 // Array implements wire.Arrays.
 //
 // hot: per array, 0 allocs.
 func (d *decoder) Array(of uint8, t []byte, i int) (next int) {
-	if d.subject.kind == subjectBook {
-		if field(of) == fieldBids {
-			d.Depth.Begin(d.Out, len(t)-i)
-			d.data = set(fieldBids)
-		} else if d.data == 0 {
-			return -1 // packets hold bids first
-		} else {
-			d.Depth.Asks()
-		}
-		return d.Pairs(t, i)
-	}
 	next, more := wire.Enter(t, i)
 	if d.subject.kind == subjectTop {
 		best := &d.best[field(of)-fieldBids]
@@ -142,8 +135,8 @@ func (d *decoder) learn() {
 	case d.subject.kind == subjectTrades:
 		x.trades.LearnElements(t, tradesValues, &x.trade, tradeValues)
 	case d.subject.kind == subjectTop:
-		x.quote.LearnKeys(t, bookValues)
+		x.quote.LearnKeys(t, quoteValues)
 	case d.subject.kind == subjectBook && d.updateID != 1 && string(d.text(fieldType)) == "delta":
-		x.depth.LearnKeys(t, bookValues)
+		x.depth.LearnKeys(t, depthValues)
 	}
 }

@@ -17,7 +17,9 @@ func one(t testing.TB, venue string, priceDigits, sizeDigits uint8) shapetest.On
 		ByShape: func(frame []byte) bool { d.Begin(nil, frame, stamp); return d.byShape() }}
 }
 
-var shapedFrames = []string{bookDelta, bookSnapshot, quoteFrame, linearTrade, spotTrades}
+const asksAhead = `{"topic":"orderbook.1000.BTCUSDT","type":"delta","ts":1787612486116,"data":{"s":"BTCUSDT","a":[["78716.8","0.027559"],["78748.5","0"]],"b":[["78710.8","0"]],"u":217107085,"seq":113099229629},"cts":1787612486108}`
+
+var shapedFrames = []string{bookDelta, asksAhead, bookSnapshot, quoteFrame, linearTrade, spotTrades}
 
 // The second message of a kind is read by the shape of the first, with other
 // values, and whatever is not of that shape in full.
@@ -39,6 +41,15 @@ func TestMessagesAreReadByTheirShape(t *testing.T) {
 	f(linearTrade, append(trade, `}] → },{"T":1672304486865,"s":"BTCUSDT","S":"Buy","v":"0.001","p":"16578.50","L":"PlusTick","i":"20f43950-d8dd-5b31-9112-a178eb6023af","BT":false}]`), notTrade)
 	f(spotTrades, []string{`2290000001211680903 → 5`, `"RPI":false → "RPI":true`, `"Sell" → "Buy"`, `114263055846 → 0`}, []string{`2290000001211680903 → 02290000001211680903`, `"2290000001211680903" → 2290000001211680903`,
 		`2290000001211680903 → 20f43950-d8dd-5b31-9112-a178eb6023af`, `"RPI":false → "RPI":null`, `"s":"BTCUSDT" → "s":"ETHUSDT"`, `2290000001211680903 → 22900000012116809030`})
+}
+
+// Packets hold bids first: messages that do not have no shape.
+func TestAsksAheadHaveNoShape(t *testing.T) {
+	t.Parallel()
+	one := one(t, markets[0].venue, 2, 6)
+	if _, _, err := one.Decoder.Decode(nil, []byte(asksAhead), stamp); err != nil || one.ByShape([]byte(asksAhead)) {
+		t.Errorf("%v, or they have", err)
+	}
 }
 
 func TestDamagedFramesByShape(t *testing.T) {

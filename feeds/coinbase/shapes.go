@@ -144,37 +144,35 @@ func (d *decoder) plainUpdates(t []byte, i int) (next int) {
 // plainSide reads {"side":"bid","event_time":" and returns the place behind it; -1
 // where the text is another.
 func plainSide(t []byte, i int) (next int, ask bool) {
-	if i < 0 || i > len(t)-40 || string(t[i:i+8]) != `{"side":` || t[i+8] != '"' {
+	if i < 0 || i > len(t)-30 {
 		return -1, false
 	}
-	i += 9
-	switch string(t[i : i+4]) {
-	case `bid"`:
-		i += 4
-	case "offe":
-		if t[i+4] != 'r' || t[i+5] != '"' {
-			return -1, false
-		}
-		i, ask = i+6, true
-	default:
-		return -1, false
+	w := (*[30]byte)(t[i : i+30])
+	switch {
+	case string(w[:8]) != `{"side":`:
+	case string(w[8:12]) == `"bid` && w[12] == '"' && string(w[13:21]) == `,"event_` && string(w[20:28]) == `_time":"`:
+		return i + 28, false
+	case string(w[8:12]) == `"off` && string(w[12:15]) == `er"` && string(w[15:23]) == `,"event_` && string(w[22:30]) == `_time":"`:
+		return i + 30, true
 	}
-	// ,"event_time":"
-	if string(t[i:i+8]) != `,"event_` || string(t[i+7:i+15]) != `_time":"` {
-		return -1, false
-	}
-	return i + 15, ask
+	return -1, false
 }
 
 // plainValues reads ,"price_level":"78855.57","new_quantity":"0.03086368"} and
 // returns the place behind it; -1 where the text is another.
 func (d *decoder) plainValues(t []byte, i int) (price, quantity int64, next int) {
 	priceDigits, sizeDigits := d.Scale()
-	if i < 0 || i > len(t)-16 || string(t[i:i+8]) != `,"price_` || string(t[i+8:i+16]) != `level":"` {
+	if i < 0 || i > len(t)-16 {
+		return 0, 0, -1
+	}
+	if w := (*[16]byte)(t[i : i+16]); string(w[:8]) != `,"price_` || string(w[8:]) != `level":"` {
 		return 0, 0, -1
 	}
 	price, i = jsonscan.Fixed(t, i+16, priceDigits)
-	if i < 0 || i > len(t)-17 || price == 0 || string(t[i:i+8]) != `,"new_qu` || string(t[i+8:i+16]) != `antity":` || t[i+16] != '"' {
+	if i < 0 || i > len(t)-17 || price == 0 {
+		return 0, 0, -1
+	}
+	if w := (*[17]byte)(t[i : i+17]); string(w[:8]) != `,"new_qu` || string(w[8:16]) != `antity":` || w[16] != '"' {
 		return 0, 0, -1
 	}
 	quantity, i = jsonscan.Fixed(t, i+17, sizeDigits)

@@ -86,7 +86,10 @@ func plainLevel(t []byte, i int, priceDigits, sizeDigits uint8) (price, size int
 		return 0, 0, -1
 	}
 	price, i = jsonscan.Bare(t, i+9, priceDigits)
-	if i < 0 || i > len(t)-7 || string(t[i:i+4]) != `,"qt` || string(t[i+4:i+6]) != `y"` || t[i+6] != ':' {
+	if i < 0 || i > len(t)-7 {
+		return 0, 0, -1
+	}
+	if w := (*[7]byte)(t[i : i+7]); string(w[:4]) != `,"qt` || string(w[4:6]) != `y"` || w[6] != ':' {
 		return 0, 0, -1
 	}
 	size, i = jsonscan.Bare(t, i+7, sizeDigits)

@@ -52,5 +52,7 @@ func TestDamagedFramesByShape(t *testing.T) {
 }
 
 func FuzzShapes(f *testing.F) {
-	shapetest.Fuzz(f, stamp, func(t *testing.T, _, priceDigits, sizeDigits uint8) shapetest.One { return one(t, priceDigits, sizeDigits) }, shapedFrames)
+	shapetest.Fuzz(f, stamp, func(t *testing.T, _, priceDigits, sizeDigits uint8) shapetest.One {
+		return one(t, priceDigits, sizeDigits)
+	}, shapedFrames)
 }

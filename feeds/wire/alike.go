@@ -15,8 +15,9 @@ import (
 //	╰────────────────────── compared ──────────────────────╯╰digits╯╰─── compared ───╯╰digits╯╰──╯╰──╯ ╰╯╰── compared …
 //
 // Of long numbers the first digits are compared, too: those before the last eight
-// change once a day in times and ids. Messages are learnt when they are read in
-// full, so that one like them means the same. The zero Alike knows none.
+// change once a day in times and ids. Of messages with levels this holds up to the
+// first of them. Messages are learnt when they are read in full, so that one like
+// them means the same. The zero Alike knows none.
 type Alike struct {
 	known  [alikeMax]*alike
 	missed [alikeMax]uint32 // messages that found another in their place
@@ -36,7 +37,11 @@ type alike struct {
 	additions   int   // to the table, up to then
 	price, size uint8 // the scale at which it was read
 	tag         uint32
-	length      int // 0: it is none
+	length      int // up to the first level; 0: it is none
+
+	// What stands between the levels of both sides, and behind them; behind.size is 0
+	// where there are none.
+	between, behind span
 
 	chunks    [alikeChunks]chunk
 	values    [alikeValues]number // those that are wanted, then those that are not
@@ -72,9 +77,30 @@ type constant struct {
 	field uint8
 }
 
-// MatchAlike reads the frame into Numbers if it is like one that is known, and
-// returns what the decoder wanted to know of that. due reports that it is not, and
-// should be read in full to be learnt.
+// span is up to eight bytes of text that end where a word does.
+type span struct {
+	word, mask uint64
+	size       int
+}
+
+func spanOf(t []byte, from, to int) (s span, ok bool) {
+	if s.size = to - from; s.size < 1 || s.size > 8 || to < 8 {
+		return s, false
+	}
+	s.mask = ^uint64(0) << (8 * (8 - s.size))
+	s.word = binary.LittleEndian.Uint64(t[to-8:]) & s.mask
+	return s, true
+}
+
+// at reports whether s stands at i.
+func (s *span) at(t []byte, i int) bool {
+	end := i + s.size
+	return end >= 8 && end <= len(t) && (binary.LittleEndian.Uint64(t[end-8:end])^s.word)&s.mask == 0
+}
+
+// MatchAlike reads the frame, which has no levels, into Numbers if it is like one
+// that is known, and returns what the decoder wanted to know of that. due reports
+// that it is not, and should be read in full to be learnt.
 //
 // hot: per frame, 0 allocs.
 func (f *Frame) MatchAlike(a *Alike) (tag uint32, due, ok bool) {
@@ -84,15 +110,42 @@ func (f *Frame) MatchAlike(a *Alike) (tag uint32, due, ok bool) {
 	}
 	p, free := place(t), false
 	for _, p := range [...]uint{p, p ^ 1} {
+		if x := a.known[p]; x == nil {
+			free = true
+		} else if x.length == len(t) && x.behind.size == 0 && f.alike(x, t) {
+			return x.tag, false, true
+		}
+	}
+	a.missed[p]++
+	return 0, free || a.missed[p]%alikePatience == 0, false
+}
+
+// MatchAlikeLevels is MatchAlike for a frame with levels, which it reads into Depth.
+//
+// hot: per frame, 0 allocs.
+func (f *Frame) MatchAlikeLevels(a *Alike) (tag uint32, due, ok bool) {
+	t := f.Scan.Text()
+	if len(t) < 2*chunkSize {
+		return 0, false, false
+	}
+	p, free := levelsPlace(t), false
+	for _, p := range [...]uint{p, p ^ 1} {
 		x := a.known[p]
 		if x == nil {
 			free = true
 			continue
 		}
-		if x.length == len(t) && x.entry.PriceDigits == x.price && x.entry.SizeDigits == x.size && x.additions == f.table.Additions() && f.alike(x, t) {
-			f.entry = x.entry
-			return x.tag, false, true
+		if x.length > len(t) || x.behind.size == 0 || !f.alike(x, t[:x.length]) {
+			continue
 		}
+		f.Depth.Begin(f.Out, len(t)-x.length)
+		i := f.plainSide(t, x.length)
+		if i < 0 || !x.between.at(t, i) {
+			return 0, false, false
+		}
+		f.Depth.Asks()
+		i = f.plainSide(t, i+x.between.size)
+		return x.tag, false, i >= 0 && x.behind.at(t, i) && i+x.behind.size == len(t)
 	}
 	a.missed[p]++
 	return 0, free || a.missed[p]%alikePatience == 0, false
@@ -110,7 +163,17 @@ func place(t []byte) uint {
 	return uint((w+binary.LittleEndian.Uint64(t[11:19])+uint64(len(t)))*0x9e3779b97f4a7c15>>32) % alikeMax
 }
 
+// levelsPlace is place for a message with levels.
+func levelsPlace(t []byte) uint {
+	return uint(binary.LittleEndian.Uint64(t[11:19])*0x9e3779b97f4a7c15>>32) % alikeMax
+}
+
+// alike reads the numbers of t, up to the first level, and sets the instrument and
+// its scale; false where it is not like x.
 func (f *Frame) alike(x *alike, t []byte) bool {
+	if x.entry.PriceDigits != x.price || x.entry.SizeDigits != x.size || x.additions != f.table.Additions() {
+		return false
+	}
 	for k := range x.chunks[:x.chunkCount] {
 		c := &x.chunks[k]
 		if c.at < 0 || c.at > len(t)-chunkSize {
@@ -128,7 +191,8 @@ func (f *Frame) alike(x *alike, t []byte) bool {
 		if n.at < 0 || n.at > len(t)-9 {
 			return false
 		}
-		digits := n.places.Digits((*[9]byte)(t[n.at : n.at+9]))
+		w := (*[9]byte)(t[n.at : n.at+9])
+		digits := n.places.Digits(binary.LittleEndian.Uint64(w[:8]), binary.LittleEndian.Uint64(w[1:]))
 		strange |= jsonscan.NonDigits(digits)
 		if k < x.wantedCount {
 			f.Numbers[n.field%FieldsMax] = n.places.Number(digits)
@@ -137,29 +201,48 @@ func (f *Frame) alike(x *alike, t []byte) bool {
 	for k := range x.constants[:x.constantCount] {
 		f.Numbers[x.constants[k].field%FieldsMax] = x.constants[k].n
 	}
+	f.entry, f.price, f.size = x.entry, x.price, x.size
 	return strange == 0
 }
 
 // LearnAlike takes a message that was read in full and is good, with the parts
-// that its Shape has, and what the decoder wants to know of such a message. It
-// does not take one that is long, or has values of other forms.
+// that its Shape has, in the order of the text, and what the decoder wants to know
+// of such a message. It does not take one that is long up to its levels, or has
+// values of other forms.
 func (f *Frame) LearnAlike(a *Alike, parts []Part, tag uint32) {
 	t := f.Scan.Text()
-	if len(t) < 2*chunkSize || len(t) > alikeChunks*chunkSize {
+	if len(t) < 2*chunkSize {
 		return
 	}
+	p := place(t)
 	x := alike{entry: f.entry, additions: f.table.Additions(), price: f.price, size: f.size, tag: tag, length: len(t)}
+	if n := len(parts); n > 1 && parts[n-1].Form == FormLevels && parts[n-2].Form == FormLevels {
+		var between, behind bool
+		x.between, between = spanOf(t, int(parts[n-2].Value.End), int(parts[n-1].Value.Start))
+		x.behind, behind = spanOf(t, int(parts[n-1].Value.End), len(t))
+		if !between || !behind {
+			return
+		}
+		p, x.length, parts = levelsPlace(t), int(parts[n-2].Value.Start), parts[:n-2]
+	}
+	if !x.learn(t[:x.length], parts) {
+		// Its place is taken, or it would be due for ever.
+		x.length = 0
+	}
+	a.put(p, &x)
+}
+
+// learn takes the text, up to the first level, and the values in it; false where
+// one is of no form for this.
+func (x *alike) learn(t []byte, parts []Part) bool {
+	if len(t) < 2*chunkSize || len(t) > alikeChunks*chunkSize {
+		return false
+	}
 	var free [alikeChunks * chunkSize]bool // digits that are not compared
 	for _, wanted := range []bool{true, false} {
 		for _, p := range parts {
-			if wanted == (p.Form == FormUnused) {
-				continue
-			}
-			if !x.learn(t, p, &free) {
-				// Its place is taken, or it would be due for ever.
-				x.length = 0
-				a.put(t, &x)
-				return
+			if wanted != (p.Form == FormUnused) && !x.value(t, p, &free) {
+				return false
 			}
 		}
 		if wanted {
@@ -176,12 +259,11 @@ func (f *Frame) LearnAlike(a *Alike, parts []Part, tag uint32) {
 			}
 		}
 	}
-	a.put(t, &x)
+	return true
 }
 
-// put makes x known instead of what is in its place.
-func (a *Alike) put(t []byte, x *alike) {
-	p := place(t)
+// put makes x known at a place, or at its neighbour.
+func (a *Alike) put(p uint, x *alike) {
 	if a.known[p] != nil && (a.known[p^1] == nil || a.missed[p]/alikePatience%2 != 0) {
 		p ^= 1
 	}
@@ -191,8 +273,8 @@ func (a *Alike) put(t []byte, x *alike) {
 	*a.known[p] = *x
 }
 
-// learn takes a value; false where it is of no form for this.
-func (x *alike) learn(t []byte, p Part, free *[alikeChunks * chunkSize]bool) bool {
+// value takes a value; false where it is of no form for this.
+func (x *alike) value(t []byte, p Part, free *[alikeChunks * chunkSize]bool) bool {
 	from, to := int(p.Value.Start), int(p.Value.End)
 	point, digits, count, more := to, 0, 0, 0 // digits that are not compared before the point, and behind it
 	switch p.Form {

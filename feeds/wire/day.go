@@ -22,8 +22,9 @@ func (d *day) timeAt(t []byte, i int) (nanos int64, next int) {
 	if i < 0 || i > len(t)-11 {
 		return 0, -1
 	}
-	if binary.LittleEndian.Uint64(t[i:i+8]) != d.first || binary.LittleEndian.Uint64(t[i+3:i+11]) != d.last || d.nanos == 0 {
-		if !d.set(t[i : i+11]) {
+	date := (*[11]byte)(t[i : i+11])
+	if binary.LittleEndian.Uint64(date[:8]) != d.first || binary.LittleEndian.Uint64(date[3:]) != d.last || d.nanos == 0 {
+		if !d.set(date[:]) {
 			return 0, -1
 		}
 	}

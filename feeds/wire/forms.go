@@ -52,9 +52,6 @@ func Next(t []byte, i int) (next int, more bool) {
 	return i + 1, t[i] == ','
 }
 
-// Pairs is an Arrays' way to read a side of a book, as FormLevels does.
-func (f *Frame) Pairs(t []byte, i int) (next int) { return f.plainSide(t, i) }
-
 // Pair reads a level ["61837.63","1.5"] at i, and returns the place behind it; -1
 // where it is written otherwise.
 func (f *Frame) Pair(t []byte, i int) (l tick.Level, next int) {

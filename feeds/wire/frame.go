@@ -44,8 +44,10 @@ type Frame struct {
 	entry *feeds.Entry // whom the message is about
 	price uint8        // the scale of this attempt
 	size  uint8
-	// levelPrice and levelSize are how the last level was written.
-	levelPrice, levelSize jsonscan.Like
+	// levelPrice and levelSize are how the last levels were written, and the last
+	// that were written otherwise.
+	levelPrice, levelSize [2]jsonscan.Like
+	foursShort            uint8 // texts of Fours that were not as the one before
 	finer                 []finer
 	symbol                [64]byte
 	day                   day

@@ -15,7 +15,8 @@ import (
 // A venue that begins to write a number in quotes, or no longer does, is
 // followed: FormPrice and FormSize may stand bare, FormDigits in quotes. FormTopic
 // is a symbol behind the last dot of a string, FormID a number or a UUID, which has
-// the field behind its own too, FormUnused any string, number or truth.
+// the field behind its own too, FormUnused any string, number or truth. Of two
+// FormLevels that of the smaller field must stand first.
 type Keys map[string]Key
 
 // Key is one of them.
@@ -134,6 +135,8 @@ func (l *learner) part(key Key, v jsonscan.Value) {
 				break
 			}
 		}
+	case form == FormLevels && l.count > 0 && l.parts[l.count-1].Form == FormLevels && l.parts[l.count-1].Field > key.Field:
+		l.bad = true // asks would be taken for bids
 	case form == FormArray || form == FormRecords:
 		l.array = v
 	case form == FormDigits && quoted:

@@ -11,10 +11,12 @@ import (
 //
 // hot: per level, 0 allocs.
 func (f *Frame) plainLevels(t []byte, i int) int {
-	d, price, size := &f.Depth, &f.levelPrice, &f.levelSize
+	d, price, size := &f.Depth, &f.levelPrice[0], &f.levelSize[0]
 	contracts := f.size == 0 // their lengths follow no pattern
-	price.For(f.price)
-	size.For(f.size)
+	for k := range f.levelPrice {
+		f.levelPrice[k].For(f.price)
+		f.levelSize[k].For(f.size)
+	}
 	for {
 		levels, n := d.room(), 0
 		for n < len(levels) {
@@ -49,30 +51,46 @@ func (f *Frame) plainLevels(t []byte, i int) int {
 }
 
 // levelsPrice reads the beginning of a level up to its size, however the price
-// is written. next is -1 where it is not plain.
+// is written: like the one before the last, most likely. next is -1 where it is not plain.
 func (f *Frame) levelsPrice(t []byte, i int) (price int64, next int) {
 	if i < 0 || i > len(t)-2 || t[i] != '[' || t[i+1] != '"' {
 		return 0, -1
+	}
+	l := &f.levelPrice
+	if w := jsonscan.WindowAt(t, i); w != nil {
+		if l[0], l[1] = l[1], l[0]; l[0].Differs(w)|jsonscan.NonDigits(l[0].Digits(w)) == 0 {
+			return l[0].Number(l[0].Digits(w)), i + l[0].Size()
+		}
 	}
 	price, next = jsonscan.Fixed(t, i+2, f.price)
 	if next < 0 || next > len(t)-2 || t[next] != ',' || t[next+1] != '"' {
 		return 0, -1
 	}
-	f.levelPrice.Learn(t, i, i+2, next, next+2)
+	l[0].Learn(t, i, i+2, next, next+2)
 	return price, next + 2
 }
 
 // levelsSize reads the rest, likewise.
 func (f *Frame) levelsSize(t []byte, i int) (size int64, next int) {
+	// A level that goes, which tells nothing of the others.
+	if i >= 0 && i <= len(t)-3 && t[i] == '0' && t[i+1] == '"' && t[i+2] == ']' {
+		return 0, i + 3
+	}
 	if f.size == 0 {
 		if size, next = jsonscan.Whole(t, i); next > 0 && next < len(t) && t[next] == ']' {
 			return size, next + 1
+		}
+	}
+	l := &f.levelSize
+	if w := jsonscan.WindowAt(t, i); w != nil {
+		if l[0], l[1] = l[1], l[0]; l[0].Differs(w)|jsonscan.NonDigits(l[0].Digits(w)) == 0 {
+			return l[0].Number(l[0].Digits(w)), i + l[0].Size()
 		}
 	}
 	size, next = jsonscan.Fixed(t, i, f.size)
 	if next < 0 || next >= len(t) || t[next] != ']' {
 		return 0, -1
 	}
-	f.levelSize.Learn(t, i, i, next, next+1)
+	l[0].Learn(t, i, i, next, next+1)
 	return size, next + 1
 }

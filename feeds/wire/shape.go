@@ -99,12 +99,7 @@ func (x *Shape) due() bool {
 // where last is formStop, an element of one. scaled: what is before it tells the
 // scale.
 func (x *Shape) learn(text []byte, at, stop int, last Form, scaled bool, parts []Part) (learnt bool) {
-	// In the order of the text. There are few.
-	for i := range parts {
-		for j := i; j > 0 && parts[j].Value.Start < parts[j-1].Value.Start; j-- {
-			parts[j], parts[j-1] = parts[j-1], parts[j]
-		}
-	}
+	Sort(parts)
 	x.count = 0
 	count := 0
 	for i, p := range append(parts, Part{Form: last, Value: jsonscan.Value{Start: int32(stop), End: int32(stop)}}) {
@@ -155,6 +150,15 @@ func (x *Shape) learn(text []byte, at, stop int, last Form, scaled bool, parts [
 	}
 	x.count = count
 	return true
+}
+
+// Sort brings parts into the order of the text. There are few.
+func Sort(parts []Part) {
+	for i := range parts {
+		for j := i; j > 0 && parts[j].Value.Start < parts[j-1].Value.Start; j-- {
+			parts[j], parts[j-1] = parts[j-1], parts[j]
+		}
+	}
 }
 
 // Match reads the frame by a shape into Numbers and, what levels there are,
@@ -258,7 +262,7 @@ func digitsLike(t []byte, i, n int) (v int64, next int) {
 // exactly n digits, 9 to 15 of them, and where it ends; -1 if there is none.
 func digitsAt(t []byte, i, n int) (first, last uint64, next int) {
 	next = i + n
-	if n < 9 || n > 15 || i < 0 || next < 8 || next >= len(t) || i > len(t)-16 {
+	if n < 9 || n > 15 || i < 0 || next < 8 || next >= len(t) || i > len(t)-8 {
 		return 0, 0, -1
 	}
 	first, last = binary.LittleEndian.Uint64(t[i:i+8]), binary.LittleEndian.Uint64(t[next-8:next])

@@ -15,7 +15,8 @@ func DayTime(t []byte, i int) (nanos int64, next int) {
 	// Digits become their values, and each pair its number in its first byte.
 	const colons = ':'<<16 | ':'<<40
 	const digits = '0'*ones&^(0xff<<16|0xff<<40) | colons
-	w := binary.LittleEndian.Uint64(t[i:i+8]) ^ digits
+	text := (*[18]byte)(t[i : i+18])
+	w := binary.LittleEndian.Uint64(text[:8]) ^ digits
 	if nonDigits(w) != 0 || w&(0xff<<16|0xff<<40) != 0 {
 		return 0, -1
 	}
@@ -25,10 +26,10 @@ func DayTime(t []byte, i int) (nanos int64, next int) {
 		return 0, -1
 	}
 	nanos = (hour*3600 + minute*60 + second) * 1e9
-	if t[i+8] != '.' {
+	if text[8] != '.' {
 		return zulu(t, i+8, nanos)
 	}
-	part := binary.LittleEndian.Uint64(t[i+9:i+17]) ^ '0'*ones
+	part := binary.LittleEndian.Uint64(text[9:17]) ^ '0'*ones
 	n := digitBits(part)
 	if n == 0 {
 		return 0, -1

@@ -57,8 +57,8 @@ func (l *Like) Differs(w *Window) uint64 {
 
 // Digits are the last eight that count, if NonDigits finds nothing else in them.
 func (l *Like) Digits(w *Window) uint64 {
-	at := int(l.placesAt & 15)
-	return l.places.Digits((*[9]byte)(w[windowBefore-8:][at : at+9]))
+	from, at := w[windowBefore-8:], int(l.placesAt&15)
+	return l.places.Digits(binary.LittleEndian.Uint64(from[at:at+8]), binary.LittleEndian.Uint64(from[at+1:at+9]))
 }
 
 // Number is what digits are at the places that were asked for.

@@ -1,7 +1,5 @@
 package jsonscan
 
-import "encoding/binary"
-
 // Places are where the digits of a number are that is written as another was: up
 // to eight, with a point among them or none. Those before them are known.
 //
@@ -30,10 +28,10 @@ func PlacesOf(whole []byte, free, count, more int) (p Places) {
 // Constant are the places of a number without digits.
 func Constant(n uint64) Places { return Places{base: n} }
 
-// Digits are those of a number, if NonDigits finds nothing else in them. t ends
-// with the last one behind the point, or with what follows a whole number.
-func (p *Places) Digits(t *[9]byte) uint64 {
-	before, behind := binary.LittleEndian.Uint64(t[:8]), binary.LittleEndian.Uint64(t[1:])
+// Digits are those of a number, if NonDigits finds nothing else in them. Behind is
+// the word that ends with the last one behind the point, or with what follows a
+// whole number, before the word that begins a byte earlier.
+func (p *Places) Digits(before, behind uint64) uint64 {
 	return (before ^ (before^behind)&p.behind ^ '0'*ones) & p.low
 }
 
