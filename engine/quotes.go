@@ -74,6 +74,9 @@ func (in *instrument) acceptQuote(d *tick.Depth, ts int64, source tick.TimeSourc
 	f := &in.firsts[tick.ChannelQuotes.Index()]
 	news := f.accept(d.Line, key)
 	f.proves(d.Line, ts, d.ReceiveNanos)
+	if f.overtook.is {
+		news = in.overtaken(tick.ChannelQuotes, f, &d.Header, ts, news)
+	}
 	if f.leads != nil {
 		in.compare(tick.ChannelQuotes, d.Line, leadKey(uint64(key), f.lines[f.place(d.Line)].newest.n), d.ReceiveNanos)
 	}
