@@ -27,9 +27,10 @@ engine.clockOffset: halfEnd newest older seen hasOld
 engine.channel: lastTs leftTs gap ord
 engine.openGap: open ts ord reason
 engine.ordinal: ts seq n estimate
-engine.firstArrival: lone lines newest aloneTs behind leads=metrics
+engine.firstArrival: lone lines newest aloneTs overtook behind leads=metrics
 struct{isbool;toldbool;lineuint16;ownengine.arrival}: is told line own
 engine.arrival: key n
+engine.overtaken: is begun from to ts end
 engine.arrivalLine: line soundAt provedAt provedTs newest
 book.Sync: Rule Book Quotes Counts=totals;_Applied_is_coded_of_a_book_aside Hold=of_the_options state reason epoch owed asked lastID prevID joined wantDelta spent stood
 book.Sync: broken waiting waitingN mixed=left_over_while_nothing_waits parts shared appliedAt sums digits

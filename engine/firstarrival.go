@@ -30,8 +30,11 @@ type firstArrival struct {
 	// aloneTs is the channel's last event time when the line that is left became
 	// the only one; 0 where nothing of before is in doubt.
 	aloneTs int64
-	behind  bool   // the last line has not come as far as one that ended
-	leads   *leads // nil while one line is up
+	// overtook is what may come late, ahead of the first message of a line that
+	// came up and was faster.
+	overtook overtaken
+	behind   bool   // the last line has not come as far as one that ended
+	leads    *leads // nil while one line is up
 }
 
 // arrivalLine is the standing of one line.
@@ -69,12 +72,15 @@ func (f *firstArrival) accept(line uint16, key int64) bool {
 		return true
 	}
 	x := &f.lines[place]
-	back := key < x.newest.key
+	back, first := key < x.newest.key, x.newest.n == 0
 	a := x.newest.arrive(key)
 	// Where a line goes back the venue began anew, and waiting for the old keys
 	// would be for ever.
 	if !back && !f.newest.before(a) {
 		return false
+	}
+	if first && f.newest.n != 0 {
+		f.overtook.begin(f.newest, a)
 	}
 	f.newest, f.behind = a, false
 	f.settle()
@@ -198,6 +204,7 @@ func (f *firstArrival) code(c *state.Coder) {
 	f.lone.own.code(c)
 	if !c.Before(2) {
 		c.Int64(&f.aloneTs)
+		f.overtook.code(c)
 	}
 	n := c.Len(len(f.lines), 2+8+16, linesMax)
 	if c.Loading() {
@@ -237,6 +244,9 @@ func (in *instrument) isNews(which tick.Channels, h *tick.Header, ts int64) bool
 	f := &in.firsts[which.Index()]
 	news := f.accept(h.Line, ts)
 	f.proves(h.Line, ts, h.ReceiveNanos)
+	if f.overtook.is {
+		news = in.overtaken(which, f, h, ts, news)
+	}
 	if news {
 		return true
 	}

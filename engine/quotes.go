@@ -87,6 +87,9 @@ func (in *instrument) acceptQuote(d *tick.Depth, key, ts int64) bool {
 	f := &in.firsts[quotesIndex]
 	news := f.accept(d.Line, key)
 	f.proves(d.Line, ts, d.ReceiveNanos)
+	if f.overtook.is {
+		news = in.overtaken(tick.ChannelQuotes, f, &d.Header, ts, news)
+	}
 	if f.leads != nil {
 		in.compare(tick.ChannelQuotes, d.Line, leadKey(uint64(key), f.lines[f.place(d.Line)].newest.n), d.ReceiveNanos)
 	}

@@ -119,6 +119,7 @@ func (in *instrument) idsTell(which tick.Channels) bool {
 // all that comes is its own.
 func (f *firstArrival) becomeAlone(lastTs int64) {
 	f.aloneTs = 0
+	f.overtook.is = f.overtook.is && len(f.lines) > 1
 	if len(f.lines) != 1 {
 		return
 	}

@@ -18,7 +18,7 @@ func TestDeadLinesVouchForNothing(t *testing.T) {
 	t.Parallel()
 	random := seeded(t)
 	stored, gaps, inVain := 0, 0, 0
-	for range 400 {
+	for range 150 {
 		x := newDying(t, random)
 		x.run()
 		stored, gaps, inVain = stored+x.stored, gaps+x.inGaps, inVain+x.inVain
@@ -42,7 +42,6 @@ type dying struct {
 	gaps                   map[dyingGap]interval
 	bars                   map[int64]bool // by start: complete
 	tape                   []tick.Unit
-	ups                    []int64
 	stored, inGaps, inVain int
 }
 
@@ -59,6 +58,8 @@ type dyingGap struct {
 
 type dyingLine struct {
 	up, dead bool
+	told     bool  // that it is up
+	upAt     int64 // the venue's word arrives, after what it is the word of
 	heard    int64
 	order    int64 // when its last packet arrives
 	dialAt   int64
@@ -116,10 +117,13 @@ func (x *dying) step(calm bool) {
 		l := &x.lines[i]
 		switch {
 		case !l.up && x.now >= l.dialAt:
-			l.up, l.dead, l.heard = true, false, x.now
-			x.ups = append(x.ups, x.now)
-			x.events(tick.KindUp, l, tick.ReasonNone)
+			l.up, l.dead, l.told, l.upAt = true, false, false, x.now+int64(dyingLatency)
+			l.order = max(l.order, l.upAt)
 		case !l.up:
+		case !l.told:
+			if x.now >= l.upAt {
+				x.raise(l)
+			}
 		case l.dead && (calm || r.IntN(60) == 0):
 			x.end(l, tick.ReasonSilence)
 		case !l.dead && !calm && r.IntN(150) == 0:
@@ -131,6 +135,14 @@ func (x *dying) step(calm bool) {
 			l.heard = x.now // a pong, behind all that was sent
 			x.arriveOf(l)
 		}
+	}
+}
+
+// raise tells that a line is up, before its first message.
+func (x *dying) raise(l *dyingLine) {
+	if !l.told {
+		l.told, l.heard = true, x.now
+		x.events(tick.KindUp, l, tick.ReasonNone)
 	}
 }
 
@@ -225,6 +237,10 @@ func (x *dying) arriveOf(l *dyingLine) {
 }
 
 func (x *dying) deliver(f flight, at int64) {
+	now := x.now
+	x.now = at
+	x.raise(&x.lines[f.line])
+	x.now = now
 	f.packet[0].Header().ReceiveNanos = at
 	x.lines[f.line].heard = max(x.lines[f.line].heard, at)
 	x.give(f.packet)
@@ -271,7 +287,6 @@ func (x *dying) check() {
 			x.stored, x.inVain = x.stored+1, x.inVain+1
 		case stored:
 			x.stored++
-		case !inside && h.channel != tick.ChannelTrades && x.overtaken(h.ts):
 		case !inside:
 			x.fail(h, "is neither stored nor in a gap")
 		case h.channel == tick.ChannelTrades && x.bars[bar]:
@@ -286,12 +301,6 @@ func (x *dying) check() {
 	if again.StateHash() != x.shard.StateHash() {
 		x.t.Fatal("the same tape, another state")
 	}
-}
-
-// overtaken: a line came up just after the message, and was faster with the next
-// one than the others with this; docs/decisions/several-lines.md, "Open".
-func (x *dying) overtaken(ts int64) bool {
-	return slices.ContainsFunc(x.ups, func(up int64) bool { return ts <= up && up-ts <= int64(dyingLatency) })
 }
 
 func (x *dying) fail(h happening, what string) {

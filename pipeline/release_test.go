@@ -43,8 +43,8 @@ var releases = []struct {
 	trades uint64 // of which the log tells
 	book   string // the top of BTC-USDT
 }{
-	{name: "1", state: "0602d2f04d99e630", waits: 440, trades: 27, book: "true [100.000 0.0060] [100.100 0.0030]"},
-	{name: "2", state: "26d397144bd3d7e7", waits: 427, trades: 27, book: "true [100.000 0.0060] [100.100 0.0030]"},
+	{name: "1", state: "b69b091b42689cfa", waits: 440, trades: 27, book: "true [100.000 0.0060] [100.100 0.0030]"},
+	{name: "2", state: "c31896bc33bc4eaa", waits: 428, trades: 27, book: "true [100.000 0.0060] [100.100 0.0030]"},
 }
 
 // Today's code opens what earlier releases left, by the snapshot and by the log

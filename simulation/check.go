@@ -276,7 +276,7 @@ func (c *comparison) bars() {
 			c.differ("bar", "interval %q", r.text("interval"))
 			continue
 		}
-		if c.w.flipped && c.w.nobodyListened(channelOf{t.Venue, t.Symbol, tick.ChannelTrades}, r.ts, r.ts+int64(interval)) {
+		if (c.w.flipped || c.w.o.Unbounded) && c.w.nobodyListened(channelOf{t.Venue, t.Symbol, tick.ChannelTrades}, r.ts, r.ts+int64(interval)) {
 			continue // see docs/decisions/simulation.md, "Found and open"
 		}
 		c.w.tally.Bars++

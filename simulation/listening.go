@@ -52,9 +52,12 @@ func (w *world) heard(k *link) {
 }
 
 // nobodyListened reports that in some of an interval of the venues' time nobody
-// listened to a stream, though it may have been thought so.
+// listened to a stream, though it may have been thought so, and that a row may not
+// have been corrected since.
 func (w *world) nobodyListened(to channelOf, from, end int64) bool {
-	return slices.ContainsFunc(w.downs, func(d down) bool { return d.stream == to && d.from < end && d.to >= from })
+	return slices.ContainsFunc(w.downs, func(d down) bool {
+		return d.stream == to && d.from < end && d.to >= from && (w.flipped || w.believes(d))
+	})
 }
 
 // believes reports that, where things went wrong to the end, a socket that was
