@@ -281,9 +281,13 @@ func RowLevels(p []Unit) []Level {
 	return unsafe.Slice((*Level)(unsafe.Pointer(&body[0])), n)
 }
 
-// NewRow appends a zeroed row of a fixed-size kind and returns its first unit.
+// NewRow appends a zeroed row, without levels, and returns its first unit.
 func NewRow(dst []Unit, kind Kind) ([]Unit, *Unit) {
-	dst, p := AppendUnits(dst, int(fixedUnits[kind]))
+	n := int(fixedUnits[kind])
+	if kind == RowBook || kind == RowDepth {
+		n = 1
+	}
+	dst, p := AppendUnits(dst, n)
 	p[0].RowHeader().Kind = kind
 	return dst, &p[0]
 }
