@@ -275,9 +275,12 @@ func RowLevels(p []Unit) []Level {
 	return unsafe.Slice((*Level)(unsafe.Pointer(&body[0])), n)
 }
 
-// NewRow appends a zeroed row of a fixed-size kind and returns its first unit.
+// NewRow appends a zeroed row, without levels, and returns its first unit.
 func NewRow(dst []Unit, kind Kind) ([]Unit, *Unit) {
 	at, n := len(dst), int(unitsOf[kind])
+	if kind == RowBook || kind == RowDepth {
+		n = 1
+	}
 	if n > cap(dst)-at {
 		dst = growRows(dst, n)
 	}
