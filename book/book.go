@@ -45,6 +45,9 @@ func (b *Book) Crossed() bool {
 func (b *Book) Check() {
 	b.Bids.check()
 	b.Asks.check()
+	if b.Crossed() != (b.Bids.Len() > 0 && b.Asks.Len() > 0 && b.Bids.Best().Price >= b.Asks.Best().Price) {
+		panic("BUG: the keys of a book's best levels do not tell whether it is crossed")
+	}
 }
 
 // Rescale multiplies every price and size exactly, or returns tick.ErrRange
