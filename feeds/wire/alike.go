@@ -9,7 +9,7 @@ import (
 
 // Alike reads messages that differ from one before in digits alone: they are of
 // the same kind and instrument, and each value is as long as it was. So digits are
-// at known places, and all else is compared as it lies, 32 bytes at once:
+// at known places, and all else is compared as it lies, 64 bytes at once:
 //
 //	{"stream":"ethusdt@trade","data":{"e":"trade","E":1723161255343,"s":"ETHUSDT","t":3735683259,"p":"2683.63000000",…
 //	╰────────────────────── compared ──────────────────────╯╰digits╯╰─── compared ───╯╰digits╯╰──╯╰──╯ ╰╯╰── compared …
@@ -28,7 +28,7 @@ const (
 	alikeMax = 64
 	// alikePatience is how many messages must find another in their place before one
 	// is read in full to be learnt, which costs as much as ten that are not.
-	alikePatience = 64
+	alikePatience = 256
 )
 
 // alike is a message that is known.
@@ -37,7 +37,8 @@ type alike struct {
 	additions   int   // to the table, up to then
 	price, size uint8 // the scale at which it was read
 	tag         uint32
-	length      int // up to the first level; 0: it is none
+	name        uint64 // eight bytes from where a stream's name begins
+	length      int    // up to the first level; 0: it is none
 
 	// What stands between the levels of both sides, and behind them; behind.size is 0
 	// where there are none.
@@ -51,7 +52,7 @@ type alike struct {
 }
 
 const (
-	alikeChunks = 8
+	alikeChunks = 4
 	alikeValues = 10
 )
 
@@ -59,15 +60,15 @@ const (
 // ends with the text.
 type chunk struct {
 	text, mask [chunkSize / 8]uint64
-	at         int
+	at         uint8
 }
 
-const chunkSize = 32
+const chunkSize = 64
 
 // number is a value with digits that are not compared.
 type number struct {
 	places jsonscan.Places
-	at     int // of the nine bytes that Places look at
+	at     uint8 // of the nine bytes that Places look at
 	field  uint8
 }
 
@@ -105,19 +106,19 @@ func (s *span) at(t []byte, i int) bool {
 // hot: per frame, 0 allocs.
 func (f *Frame) MatchAlike(a *Alike) (tag uint32, due, ok bool) {
 	t := f.Scan.Text()
-	if len(t) < 2*chunkSize || len(t) > alikeChunks*chunkSize {
+	if len(t) < chunkSize || len(t) > alikeChunks*chunkSize {
 		return 0, false, false
 	}
-	p, free := place(t), false
-	for _, p := range [...]uint{p, p ^ 1} {
-		if x := a.known[p]; x == nil {
-			free = true
-		} else if x.length == len(t) && x.behind.size == 0 && f.alike(x, t) {
-			return x.tag, false, true
-		}
+	name, p := nameIn(t), place(t)
+	x, y := a.known[p], a.known[p^1]
+	if x != nil && x.name == name && x.length == len(t) && x.behind.size == 0 && f.alike(x, t) {
+		return x.tag, false, true
+	}
+	if y != nil && y.name == name && y.length == len(t) && y.behind.size == 0 && f.alike(y, t) {
+		return y.tag, false, true
 	}
 	a.missed[p]++
-	return 0, free || a.missed[p]%alikePatience == 0, false
+	return 0, x == nil || y == nil || a.missed[p]%alikePatience == 0, false
 }
 
 // MatchAlikeLevels is MatchAlike for a frame with levels, which it reads into Depth.
@@ -125,17 +126,17 @@ func (f *Frame) MatchAlike(a *Alike) (tag uint32, due, ok bool) {
 // hot: per frame, 0 allocs.
 func (f *Frame) MatchAlikeLevels(a *Alike) (tag uint32, due, ok bool) {
 	t := f.Scan.Text()
-	if len(t) < 2*chunkSize {
+	if len(t) < chunkSize {
 		return 0, false, false
 	}
-	p, free := levelsPlace(t), false
+	name, p, free := nameIn(t), levelsPlace(t), false
 	for _, p := range [...]uint{p, p ^ 1} {
 		x := a.known[p]
 		if x == nil {
 			free = true
 			continue
 		}
-		if x.length > len(t) || x.behind.size == 0 || !f.alike(x, t[:x.length]) {
+		if x.name != name || x.length > len(t) || x.behind.size == 0 || !f.alike(x, t[:x.length]) {
 			continue
 		}
 		f.Depth.Begin(f.Out, len(t)-x.length)
@@ -151,21 +152,23 @@ func (f *Frame) MatchAlikeLevels(a *Alike) (tag uint32, due, ok bool) {
 	return 0, free || a.missed[p]%alikePatience == 0, false
 }
 
+// nameIn is the eight bytes from where a stream's name begins, at most venues.
+func nameIn(t []byte) uint64 { return binary.LittleEndian.Uint64(t[11:19]) }
+
 // place is where a message like t would be known, or else at its neighbour. It depends on the length, on the
 // beginning of the stream's name, and on where digits end and begin in what is
 // likely about the last values: digits have a bit that the signs between do not have.
 func place(t []byte) uint {
 	const bit = 0x1010101010101010
-	from := len(t) - chunkSize*3/2
-	signs := (*[chunkSize]byte)(t[from : from+chunkSize])
+	signs := (*[32]byte)(t[len(t)-48 : len(t)-16])
 	w := binary.LittleEndian.Uint64(signs[:])&bit | binary.LittleEndian.Uint64(signs[8:])&bit<<1 |
 		binary.LittleEndian.Uint64(signs[16:])&bit<<2 | binary.LittleEndian.Uint64(signs[24:])&bit<<3
-	return uint((w+binary.LittleEndian.Uint64(t[11:19])+uint64(len(t)))*0x9e3779b97f4a7c15>>32) % alikeMax
+	return uint((w+nameIn(t)+uint64(len(t)))*0x9e3779b97f4a7c15>>32) % alikeMax
 }
 
 // levelsPlace is place for a message with levels.
 func levelsPlace(t []byte) uint {
-	return uint(binary.LittleEndian.Uint64(t[11:19])*0x9e3779b97f4a7c15>>32) % alikeMax
+	return uint(nameIn(t)*0x9e3779b97f4a7c15>>32) % alikeMax
 }
 
 // alike reads the numbers of t, up to the first level, and sets the instrument and
@@ -176,22 +179,26 @@ func (f *Frame) alike(x *alike, t []byte) bool {
 	}
 	for k := range x.chunks[:x.chunkCount] {
 		c := &x.chunks[k]
-		if c.at < 0 || c.at > len(t)-chunkSize {
+		at := int(c.at)
+		if at > len(t)-chunkSize {
 			return false
 		}
-		w := (*[chunkSize]byte)(t[c.at : c.at+chunkSize])
-		if (binary.LittleEndian.Uint64(w[:])^c.text[0])&c.mask[0]|(binary.LittleEndian.Uint64(w[8:])^c.text[1])&c.mask[1]|
-			(binary.LittleEndian.Uint64(w[16:])^c.text[2])&c.mask[2]|(binary.LittleEndian.Uint64(w[24:])^c.text[3])&c.mask[3] != 0 {
+		w := (*[chunkSize]byte)(t[at : at+chunkSize])
+		if (binary.LittleEndian.Uint64(w[0:])^c.text[0])&c.mask[0]|(binary.LittleEndian.Uint64(w[8:])^c.text[1])&c.mask[1]|
+			(binary.LittleEndian.Uint64(w[16:])^c.text[2])&c.mask[2]|(binary.LittleEndian.Uint64(w[24:])^c.text[3])&c.mask[3]|
+			(binary.LittleEndian.Uint64(w[32:])^c.text[4])&c.mask[4]|(binary.LittleEndian.Uint64(w[40:])^c.text[5])&c.mask[5]|
+			(binary.LittleEndian.Uint64(w[48:])^c.text[6])&c.mask[6]|(binary.LittleEndian.Uint64(w[56:])^c.text[7])&c.mask[7] != 0 {
 			return false
 		}
 	}
 	strange := uint64(0)
 	for k := range x.values[:x.valueCount] {
 		n := &x.values[k]
-		if n.at < 0 || n.at > len(t)-9 {
+		at := int(n.at)
+		if at > len(t)-9 {
 			return false
 		}
-		w := (*[9]byte)(t[n.at : n.at+9])
+		w := (*[9]byte)(t[at : at+9])
 		digits := n.places.Digits(binary.LittleEndian.Uint64(w[:8]), binary.LittleEndian.Uint64(w[1:]))
 		strange |= jsonscan.NonDigits(digits)
 		if k < x.wantedCount {
@@ -211,11 +218,11 @@ func (f *Frame) alike(x *alike, t []byte) bool {
 // values of other forms.
 func (f *Frame) LearnAlike(a *Alike, parts []Part, tag uint32) {
 	t := f.Scan.Text()
-	if len(t) < 2*chunkSize {
+	if len(t) < chunkSize {
 		return
 	}
 	p := place(t)
-	x := alike{entry: f.entry, additions: f.table.Additions(), price: f.price, size: f.size, tag: tag, length: len(t)}
+	x := alike{entry: f.entry, additions: f.table.Additions(), price: f.price, size: f.size, tag: tag, name: nameIn(t), length: len(t)}
 	if n := len(parts); n > 1 && parts[n-1].Form == FormLevels && parts[n-2].Form == FormLevels {
 		var between, behind bool
 		x.between, between = spanOf(t, int(parts[n-2].Value.End), int(parts[n-1].Value.Start))
@@ -235,7 +242,7 @@ func (f *Frame) LearnAlike(a *Alike, parts []Part, tag uint32) {
 // learn takes the text, up to the first level, and the values in it; false where
 // one is of no form for this.
 func (x *alike) learn(t []byte, parts []Part) bool {
-	if len(t) < 2*chunkSize || len(t) > alikeChunks*chunkSize {
+	if len(t) < chunkSize || len(t) > alikeChunks*chunkSize {
 		return false
 	}
 	var free [alikeChunks * chunkSize]bool // digits that are not compared
@@ -251,10 +258,11 @@ func (x *alike) learn(t []byte, parts []Part) bool {
 	}
 	for ; x.chunkCount*chunkSize < len(t); x.chunkCount++ {
 		c := &x.chunks[x.chunkCount]
-		c.at = min(x.chunkCount*chunkSize, len(t)-chunkSize)
+		at := min(x.chunkCount*chunkSize, len(t)-chunkSize)
+		c.at = uint8(at)
 		for i := range chunkSize {
-			if !free[c.at+i] {
-				c.text[i/8] |= uint64(t[c.at+i]) << (i % 8 * 8)
+			if !free[at+i] {
+				c.text[i/8] |= uint64(t[at+i]) << (i % 8 * 8)
 				c.mask[i/8] |= 0xff << (i % 8 * 8)
 			}
 		}
@@ -320,7 +328,7 @@ func (x *alike) value(t []byte, p Part, free *[alikeChunks * chunkSize]bool) boo
 	for i := range count {
 		free[point+1+i] = true
 	}
-	x.values[x.valueCount] = number{jsonscan.PlacesOf(t[from:point], digits, count, more), at, p.Field}
+	x.values[x.valueCount] = number{jsonscan.PlacesOf(t[from:point], digits, count, more), uint8(at), p.Field}
 	x.valueCount++
 	return true
 }

@@ -13,6 +13,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"tickproc/feeds"
@@ -355,7 +356,9 @@ func (f *Frame) Trade(flags tick.Flags, id tick.ID, price, size, nanos int64) {
 		f.Refuse("a trade needs a price and a size above 0")
 		return
 	}
-	f.execution(tick.KindTrade, flags, id, price, size, nanos)
+	h := f.At.Header(tick.KindTrade, f.entry.ID, nanos)
+	h.Flags |= flags
+	*f.unit().Trade() = tick.Trade{Header: h, ID: id, Price: price, Size: size}
 }
 
 // Liquidation appends a forced order of the instrument: flags say its side.
@@ -364,39 +367,40 @@ func (f *Frame) Liquidation(flags tick.Flags, price, size, nanos int64) {
 		f.Refuse("a liquidation needs a price and a size above 0")
 		return
 	}
-	f.execution(tick.KindLiquidation, flags, tick.ID{}, price, size, nanos)
+	h := f.At.Header(tick.KindLiquidation, f.entry.ID, nanos)
+	h.Flags |= flags
+	*f.unit().Trade() = tick.Trade{Header: h, Price: price, Size: size}
 }
 
-func (f *Frame) execution(kind tick.Kind, flags tick.Flags, id tick.ID, price, size, nanos int64) {
-	at := len(f.Out)
-	if at == cap(f.Out) {
-		f.Out, _ = tick.AppendUnits(f.Out, 1)
+// unit appends a unit, which may hold anything.
+func (f *Frame) unit() *tick.Unit {
+	if len(f.Out) == cap(f.Out) {
+		f.grow()
 	}
-	f.Out = f.Out[:at+1]
-	h := f.At.Header(kind, f.entry.ID, nanos)
-	h.Flags |= flags
-	*f.Out[at].Trade() = tick.Trade{Header: h, ID: id, Price: price, Size: size}
+	f.Out = f.Out[:len(f.Out)+1]
+	return &f.Out[len(f.Out)-1]
 }
+
+// grow makes room for some units more.
+func (f *Frame) grow() { f.Out = slices.Grow(f.Out, 8) }
 
 // Quote appends a best bid and offer of the instrument; an empty side is
 // zero. id is the venue's, 0 where there is none; nanos 0 = no time given.
 //
 // hot: per quote, 0 allocs.
 func (f *Frame) Quote(id uint64, bid, ask tick.Level, nanos int64) {
-	for _, l := range [...]tick.Level{bid, ask} {
-		if l.Price < 0 || l.Size < 0 || l.Price == 0 && l.Size != 0 {
-			f.Refuse("a quote needs prices above 0 and sizes from 0")
-			return
-		}
+	if !quotable(bid) || !quotable(ask) {
+		f.Refuse("a quote needs prices above 0 and sizes from 0")
+		return
 	}
-	var p []tick.Unit
-	f.Out, p = tick.AppendUnits(f.Out, tick.DepthUnits(2))
-	q := p[0].Depth()
-	q.Header = f.At.Header(tick.KindQuote, f.entry.ID, nanos)
-	q.FirstID, q.LastID = id, id
-	q.Bids, q.LevelCount = 1, 2
-	levels := tick.Levels(p)
-	levels[0], levels[1] = bid, ask
+	head := tick.Depth{Header: f.At.Header(tick.KindQuote, f.entry.ID, nanos), FirstID: id, LastID: id, Bids: 1, LevelCount: 2}
+	*f.unit().Depth() = head
+	*f.unit() = tick.Unit{uint64(bid.Price), uint64(bid.Size), uint64(ask.Price), uint64(ask.Size)}
+}
+
+// quotable reports whether a side of a quote can be such.
+func quotable(l tick.Level) bool {
+	return l.Price >= 0 && l.Size >= 0 && (l.Price > 0 || l.Size == 0)
 }
 
 // Reference is what a message tells of a derivative's reference prices and

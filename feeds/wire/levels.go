@@ -11,86 +11,132 @@ import (
 //
 // hot: per level, 0 allocs.
 func (f *Frame) plainLevels(t []byte, i int) int {
-	d, price, size := &f.Depth, &f.levelPrice[0], &f.levelSize[0]
-	contracts := f.size == 0 // their lengths follow no pattern
 	for k := range f.levelPrice {
 		f.levelPrice[k].For(f.price)
 		f.levelSize[k].For(f.size)
 	}
 	for {
-		levels, n := d.room(), 0
-		for n < len(levels) {
-			p, q, at := int64(0), int64(0), i
-			if w := jsonscan.WindowAt(t, at); w != nil && price.Differs(w)|jsonscan.NonDigits(price.Digits(w)) == 0 {
-				p, at = price.Number(price.Digits(w)), at+price.Size()
-			} else {
-				p, at = f.levelsPrice(t, at)
-			}
-			if contracts {
-				q, at = f.levelsSize(t, at)
-			} else if w := jsonscan.WindowAt(t, at); w != nil && size.Differs(w)|jsonscan.NonDigits(size.Digits(w)) == 0 {
-				q, at = size.Number(size.Digits(w)), at+size.Size()
-			} else {
-				q, at = f.levelsSize(t, at)
-			}
-			// A price of 0 is refused where errors are made.
-			if uint(at) >= uint(len(t)) || p == 0 {
-				d.took(n)
-				return i
-			}
-			levels[n] = tick.Level{Price: p, Size: q}
-			n++
-			if i = at; t[at] != ',' {
-				d.took(n)
-				return i
-			}
-			i++
+		levels, n, more := f.Depth.room(), 0, false
+		if f.size == 0 {
+			n, i, more = f.contractLevels(levels, t, i)
+		} else {
+			n, i, more = f.decimalLevels(levels, t, i)
 		}
-		d.took(n)
+		if f.Depth.took(n); !more {
+			return i
+		}
 	}
 }
 
-// levelsPrice reads the beginning of a level up to its size, however the price
-// is written: like the one before the last, most likely. next is -1 where it is not plain.
-func (f *Frame) levelsPrice(t []byte, i int) (price int64, next int) {
+// decimalLevels reads n levels, as many as there are and have room, and returns the
+// place behind them. more says that there may be more.
+//
+// hot: per level, 0 allocs.
+func (f *Frame) decimalLevels(levels []tick.Level, t []byte, i int) (n, next int, more bool) {
+	price, size := &f.levelPrice[0], &f.levelSize[0]
+	for n < len(levels) {
+		// Both are most likely as in the level before: one question tells.
+		p, q, at := int64(0), int64(0), i+price.Size()
+		first, second := jsonscan.WindowAt(t, i), jsonscan.WindowAt(t, at)
+		if first != nil && second != nil &&
+			price.Differs(first)|size.Differs(second)|jsonscan.NonDigits2(price.Digits(first), size.Digits(second)) == 0 {
+			p, q, at = price.Number(price.Digits(first)), size.Number(size.Digits(second)), at+size.Size()
+		} else if p, at = f.levelPriceAt(t, i); at >= 0 {
+			q, at = f.levelSizeAt(t, at)
+		}
+		// A price of 0 is refused where errors are made.
+		if uint(at) >= uint(len(t)) || p == 0 {
+			return n, i, false
+		}
+		levels[n] = tick.Level{Price: p, Size: q}
+		n++
+		if i = at; t[at] != ',' {
+			return n, i, false
+		}
+		i++
+	}
+	return n, i, true
+}
+
+// contractLevels is decimalLevels for sizes in contracts, which have lengths that
+// follow no pattern.
+//
+// hot: per level, 0 allocs.
+func (f *Frame) contractLevels(levels []tick.Level, t []byte, i int) (n, next int, more bool) {
+	price := &f.levelPrice[0]
+	for n < len(levels) {
+		p, q, at := int64(0), int64(0), i
+		if w := jsonscan.WindowAt(t, i); w != nil && price.Differs(w)|jsonscan.NonDigits(price.Digits(w)) == 0 {
+			p, at = price.Number(price.Digits(w)), i+price.Size()
+		} else {
+			p, at = f.levelPriceAt(t, i)
+		}
+		if q, next = jsonscan.Whole(t, at); next < 0 || next >= len(t) || t[next] != ']' {
+			q, next = f.levelSizeAt(t, at)
+		} else {
+			next++
+		}
+		if uint(next) >= uint(len(t)) || p == 0 {
+			return n, i, false
+		}
+		levels[n] = tick.Level{Price: p, Size: q}
+		n++
+		if i = next; t[next] != ',' {
+			return n, i, false
+		}
+		i++
+	}
+	return n, i, true
+}
+
+// levelPriceAt reads the beginning of a level up to its size, however the price is
+// written: like the last, or like the one that was otherwise, most likely. next is
+// -1 where it is not plain.
+func (f *Frame) levelPriceAt(t []byte, i int) (price int64, next int) {
+	if price, next = likeOneOf(&f.levelPrice, t, i); next >= 0 {
+		return price, next
+	}
 	if i < 0 || i > len(t)-2 || t[i] != '[' || t[i+1] != '"' {
 		return 0, -1
-	}
-	l := &f.levelPrice
-	if w := jsonscan.WindowAt(t, i); w != nil {
-		if l[0], l[1] = l[1], l[0]; l[0].Differs(w)|jsonscan.NonDigits(l[0].Digits(w)) == 0 {
-			return l[0].Number(l[0].Digits(w)), i + l[0].Size()
-		}
 	}
 	price, next = jsonscan.Fixed(t, i+2, f.price)
 	if next < 0 || next > len(t)-2 || t[next] != ',' || t[next+1] != '"' {
 		return 0, -1
 	}
-	l[0].Learn(t, i, i+2, next, next+2)
+	f.levelPrice[0].Learn(t, i, i+2, next, next+2)
 	return price, next + 2
 }
 
-// levelsSize reads the rest, likewise.
-func (f *Frame) levelsSize(t []byte, i int) (size int64, next int) {
+// levelSizeAt reads the rest, likewise.
+func (f *Frame) levelSizeAt(t []byte, i int) (size int64, next int) {
 	// A level that goes, which tells nothing of the others.
 	if i >= 0 && i <= len(t)-3 && t[i] == '0' && t[i+1] == '"' && t[i+2] == ']' {
 		return 0, i + 3
 	}
-	if f.size == 0 {
-		if size, next = jsonscan.Whole(t, i); next > 0 && next < len(t) && t[next] == ']' {
-			return size, next + 1
-		}
-	}
-	l := &f.levelSize
-	if w := jsonscan.WindowAt(t, i); w != nil {
-		if l[0], l[1] = l[1], l[0]; l[0].Differs(w)|jsonscan.NonDigits(l[0].Digits(w)) == 0 {
-			return l[0].Number(l[0].Digits(w)), i + l[0].Size()
-		}
+	if size, next = likeOneOf(&f.levelSize, t, i); next >= 0 {
+		return size, next
 	}
 	size, next = jsonscan.Fixed(t, i, f.size)
 	if next < 0 || next >= len(t) || t[next] != ']' {
 		return 0, -1
 	}
-	l[0].Learn(t, i, i, next, next+1)
+	f.levelSize[0].Learn(t, i, i, next, next+1)
 	return size, next + 1
+}
+
+// likeOneOf reads a number that is like one of two, of which that becomes the
+// first; if it is like neither, the older one does, and next is -1.
+func likeOneOf(l *[2]jsonscan.Like, t []byte, i int) (n int64, next int) {
+	w := jsonscan.WindowAt(t, i)
+	if w == nil {
+		return 0, -1
+	}
+	for range l {
+		if l[0].Differs(w)|jsonscan.NonDigits(l[0].Digits(w)) == 0 {
+			return l[0].Number(l[0].Digits(w)), i + l[0].Size()
+		}
+		l[0], l[1] = l[1], l[0]
+	}
+	l[0], l[1] = l[1], l[0]
+	return 0, -1
 }

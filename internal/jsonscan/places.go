@@ -38,5 +38,8 @@ func (p *Places) Digits(before, behind uint64) uint64 {
 // NonDigits is 0 where all of Digits are such.
 func NonDigits(digits uint64) uint64 { return nonDigits(digits) }
 
+// NonDigits2 is NonDigits of two numbers.
+func NonDigits2(a, b uint64) uint64 { return (a + 0x76*ones | a | (b + 0x76*ones) | b) & highs }
+
 // Number is what digits are at the decimal places that are wanted.
 func (p *Places) Number(digits uint64) int64 { return int64(eightDigits(digits)*p.times + p.base) }
