@@ -161,8 +161,13 @@ func TestMessagesLikeTheLastAgainstFull(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	for i, frame := range []string{spotTrade, usdmTradeFramed, usdmQuoteFramed, spotDepth, usdmDepthFramed} {
 		venue := []string{"binance-spot", "binance-usdm", "binance-usdm", "binance-spot", "binance-usdm"}[i]
-		w, likes := newTwins(t, venue, uint8(r.IntN(9)), uint8(r.IntN(9))), 0
-		for range 2000 {
+		var w twins
+		likes := 0
+		for round := range 2000 {
+			if round%50 == 0 {
+				w = newTwins(t, venue, uint8(r.IntN(9)), uint8(r.IntN(9)))
+				w.read([]byte(frame))
+			}
 			text := []byte(frame)
 			for at, c := range text {
 				if c-'0' <= 9 && r.IntN(16) == 0 {

@@ -28,7 +28,7 @@ const (
 	alikeMax = 64
 	// alikePatience is how many messages must find another in their place before one
 	// is read in full to be learnt, which costs as much as ten that are not.
-	alikePatience = 64
+	alikePatience = 256
 )
 
 // alike is a message that is known.
@@ -37,7 +37,8 @@ type alike struct {
 	additions   int   // to the table, up to then
 	price, size uint8 // the scale at which it was read
 	tag         uint32
-	length      int // up to the first level; 0: it is none
+	name        uint64 // eight bytes from where a stream's name begins
+	length      int    // up to the first level; 0: it is none
 
 	// What stands between the levels of both sides, and behind them; behind.size is 0
 	// where there are none.
@@ -108,12 +109,12 @@ func (f *Frame) MatchAlike(a *Alike) (tag uint32, due, ok bool) {
 	if len(t) < chunkSize || len(t) > alikeChunks*chunkSize {
 		return 0, false, false
 	}
-	p := place(t)
+	name, p := nameIn(t), place(t)
 	x, y := a.known[p], a.known[p^1]
-	if x != nil && x.length == len(t) && x.behind.size == 0 && f.alike(x, t) {
+	if x != nil && x.name == name && x.length == len(t) && x.behind.size == 0 && f.alike(x, t) {
 		return x.tag, false, true
 	}
-	if y != nil && y.length == len(t) && y.behind.size == 0 && f.alike(y, t) {
+	if y != nil && y.name == name && y.length == len(t) && y.behind.size == 0 && f.alike(y, t) {
 		return y.tag, false, true
 	}
 	a.missed[p]++
@@ -128,14 +129,14 @@ func (f *Frame) MatchAlikeLevels(a *Alike) (tag uint32, due, ok bool) {
 	if len(t) < chunkSize {
 		return 0, false, false
 	}
-	p, free := levelsPlace(t), false
+	name, p, free := nameIn(t), levelsPlace(t), false
 	for _, p := range [...]uint{p, p ^ 1} {
 		x := a.known[p]
 		if x == nil {
 			free = true
 			continue
 		}
-		if x.length > len(t) || x.behind.size == 0 || !f.alike(x, t[:x.length]) {
+		if x.name != name || x.length > len(t) || x.behind.size == 0 || !f.alike(x, t[:x.length]) {
 			continue
 		}
 		f.Depth.Begin(f.Out, len(t)-x.length)
@@ -151,6 +152,9 @@ func (f *Frame) MatchAlikeLevels(a *Alike) (tag uint32, due, ok bool) {
 	return 0, free || a.missed[p]%alikePatience == 0, false
 }
 
+// nameIn is the eight bytes from where a stream's name begins, at most venues.
+func nameIn(t []byte) uint64 { return binary.LittleEndian.Uint64(t[11:19]) }
+
 // place is where a message like t would be known, or else at its neighbour. It depends on the length, on the
 // beginning of the stream's name, and on where digits end and begin in what is
 // likely about the last values: digits have a bit that the signs between do not have.
@@ -159,12 +163,12 @@ func place(t []byte) uint {
 	signs := (*[32]byte)(t[len(t)-48 : len(t)-16])
 	w := binary.LittleEndian.Uint64(signs[:])&bit | binary.LittleEndian.Uint64(signs[8:])&bit<<1 |
 		binary.LittleEndian.Uint64(signs[16:])&bit<<2 | binary.LittleEndian.Uint64(signs[24:])&bit<<3
-	return uint((w+binary.LittleEndian.Uint64(t[11:19])+uint64(len(t)))*0x9e3779b97f4a7c15>>32) % alikeMax
+	return uint((w+nameIn(t)+uint64(len(t)))*0x9e3779b97f4a7c15>>32) % alikeMax
 }
 
 // levelsPlace is place for a message with levels.
 func levelsPlace(t []byte) uint {
-	return uint(binary.LittleEndian.Uint64(t[11:19])*0x9e3779b97f4a7c15>>32) % alikeMax
+	return uint(nameIn(t)*0x9e3779b97f4a7c15>>32) % alikeMax
 }
 
 // alike reads the numbers of t, up to the first level, and sets the instrument and
@@ -218,7 +222,7 @@ func (f *Frame) LearnAlike(a *Alike, parts []Part, tag uint32) {
 		return
 	}
 	p := place(t)
-	x := alike{entry: f.entry, additions: f.table.Additions(), price: f.price, size: f.size, tag: tag, length: len(t)}
+	x := alike{entry: f.entry, additions: f.table.Additions(), price: f.price, size: f.size, tag: tag, name: nameIn(t), length: len(t)}
 	if n := len(parts); n > 1 && parts[n-1].Form == FormLevels && parts[n-2].Form == FormLevels {
 		var between, behind bool
 		x.between, between = spanOf(t, int(parts[n-2].Value.End), int(parts[n-1].Value.Start))

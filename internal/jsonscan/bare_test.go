@@ -3,11 +3,12 @@ package jsonscan
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
-
-	"tickproc/tick"
 )
+
+const placesMax = 18
 
 // bareSlow is Bare as it is easily seen to be right.
 func bareSlow(t []byte, i int, places uint8) (int64, int) {
@@ -19,7 +20,10 @@ func bareSlow(t []byte, i int, places uint8) (int64, int) {
 	if !json.Valid(t[i:end]) || strings.ContainsAny(string(t[i:end]), "-eE") || len(whole) > wholeFast || len(part) > placesFast || places > placesFast {
 		return 0, -1
 	}
-	n, err := tick.ParseScaled(t[i:end], places)
+	if part += strings.Repeat("0", int(places)); strings.Trim(part[places:], "0") != "" {
+		return 0, -1 // finer
+	}
+	n, err := strconv.ParseInt(whole+part[:places], 10, 64)
 	if err != nil {
 		return 0, -1
 	}
@@ -35,7 +39,7 @@ func TestBare(t *testing.T) {
 		for _, behind := range []string{"", ",", "}", "]", ",\"qty\":1.5}", "}],\"asks\":[{\"price\":1}]"} {
 			for _, before := range []string{"", `{"price":`} {
 				text, i := []byte(before+number+behind), len(before)
-				for places := range uint8(tick.MaxDigits + 1) {
+				for places := range uint8(placesMax + 1) {
 					n, next := Bare(text, i, places)
 					wantN, want := bareSlow(text, i, places)
 					// What ends it is the caller's to see.
@@ -100,7 +104,7 @@ func FuzzBare(f *testing.F) {
 		}
 		n, next := Bare(text, i, places)
 		wantN, want := bareSlow(text, i, places)
-		if next >= 0 && (next == len(text) || strings.IndexByte(",}]", text[next]) >= 0) && (next != want || n != wantN) || next < 0 && want >= 0 && places <= tick.MaxDigits {
+		if next >= 0 && (next == len(text) || strings.IndexByte(",}]", text[next]) >= 0) && (next != want || n != wantN) || next < 0 && want >= 0 && places <= placesMax {
 			t.Fatalf("%q from %d at %d: %d to %d, want %d to %d", text, i, places, n, next, wantN, want)
 		}
 		DayTime(text, i)
