@@ -24,10 +24,10 @@ import (
 
 // inlined are functions of which a call costs nothing.
 var inlined = map[string]string{
-	"internal/jsonscan": "nonDigits digitBits eightDigits AllDigits EightDigits Fixed NonDigits WindowAt (*Like).Differs (*Like).Digits (*Like).Number (*Like).Size " +
+	"internal/jsonscan": "nonDigits digitBits eightDigits AllDigits EightDigits Fixed NonDigits NonDigits2 WindowAt (*Like).Differs (*Like).Digits (*Like).Number (*Like).Size " +
 		"(*Places).Digits (*Places).Number",
 	"feeds":      "(*Table).Last (*Table).LastAt (*Table).Additions Stamp.Header",
-	"feeds/wire": "place (*Frame).scale (*DepthWriter).room (*DepthWriter).took",
+	"feeds/wire": "place levelsPlace (*Frame).unit (*Frame).scale (*DepthWriter).room (*DepthWriter).took",
 	"tick":       "Mul64 Int128.Add Int128Of PacketUnits TopOf (*Unit).Header (*Unit).Trade (*Unit).Depth",
 	"ringbuf":    "(*Ring).Publish",
 	"indicators": "before (*sums).add (*Gathered).Has",
@@ -75,7 +75,8 @@ var staying = []struct{ folder, function, parameter string }{
 	{"internal/jsonscan", "Digits", "t"},
 	{"internal/jsonscan", "Until", "t"},
 	{"feeds", "(*Table).Known", "symbol"},
-	{"feeds/wire", "(*Frame).plainLevels", "t"},
+	{"feeds/wire", "(*Frame).decimalLevels", "t"},
+	{"feeds/wire", "(*Frame).contractLevels", "t"},
 	{"feeds/wire", "(*Frame).alike", "t"},
 	{"engine", "(*instrument).takeOrdinary", "t"},
 }
