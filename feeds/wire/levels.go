@@ -41,6 +41,8 @@ func (f *Frame) decimalLevels(levels []tick.Level, t []byte, i int) (n, next int
 		if first != nil && second != nil &&
 			price.Differs(first)|size.Differs(second)|jsonscan.NonDigits2(price.Digits(first), size.Digits(second)) == 0 {
 			p, q, at = price.Number(price.Digits(first)), size.Number(size.Digits(second)), at+size.Size()
+		} else if first != nil && goes(t, at) && price.Differs(first)|jsonscan.NonDigits(price.Digits(first)) == 0 {
+			p, at = price.Number(price.Digits(first)), at+3
 		} else if p, at = f.levelPriceAt(t, i); at >= 0 {
 			q, at = f.levelSizeAt(t, at)
 		}
@@ -109,8 +111,7 @@ func (f *Frame) levelPriceAt(t []byte, i int) (price int64, next int) {
 
 // levelSizeAt reads the rest, likewise.
 func (f *Frame) levelSizeAt(t []byte, i int) (size int64, next int) {
-	// A level that goes, which tells nothing of the others.
-	if i >= 0 && i <= len(t)-3 && t[i] == '0' && t[i+1] == '"' && t[i+2] == ']' {
+	if goes(t, i) {
 		return 0, i + 3
 	}
 	if size, next = likeOneOf(&f.levelSize, t, i); next >= 0 {
@@ -139,4 +140,10 @@ func likeOneOf(l *[2]jsonscan.Like, t []byte, i int) (n int64, next int) {
 	}
 	l[0], l[1] = l[1], l[0]
 	return 0, -1
+}
+
+// goes reports that the rest of a level, from its size on, is 0"]: it goes, as most
+// venues write it, which tells nothing of how the others are written.
+func goes(t []byte, i int) bool {
+	return i >= 0 && i <= len(t)-3 && t[i] == '0' && t[i+1] == '"' && t[i+2] == ']'
 }
