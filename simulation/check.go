@@ -433,7 +433,8 @@ func (c *comparison) downs() {
 		if s := d.stream; s.venue != c.t.Venue || s.symbol != c.t.Symbol || s.channel != tick.ChannelQuotes || d.from < since {
 			continue
 		}
-		if c.w.believes(d) {
+		// The row of its gap was written when somebody listened again.
+		if c.w.believes(d) || c.w.isUnkept(d.to) {
 			continue
 		}
 		c.w.tally.Downs++
