@@ -155,9 +155,10 @@ func (f *Frame) MatchAlikeLevels(a *Alike) (tag uint32, due, ok bool) {
 // nameIn is the eight bytes from where a stream's name begins, at most venues.
 func nameIn(t []byte) uint64 { return binary.LittleEndian.Uint64(t[11:19]) }
 
-// place is where a message like t would be known, or else at its neighbour. It depends on the length, on the
-// beginning of the stream's name, and on where digits end and begin in what is
-// likely about the last values: digits have a bit that the signs between do not have.
+// place is where a message like t would be known, or else at its neighbour. It
+// depends on the length, on the beginning of the stream's name, and on where digits
+// end and begin in what is likely about the last values: digits have a bit that the
+// signs between do not have.
 func place(t []byte) uint {
 	const bit = 0x1010101010101010
 	signs := (*[32]byte)(t[len(t)-48 : len(t)-16])
