@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"hash/crc32"
 
+	"tickproc/internal/digits"
 	"tickproc/tick"
 )
 
@@ -49,30 +50,30 @@ func Checksum(b *Book, rule tick.SyncRule, priceDigits, sizeDigits uint8) uint32
 	return crc32.ChecksumIEEE(out)
 }
 
-// appendText writes v with the wire's digits.
-func appendText(dst []byte, v int64, digits, wire uint8) []byte {
-	if wire == shortestDigits {
+// atWire returns v, which has digits, with the wire's.
+func atWire(v int64, digits, wire uint8) (int64, uint8) {
+	switch {
+	case wire == shortestDigits:
 		for digits > 0 && v%10 == 0 {
 			v, digits = v/10, digits-1
 		}
-		return tick.AppendScaled(dst, v, digits)
+		return v, digits
+	case wire < digits:
+		return v / tick.Pow10(digits-wire), wire
 	}
-	if wire < digits {
-		return tick.AppendScaled(dst, v/tick.Pow10(digits-wire), wire)
-	}
-	return tick.AppendScaled(dst, v*tick.Pow10(wire-digits), wire)
+	return v * tick.Pow10(wire-digits), wire
 }
 
-// appendBare writes v without point and leading zeros.
-func appendBare(dst []byte, v int64, digits, wire uint8) []byte {
-	at := len(dst)
-	dst = appendText(dst, v, digits, wire)
-	out := dst[:at]
-	for _, c := range dst[at:] {
-		if c == '.' || (c == '0' && len(out) == at) {
-			continue
-		}
-		out = append(out, c)
+// appendText writes v with the wire's digits.
+func appendText(dst []byte, v int64, digits, wire uint8) []byte {
+	v, digits = atWire(v, digits, wire)
+	return tick.AppendScaled(dst, v, digits)
+}
+
+// appendBare writes v without point and leading zeros, which leaves nothing of 0.
+func appendBare(dst []byte, v int64, places, wire uint8) []byte {
+	if v, _ = atWire(v, places, wire); v == 0 {
+		return dst
 	}
-	return out
+	return digits.AppendInt(dst, v)
 }

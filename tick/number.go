@@ -1,10 +1,14 @@
 package tick
 
 import (
+	"bytes"
 	"errors"
 	"math"
+	"slices"
 
 	"github.com/shopspring/decimal"
+
+	"tickproc/internal/digits"
 )
 
 // MaxDigits is the finest scale: 10^18 still fits int64.
@@ -207,27 +211,29 @@ func MulExact(v, by int64) (int64, error) {
 	return p, nil
 }
 
-// AppendScaled appends v / 10^digits as plain decimal text with exactly that
+// AppendScaled appends v / 10^places as plain decimal text with exactly that
 // many decimal places.
-func AppendScaled(dst []byte, v int64, digits uint8) []byte {
+func AppendScaled(dst []byte, v int64, places uint8) []byte {
 	u := uint64(v)
 	if v < 0 {
 		dst = append(dst, '-')
 		u = -u
 	}
-	var buf [40]byte
-	i := len(buf)
-	for n := uint8(0); u > 0 || n <= digits; n++ {
-		if n == digits && digits > 0 {
-			i--
-			buf[i] = '.'
-		}
-		i--
-		buf[i] = byte('0' + u%10)
-		u /= 10
+	at := len(dst)
+	dst = digits.AppendUint(dst, u)
+	if missing := int(places) + 1 - (len(dst) - at); missing > 0 {
+		dst = slices.Insert(dst, at, zeros[:missing]...)
 	}
-	return append(dst, buf[i:]...)
+	if places > 0 {
+		dst = append(dst, 0)
+		point := len(dst) - 1 - int(places)
+		copy(dst[point+1:], dst[point:])
+		dst[point] = '.'
+	}
+	return dst
 }
+
+var zeros = bytes.Repeat([]byte{'0'}, 256) // as many as may be asked for
 
 // FormatScaled is AppendScaled as a string.
 func FormatScaled(v int64, digits uint8) string { return string(AppendScaled(nil, v, digits)) }

@@ -1,5 +1,7 @@
 package questdb
 
+import "tickproc/internal/digits"
+
 // nativeLines writes lines by itself, byte for byte as QuestDB's client does
 // (encode_native_test.go), from integers rather than by way of float64.
 //
@@ -74,7 +76,7 @@ func (w *nativeLines) text(c *column, text string) {
 }
 
 func (w *nativeLines) integer(c *column, v int64) {
-	w.lines = append(appendInt(append(w.lines, c.label...), v), 'i')
+	w.lines = append(digits.AppendInt(append(w.lines, c.label...), v), 'i')
 }
 
 func (w *nativeLines) truth(c *column, v bool) {
@@ -93,7 +95,7 @@ func (w *nativeLines) end(ts int64) error {
 	if len(w.lines) > w.fields {
 		w.lines[w.fields] = ' '
 	}
-	w.lines = append(appendInt(append(w.lines, ' '), ts), '\n')
+	w.lines = append(digits.AppendInt(append(w.lines, ' '), ts), '\n')
 	return nil
 }
 

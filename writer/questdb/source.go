@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tickproc/indicators"
+	"tickproc/internal/digits"
 	"tickproc/tick"
 )
 
@@ -187,7 +188,7 @@ func (x *source) side() string {
 func (x *source) tradeID() string {
 	id := x.trade().ID
 	if x.in.TradeIDs != tick.TradeIDUUID {
-		x.scratch = appendUint(x.scratch[:0], id.Lo)
+		x.scratch = digits.AppendUint(x.scratch[:0], id.Lo)
 		return view(x.scratch)
 	}
 	const hex = "0123456789abcdef"

@@ -3,65 +3,15 @@ package questdb
 import (
 	"encoding/binary"
 	"math/bits"
+
+	"tickproc/internal/digits"
 )
-
-// Integers are printed eight digits at a time, a digit a byte of one word, the
-// first digit in the lowest byte: as memory has them.
-
-// zeros8 makes text of eight digits.
-const zeros8 = 0x3030303030303030
-
-// digits8 returns the digits of u, which is below 10^8. It divides in two, four,
-// then eight lanes of a word at once (Khuong, "How to print integers really fast").
-func digits8(u uint64) uint64 {
-	pair := u/10000 | u%10000<<32
-	top := pair * 10486 >> 20 & (0x7f | 0x7f<<32) // pair/100
-	four := top + (pair-100*top)<<16
-	tens := four * 103 >> 10 & 0x000f_000f_000f_000f // four/10
-	return tens + (four-10*tens)<<8
-}
-
-func append8(dst []byte, digits uint64) []byte {
-	return binary.LittleEndian.AppendUint64(dst, digits|zeros8)
-}
-
-// appendInt is strconv.AppendInt in base 10.
-func appendInt(dst []byte, v int64) []byte {
-	u := uint64(v)
-	if v < 0 {
-		dst = append(dst, '-')
-		u = -u
-	}
-	return appendUint(dst, u)
-}
-
-// appendUint is strconv.AppendUint in base 10.
-//
-// hot: per number.
-func appendUint(dst []byte, u uint64) []byte {
-	switch {
-	case u < 1e8:
-		return appendFirst(dst, u)
-	case u < 1e16:
-		return append8(appendFirst(dst, u/1e8), digits8(u%1e8))
-	}
-	rest := u % 1e16
-	return append8(append8(appendFirst(dst, u/1e16), digits8(rest/1e8)), digits8(rest%1e8))
-}
-
-// appendFirst appends u, which is below 10^8, without zeros in front.
-func appendFirst(dst []byte, u uint64) []byte {
-	d := digits8(u)
-	zeros := min(bits.TrailingZeros64(d)/8, 7)
-	end := len(dst) + 8 - zeros
-	return binary.LittleEndian.AppendUint64(dst, (d|zeros8)>>(8*zeros))[:end]
-}
 
 // shortDigits is how many significant digits any decimal may have that is told
 // from all others by its float64.
 const shortDigits = 15
 
-// appendShort appends v / 10^digits as strconv does the float64 nearest to it, in
+// appendShort appends v / 10^places as strconv does the float64 nearest to it, in
 // the format 'G' with the fewest digits that give the same float64 again. Not ok:
 // v has more digits than shortDigits that count, or than 16 at all.
 //
@@ -69,7 +19,7 @@ const shortDigits = 15
 // have the same float64, and so none is shorter.
 //
 // hot: per number, 0 allocs.
-func appendShort(dst []byte, v int64, digits int) (text []byte, ok bool) {
+func appendShort(dst []byte, v int64, places int) (text []byte, ok bool) {
 	u, negative := uint64(v), v < 0
 	if negative {
 		u = -u
@@ -79,9 +29,9 @@ func appendShort(dst []byte, v int64, digits int) (text []byte, ok bool) {
 	case u == 0:
 		return append(dst, '0'), true
 	case u < 1e8:
-		a = digits8(u)
+		a = digits.Eight(u)
 	case u < 1e16:
-		width, a, b = 16, digits8(u/1e8), digits8(u%1e8)
+		width, a, b = 16, digits.Eight(u/1e8), digits.Eight(u%1e8)
 	default:
 		return dst, false
 	}
@@ -94,11 +44,11 @@ func appendShort(dst []byte, v int64, digits int) (text []byte, ok bool) {
 	if count > shortDigits {
 		return dst, false
 	}
-	point := width - front - digits // so many digits are before the point; negative: zeros behind it
+	point := width - front - places // so many digits are before the point; negative: zeros behind it
 	if negative {
 		dst = append(dst, '-')
 	}
-	t := digitText{a | zeros8, b | zeros8}.from(front)
+	t := digitText{a | digits.Zeros, b | digits.Zeros}.from(front)
 	n := len(dst)
 	switch exponent := point - 1; {
 	case exponent < -4 || exponent > 5:

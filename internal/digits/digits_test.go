@@ -1,4 +1,4 @@
-package questdb
+package digits
 
 import (
 	"math"
@@ -24,10 +24,10 @@ func FuzzDigits(f *testing.F) {
 }
 
 func digitsEqual(t *testing.T, u uint64) {
-	if got, want := string(appendUint([]byte("x"), u)), "x"+strconv.FormatUint(u, 10); got != want {
+	if got, want := string(AppendUint([]byte("x"), u)), "x"+strconv.FormatUint(u, 10); got != want {
 		t.Fatalf("%s, want %s", got, want)
 	}
-	if got, want := string(appendInt(nil, int64(u))), strconv.FormatInt(int64(u), 10); got != want {
+	if got, want := string(AppendInt(nil, int64(u))), strconv.FormatInt(int64(u), 10); got != want {
 		t.Fatalf("%s, want %s", got, want)
 	}
 }
@@ -47,17 +47,17 @@ func TestDigits(t *testing.T) {
 }
 
 // Every digit of eight is looked at by itself.
-func TestDigits8(t *testing.T) {
+func TestEight(t *testing.T) {
 	t.Parallel()
 	for place := range 8 {
 		for digit := range uint64(10) {
 			u := digit * uint64(math.Pow10(7-place))
-			if got := digits8(u); got != digit<<(8*place) {
+			if got := Eight(u); got != digit<<(8*place) {
 				t.Errorf("%d: %x", u, got)
 			}
 		}
 	}
-	if got := digits8(99_999_999); got != 0x0909090909090909 {
+	if got := Eight(99_999_999); got != 0x0909090909090909 {
 		t.Errorf("%x", got)
 	}
 }
@@ -65,20 +65,19 @@ func TestDigits8(t *testing.T) {
 func BenchmarkDigits(b *testing.B) {
 	numbers := make([]int64, 1024)
 	for i := range numbers {
-		numbers[i] = start + int64(i)*1_234_567
+		numbers[i] = 1_767_571_200_000_000_000 + int64(i)*1_234_567
 	}
 	dst := make([]byte, 0, 64)
 	f := func(name string, each func(v int64)) {
 		b.Run(name, func(b *testing.B) {
-			cpu := processorTime()
 			for b.Loop() {
 				for _, v := range numbers {
 					each(v)
 				}
 			}
-			b.ReportMetric(float64(processorTime()-cpu)/float64(b.N)/float64(len(numbers)), "cpu-ns/number")
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(numbers)), "ns/number")
 		})
 	}
-	f("eight", func(v int64) { dst = appendInt(dst[:0], v) })
+	f("eight", func(v int64) { dst = AppendInt(dst[:0], v) })
 	f("strconv", func(v int64) { dst = strconv.AppendInt(dst[:0], v, 10) })
 }
