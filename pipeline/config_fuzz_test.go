@@ -16,7 +16,7 @@ func FuzzParse(f *testing.F) {
 	}
 	for _, seed := range []string{string(example), minimal, minimal + "questdb: {token: \"${TOKEN}\"}", "a: [1", "? a\n: b\n", "<<: *x",
 		"feeds:\n  - venue: binance-spot\n    symbols: |\n      A\n", "%YAML 1.2\n---\n{}", minimal + "instance: \"\\u00e9\"\n", "feeds: [a: b, c]",
-		minimal + "data_dir: \"a: b #c\"\nbars: {intervals: [1s, 2h30m]}\nwindows: {vwap: [{span: 1d, step: 1h}]}\n"} {
+		"\r\r0", minimal + "data_dir: \"a: b #c\"\nbars: {intervals: [1s, 2h30m]}\nwindows: {vwap: [{span: 1d, step: 1h}]}\n"} {
 		f.Add(seed)
 	}
 	host := testHost()
@@ -27,7 +27,10 @@ func FuzzParse(f *testing.F) {
 		c, err := Parse("f.yaml", []byte(text), host)
 		if err != nil {
 			faults := err.(Errors)
-			lines := strings.Count(text, "\n") + 1
+			lines := 1
+			for _, end := range []string{"\n", "\r", "\u0085", "\u2028", "\u2029"} { // all end a line of YAML
+				lines += strings.Count(text, end)
+			}
 			for _, fault := range faults {
 				if fault.Line < 1 || fault.Line > lines+1 || fault.Column < 1 || fault.Reason == "" {
 					t.Errorf("%#v", fault)
