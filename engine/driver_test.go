@@ -172,9 +172,15 @@ func TestDriverLive(t *testing.T) {
 	if commands != lines {
 		t.Errorf("%d resync commands", commands)
 	}
-	message := make([]tick.Unit, ImageUnits)
-	if ok, _ := images.Next(message); !ok || ImageOf(message).Trades == 0 {
-		t.Errorf("image %v %+v", ok, *ImageOf(message))
+	// The last image of each instrument is of its end.
+	message, last := make([]tick.Unit, ImageUnits), map[uint32]uint64{}
+	for ok, _ := images.Next(message); ok; ok, _ = images.Next(message) {
+		last[ImageOf(message).Instrument] = ImageOf(message).Trades
+	}
+	for _, report := range r.Shard.Reports(1) {
+		if got, want := last[report.Instrument.ID], report.Counts.Trades; got != want || want == 0 {
+			t.Errorf("%s: the last image has %d trades, and there were %d", report.Instrument.Symbol, got, want)
+		}
 	}
 }
 
