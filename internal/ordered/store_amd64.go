@@ -12,14 +12,15 @@ import (
 // the call, and moves nothing across it.
 
 // Store makes v visible after everything that the goroutine stored before.
-//
-//go:noinline
-func Store(to *atomic.Uint64, v uint64) { *(*uint64)(unsafe.Pointer(to)) = v }
+func Store(to *atomic.Uint64, v uint64) { StoreWord((*uint64)(unsafe.Pointer(to)), v) }
 
 // StoreInt is Store of a signed number.
+func StoreInt(to *atomic.Int64, v int64) { StoreWord((*uint64)(unsafe.Pointer(to)), uint64(v)) }
+
+// StoreWord is Store of a word of memory that other processes load from.
 //
 //go:noinline
-func StoreInt(to *atomic.Int64, v int64) { *(*int64)(unsafe.Pointer(to)) = v }
+func StoreWord(to *uint64, v uint64) { *to = v }
 
 // Add adds n where no other goroutine adds, and promises no order.
 func Add(to *atomic.Uint64, n uint64) { *(*uint64)(unsafe.Pointer(to)) += n }

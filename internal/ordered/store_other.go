@@ -11,6 +11,9 @@ func Store(to *atomic.Uint64, v uint64) { to.Store(v) }
 // StoreInt is Store of a signed number.
 func StoreInt(to *atomic.Int64, v int64) { to.Store(v) }
 
+// StoreWord is Store of a word of memory that other processes load from.
+func StoreWord(to *uint64, v uint64) { atomic.StoreUint64(to, v) }
+
 // Add adds n where no other goroutine adds, and promises no order.
 func Add(to *atomic.Uint64, n uint64) { to.Store(to.Load() + n) }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"sync/atomic"
 
+	"tickproc/internal/ordered"
 	"tickproc/tick"
 	"tickproc/writer/shm/layout"
 )
@@ -110,9 +111,9 @@ func (r *Ring) define(in *tick.Instrument) {
 	at := d.instrument + int(in.ID)*layout.InstrumentSize/8
 	to := d.words[at : at+layout.InstrumentSize/8]
 	seq := to[0]
-	store(&to[0], seq+1)
+	ordered.StoreWord(&to[0], seq+1)
 	storeWords(to[1:], wordsOf(entry[:])[1:])
-	store(&to[0], seq+2)
+	ordered.StoreWord(&to[0], seq+2)
 	raise(d.atomically(layout.DirInstruments), uint64(in.ID)+1)
 }
 

@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"tickproc/book"
+	"tickproc/internal/ordered"
 	"tickproc/tick"
 	"tickproc/writer/shm/layout"
 )
@@ -47,9 +48,9 @@ func (r *Ring) Image(x *Standing, bids, asks *book.Side) {
 	putLevels(w[layout.ImHeadWords+2*n:], r.levels[:na])
 	w[layout.ImLevels] = uint64(nb) | uint64(na)<<16
 	w[layout.ImTotals] = uint64(bids.Len()) | uint64(asks.Len())<<32
-	store(&to[layout.ImSeq], seq+1)
+	ordered.StoreWord(&to[layout.ImSeq], seq+1)
 	storeWords(to[1:], w[1:])
-	store(&to[layout.ImSeq], seq+2)
+	ordered.StoreWord(&to[layout.ImSeq], seq+2)
 }
 
 // putLevels copies levels as words: price, size, price, …

@@ -3,6 +3,7 @@ package shm
 import (
 	"sync/atomic"
 
+	"tickproc/internal/ordered"
 	"tickproc/tick"
 	"tickproc/writer/shm/layout"
 )
@@ -72,10 +73,10 @@ func (r *Ring) End() {
 	if r.told.slots == r.next {
 		return
 	}
-	store(r.published, r.next)
+	ordered.StoreWord(r.published, r.next)
 	// The next slot may lie in another page: its translation is had now, when there
 	// is time, and not by the message that somebody waits for.
 	r.ahead = r.slots[(r.next+aheadSlots)&r.mask][0]
-	store(&r.told.messages, r.messages)
-	store(&r.told.slots, r.next)
+	ordered.StoreWord(&r.told.messages, r.messages)
+	ordered.StoreWord(&r.told.slots, r.next)
 }
