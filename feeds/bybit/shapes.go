@@ -59,22 +59,16 @@ func (d *decoder) byShape() bool {
 //
 // hot: per array, 0 allocs.
 func (d *decoder) Array(of uint8, t []byte, i int) (next int) {
-	next, more := wire.Enter(t, i)
-	if d.subject.kind == subjectTop {
-		best := &d.best[field(of)-fieldBids]
-		if *best = (tick.Level{}); more {
-			*best, next = d.Pair(t, next)
-			if next, more = wire.Next(t, next); more {
-				return -1
-			}
-		}
-		return next
+	if d.subject.kind != subjectTop {
+		return d.Elements(&d.shapes.trade.Shape, t, i, d.shapedTrade)
 	}
-	for more {
-		if next = d.MatchElement(&d.shapes.trade.Shape, next); next < 0 || !d.shapedTrade() {
+	next, more := wire.Enter(t, i)
+	best := &d.best[field(of)-fieldBids]
+	if *best = (tick.Level{}); more {
+		*best, next = d.Pair(t, next)
+		if next, more = wire.Next(t, next); more {
 			return -1
 		}
-		next, more = wire.Next(t, next)
 	}
 	return next
 }
@@ -85,12 +79,8 @@ func (d *decoder) shapedTrade() bool {
 	if price == 0 || size == 0 || x.Has(uint8(fieldBlock)) && n[fieldBlock] != 0 {
 		return false
 	}
-	var flags tick.Flags
-	switch n[fieldSide] {
-	case wordSell:
-		flags = tick.FlagSell
-	case wordBuy:
-	default:
+	flags, ok := wire.SideOf(n[fieldSide], wordBuy, wordSell)
+	if !ok {
 		return false
 	}
 	id := tick.ID{Lo: uint64(n[fieldTradeID])}

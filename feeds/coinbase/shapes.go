@@ -80,32 +80,22 @@ func (d *decoder) byShape() bool {
 //
 // hot: per array, 0 allocs.
 func (d *decoder) Array(_ uint8, t []byte, i int) (next int) {
-	units := len(d.Out)
-	next, more := wire.Enter(t, i)
 	switch d.channel {
 	case channelDepth:
+		next, more := wire.Enter(t, i)
 		if more {
 			next = d.plainUpdates(t, next)
 		}
+		return next
 	case channelTrades:
-		for more {
-			if next = d.MatchElement(&d.shapes.trade.Shape, next); next < 0 || !d.shapedTrade() {
-				return -1
-			}
-			next, more = wire.Next(t, next)
-		}
-		if added := d.Out[units:]; descend(added) {
+		units := len(d.Out)
+		next = d.Elements(&d.shapes.trade.Shape, t, i, d.shapedTrade)
+		if added := d.Out[units:]; next >= 0 && descend(added) {
 			slices.Reverse(added)
 		}
-	default:
-		for more {
-			if next = d.MatchElement(&d.shapes.ticker.Shape, next); next < 0 || !d.shapedTicker() {
-				return -1
-			}
-			next, more = wire.Next(t, next)
-		}
+		return next
 	}
-	return next
+	return d.Elements(&d.shapes.ticker.Shape, t, i, d.shapedTicker)
 }
 
 // plainUpdates reads the levels from i on to the end of their array into a
@@ -188,12 +178,8 @@ func (d *decoder) shapedTrade() bool {
 	if price == 0 || size == 0 {
 		return false
 	}
-	var flags tick.Flags
-	switch n[fieldSide] { // of the order that rested in the book
-	case wordBuy:
-		flags = tick.FlagSell
-	case wordSell:
-	default:
+	flags, ok := wire.SideOf(n[fieldSide], wordSell, wordBuy) // it is that of the order that rested in the book
+	if !ok {
 		return false
 	}
 	d.Trade(flags, tick.ID{Lo: uint64(n[fieldID])}, price, size, n[fieldOwnTime])

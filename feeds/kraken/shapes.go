@@ -60,16 +60,10 @@ func (d *decoder) byShape() bool {
 //
 // hot: per array, 0 allocs.
 func (d *decoder) Array(of uint8, t []byte, i int) (next int) {
-	next, more := wire.Enter(t, i)
 	if d.element == &tradeElement {
-		for more {
-			if next = d.MatchElement(&d.shapes.trade.Shape, next); next < 0 || !d.shapedTrade() {
-				return -1
-			}
-			next, more = wire.Next(t, next)
-		}
-		return next
+		return d.Elements(&d.shapes.trade.Shape, t, i, d.shapedTrade)
 	}
+	next, more := wire.Enter(t, i)
 	switch {
 	case field(of) == fieldBids:
 		d.Depth.Begin(d.Out, len(t)-i)
@@ -95,12 +89,8 @@ func (d *decoder) shapedTrade() bool {
 	if price == 0 || size == 0 {
 		return false
 	}
-	var flags tick.Flags
-	switch n[fieldSide] {
-	case wordSell:
-		flags = tick.FlagSell
-	case wordBuy:
-	default:
+	flags, ok := wire.SideOf(n[fieldSide], wordBuy, wordSell)
+	if !ok {
 		return false
 	}
 	d.Trade(flags, tick.ID{Lo: uint64(n[fieldTradeID])}, price, size, n[fieldTime])

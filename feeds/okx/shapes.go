@@ -57,17 +57,12 @@ func (d *decoder) byShape() bool {
 //
 // hot: per array, 0 allocs.
 func (d *decoder) Array(of uint8, t []byte, i int) (next int) {
+	if d.kind == streamTrades {
+		return d.Elements(&d.shapes.trade.Shape, t, i, d.shapedTrade)
+	}
 	next, more := wire.Enter(t, i)
-	switch {
-	case d.kind == streamTrades:
-		for more {
-			if next = d.MatchElement(&d.shapes.trade.Shape, next); next < 0 || !d.shapedTrade() {
-				return -1
-			}
-			next, more = wire.Next(t, next)
-		}
-		return next
-	case d.kind == streamQuotes:
+	switch d.kind {
+	case streamQuotes:
 		best := &d.shapes.best[0]
 		if field(of) == fieldAsks {
 			best = &d.shapes.best[1]
@@ -99,12 +94,8 @@ func (d *decoder) shapedTrade() bool {
 	if price == 0 || size == 0 {
 		return false
 	}
-	var flags tick.Flags
-	switch n[fieldSide] {
-	case wordSell:
-		flags = tick.FlagSell
-	case wordBuy:
-	default:
+	flags, ok := wire.SideOf(n[fieldSide], wordBuy, wordSell)
+	if !ok {
 		return false
 	}
 	nanos := nanosOf(uint64(n[fieldTime]))

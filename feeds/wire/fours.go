@@ -74,17 +74,10 @@ func (f *Frame) four(t []byte, i int) (price, size int64, next int) {
 // foursPrice reads the beginning of a level up to its size, however the price is
 // written. next is -1 where it is not plain.
 func (f *Frame) foursPrice(t []byte, i int) (price int64, next int) {
-	if i < 0 || i > len(t)-2 || t[i] != '[' || t[i+1] != '"' {
-		return 0, -1
+	if price, next = f.plainPrice(t, i); next >= 0 && f.foursLonger(next-i, &f.levelPrice[0]) {
+		f.levelPrice[0].Learn(t, i, i+2, next-2, next)
 	}
-	price, next = jsonscan.Fixed(t, i+2, f.price)
-	if next < 0 || next > len(t)-2 || t[next] != ',' || t[next+1] != '"' {
-		return 0, -1
-	}
-	if f.foursLonger(next+2-i, &f.levelPrice[0]) {
-		f.levelPrice[0].Learn(t, i, i+2, next, next+2)
-	}
-	return price, next + 2
+	return price, next
 }
 
 // foursSize reads the size and the zero behind it, likewise.

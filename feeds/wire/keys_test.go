@@ -15,14 +15,10 @@ type keysBench struct {
 }
 
 func (b *keysBench) Array(_ uint8, t []byte, i int) (next int) {
-	next, more := Enter(t, i)
-	for more {
-		if next = b.MatchElement(&b.element.Shape, next); next >= 0 {
-			b.elements = append(b.elements, b.Numbers[2])
-		}
-		next, more = Next(t, next)
-	}
-	return next
+	return b.Elements(&b.element.Shape, t, i, func() bool {
+		b.elements = append(b.elements, b.Numbers[2])
+		return true
+	})
 }
 
 func (b *keysBench) match(text string) bool {

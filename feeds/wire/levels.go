@@ -98,6 +98,15 @@ func (f *Frame) levelPriceAt(t []byte, i int) (price int64, next int) {
 	if price, next = likeOneOf(&f.levelPrice, t, i); next >= 0 {
 		return price, next
 	}
+	if price, next = f.plainPrice(t, i); next >= 0 {
+		f.levelPrice[0].Learn(t, i, i+2, next-2, next)
+	}
+	return price, next
+}
+
+// plainPrice reads ["61837.63"," however the number is written; next is -1 where
+// it is not plain.
+func (f *Frame) plainPrice(t []byte, i int) (price int64, next int) {
 	if i < 0 || i > len(t)-2 || t[i] != '[' || t[i+1] != '"' {
 		return 0, -1
 	}
@@ -105,7 +114,6 @@ func (f *Frame) levelPriceAt(t []byte, i int) (price int64, next int) {
 	if next < 0 || next > len(t)-2 || t[next] != ',' || t[next+1] != '"' {
 		return 0, -1
 	}
-	f.levelPrice[0].Learn(t, i, i+2, next, next+2)
 	return price, next + 2
 }
 

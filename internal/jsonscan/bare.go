@@ -55,36 +55,11 @@ func bare(t []byte, i int, places uint) (v uint64, next int) {
 // bareOther is bare for what few numbers are: whole, of eight and more digits
 // before the point, or at the end of the text.
 func bareOther(t []byte, i int, places uint) (v uint64, next int) {
-	from := i
-	for ; i >= 0 && i < len(t) && t[i]-'0' <= 9; i++ {
-		if i-from == wholeFast {
-			return 0, -1
-		}
-		v = v*10 + uint64(t[i]-'0')
-	}
-	if i == from || t[from] == '0' && i > from+1 {
+	v, next = slow(t, i, places)
+	if next > i+1 && t[i] == '0' && t[i+1] != '.' {
 		return 0, -1
 	}
-	left := places
-	if i < len(t) && t[i] == '.' {
-		i++
-		from = i
-		for ; i < len(t) && t[i]-'0' <= 9; i++ {
-			switch {
-			case i-from == placesFast:
-				return 0, -1
-			case left > 0:
-				v = v*10 + uint64(t[i]-'0')
-				left--
-			case t[i] != '0':
-				return 0, -1
-			}
-		}
-		if i == from {
-			return 0, -1
-		}
-	}
-	return v * pow10[left], i
+	return v, next
 }
 
 // NumberEnd returns the index behind the number at i, -1 where there is none, or
@@ -108,7 +83,7 @@ func NumberEnd(t []byte, i int) (next int) {
 		return -1
 	}
 	if k == 64 {
-		next = digitsBehind(t, next)
+		next = digitsEnd(t, next)
 	}
 	if uint(next) < uint(len(t)) && t[next]|0x20 == 'e' {
 		return -1
@@ -119,31 +94,17 @@ func NumberEnd(t []byte, i int) (next int) {
 // numberEndOther is NumberEnd for those without a point, or far before it.
 func numberEndOther(t []byte, i int) (next int) {
 	from := i
-	if i = digitsBehind(t, i); i == from || i < 0 || t[from] == '0' && i > from+1 {
+	if i = digitsEnd(t, i); i == from || i < 0 || t[from] == '0' && i > from+1 {
 		return -1
 	}
 	if i < len(t) && t[i] == '.' {
 		from = i + 1
-		if i = digitsBehind(t, from); i == from {
+		if i = digitsEnd(t, from); i == from {
 			return -1
 		}
 	}
 	if i < len(t) && t[i]|0x20 == 'e' {
 		return -1
-	}
-	return i
-}
-
-// digitsBehind returns where the digits at i end, eight at once.
-func digitsBehind(t []byte, i int) int {
-	for i >= 0 && i <= len(t)-8 {
-		n := digitBits(binary.LittleEndian.Uint64(t[i:i+8]) ^ '0'*ones)
-		if i += int(n / 8); n < 64 {
-			return i
-		}
-	}
-	for uint(i) < uint(len(t)) && t[i]-'0' <= 9 {
-		i++
 	}
 	return i
 }

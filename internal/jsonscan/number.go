@@ -65,8 +65,15 @@ func fraction(t []byte, i int) int {
 	return i
 }
 
+// digitsEnd returns where the digits at i end, eight at once.
 func digitsEnd(t []byte, i int) int {
-	for i < len(t) && t[i]-'0' <= 9 {
+	for i >= 0 && i <= len(t)-8 {
+		n := digitBits(binary.LittleEndian.Uint64(t[i:i+8]) ^ '0'*ones)
+		if i += int(n / 8); n < 64 {
+			return i
+		}
+	}
+	for uint(i) < uint(len(t)) && t[i]-'0' <= 9 {
 		i++
 	}
 	return i
@@ -138,20 +145,31 @@ func Whole(t []byte, i int) (n int64, next int) {
 //
 // hot: per level, 0 allocs.
 func (s *Scanner) Pair(places1, places2 uint8) (v1, v2 int64, ok bool) {
-	t, i := s.text, s.at
-	if i+1 >= len(t) || t[i] != '[' || t[i+1] != '"' {
+	v1, v2, next := PairAt(s.text, s.at, places1, places2)
+	if next < 0 {
 		return 0, 0, false
 	}
+	s.at = next
+	return v1, v2, true
+}
+
+// PairAt is Pair at i of a text; it returns the index behind it, -1 where it is
+// not plain.
+//
+// hot: per level, 0 allocs.
+func PairAt(t []byte, i int, places1, places2 uint8) (v1, v2 int64, next int) {
+	if i < 0 || i > len(t)-2 || t[i] != '[' || t[i+1] != '"' {
+		return 0, 0, -1
+	}
 	a, i := fixed(t, i+2, uint(places1))
-	if i < 0 || i+1 >= len(t) || t[i] != ',' || t[i+1] != '"' {
-		return 0, 0, false
+	if i < 0 || i > len(t)-2 || t[i] != ',' || t[i+1] != '"' {
+		return 0, 0, -1
 	}
 	b, i := fixed(t, i+2, uint(places2))
 	if i < 0 || i >= len(t) || t[i] != ']' {
-		return 0, 0, false
+		return 0, 0, -1
 	}
-	s.at = i + 1
-	return int64(a), int64(b), true
+	return int64(a), int64(b), i + 1
 }
 
 // Plain converts a string value the way Pair does.
@@ -230,6 +248,16 @@ func fixed(t []byte, i int, places uint) (v uint64, next int) {
 // fixedOther is fixed for what few numbers are: of eight and more digits before
 // the point, or at the end of the text.
 func fixedOther(t []byte, i int, places uint) (v uint64, next int) {
+	v, next = slow(t, i, places)
+	if next < 0 || next >= len(t) || t[next] != '"' {
+		return 0, -1
+	}
+	return v, next + 1
+}
+
+// slow reads the plain decimal at i digit by digit, and returns the index behind
+// it; -1 where it has too many digits, or is finer.
+func slow(t []byte, i int, places uint) (v uint64, next int) {
 	from := i
 	for ; i >= 0 && i < len(t) && t[i]-'0' <= 9; i++ {
 		if i-from == wholeFast {
@@ -237,11 +265,11 @@ func fixedOther(t []byte, i int, places uint) (v uint64, next int) {
 		}
 		v = v*10 + uint64(t[i]-'0')
 	}
-	if i == from || i >= len(t) {
+	if i == from {
 		return 0, -1
 	}
 	left := places
-	if t[i] == '.' {
+	if i < len(t) && t[i] == '.' {
 		i++
 		from = i
 		for ; i < len(t) && t[i]-'0' <= 9; i++ {
@@ -255,14 +283,11 @@ func fixedOther(t []byte, i int, places uint) (v uint64, next int) {
 				return 0, -1
 			}
 		}
-		if i == from || i >= len(t) {
+		if i == from {
 			return 0, -1
 		}
 	}
-	if t[i] != '"' {
-		return 0, -1
-	}
-	return v * pow10[left], i + 1
+	return v * pow10[left], i
 }
 
 // digitBits is eight times the number of digits that w begins with, given text
