@@ -66,6 +66,8 @@ func (in *instrument) takeOrdinary(t *tick.Trade) bool {
 // tradesIndex is the place of the trades' channel.
 const tradesIndex = 0
 
+var _ = [1]struct{}{}[tick.ChannelTrades^1<<tradesIndex]
+
 // tradeFlags are those of the row of a trade that is in time. Which side it was
 // nobody can guess, so that a branch would cost more than the rest of the row.
 func tradeFlags(f tick.Flags) tick.RowFlags { return tick.RowFlags(f & tick.FlagSell) }

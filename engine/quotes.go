@@ -71,6 +71,8 @@ func (in *instrument) onQuote(p []tick.Unit) (urgent bool) {
 // quotesIndex is the place of the quotes' channel.
 const quotesIndex = 1
 
+var _ = [1]struct{}{}[tick.ChannelQuotes^1<<quotesIndex]
+
 // quoteKey orders quotes: by the venue's id where it has one, by time elsewhere.
 func (in *instrument) quoteKey(d *tick.Depth, source tick.TimeSource) int64 {
 	switch {
