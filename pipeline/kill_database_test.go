@@ -9,7 +9,8 @@ var killDatabaseRounds = flag.Int("kill-database-rounds", 2, "how often QuestDB 
 
 // QuestDB is killed at random instants while the real binary runs, and both at
 // once, and comes back on the same files before or after the binary does. What
-// it had acknowledged is there in the end, and nothing twice.
+// it had acknowledged is there in the end, and nothing twice, also where it
+// cannot open a table any more before that is repaired as the service says.
 func TestDatabaseKilledAtAnyInstant(t *testing.T) {
 	if testing.Short() {
 		t.Skip("long")
@@ -31,6 +32,12 @@ func TestDatabaseKilledAtAnyInstant(t *testing.T) {
 		l.awhile()
 		both := l.random.IntN(2) == 0
 		l.server.Kill()
+		if l.random.IntN(3) == 0 {
+			// An error says that there is no such table yet, or that it is torn already.
+			if err := l.server.TearIndex("trades", "venue"); err == nil {
+				t.Log("an index of trades is torn")
+			}
+		}
 		if !both {
 			l.awhile()
 			restart()

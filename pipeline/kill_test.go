@@ -219,7 +219,33 @@ func (l *killLab) configure() {
 
 func (l *killLab) awaitReady() {
 	l.t.Helper()
-	await(l.t, "all books are valid", 90*time.Second, l.ready)
+	await(l.t, "all books are valid", 90*time.Second, func() bool { return l.ready() || l.repairs() && l.ready() })
+}
+
+// tableRepair is what is told of a table that a killed QuestDB cannot open any more.
+var tableRepair = regexp.MustCompile(`stop QuestDB and run, in its root directory: (for f in db/(\w+)~.*; done)`)
+
+// repairs does as its user would what the service asks for where QuestDB, killed
+// at that very instant, left an index that it does not open again.
+func (l *killLab) repairs() bool {
+	told := tableRepair.FindStringSubmatch(l.unready)
+	if told == nil {
+		return false
+	}
+	l.t.Logf("repaired by hand: %s", told[0])
+	l.server.Kill()
+	repair := exec.Command("sh", "-c", told[1])
+	repair.Dir = l.server.Dir()
+	if out, err := repair.CombinedOutput(); err != nil {
+		l.t.Fatalf("%v\n%s", err, out)
+	}
+	if err := l.server.Restart(l.t.Context()); err != nil {
+		l.t.Fatal(err)
+	}
+	await(l.t, "it is no longer told of "+told[2], time.Minute, func() bool {
+		return l.ready() || !strings.Contains(l.unready, told[1])
+	})
+	return true
 }
 
 // awhile lets everything run until a random instant.

@@ -56,7 +56,8 @@ func (s *schema) ensure(ctx context.Context, t *table) error {
 var errNoTable = errors.New("there is no such table")
 
 // judge changes nothing. It returns the statements that add what a table lacks
-// and may be given, a SchemaError if it cannot take our rows, or errNoTable.
+// and may be given, a SchemaError if it cannot take our rows, a tornError if
+// QuestDB cannot open it, or errNoTable.
 func (s *schema) judge(ctx context.Context, t *table) (add []string, err error) {
 	// The answer names the columns, so that a newer server may add some.
 	about, err := s.client.Query(ctx, "SELECT walEnabled, dedup, designatedTimestamp, table_type FROM tables() WHERE table_name = "+literal(t.name))
@@ -78,7 +79,7 @@ func (s *schema) judge(ctx context.Context, t *table) (add []string, err error) 
 	case errors.Is(err, ErrSQL) && strings.Contains(err.Error(), "does not exist"):
 		return nil, errNoTable // it was dropped since
 	case err != nil:
-		return nil, err
+		return nil, torn(t.name, err)
 	}
 	return s.columns(t, have, aside)
 }

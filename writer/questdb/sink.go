@@ -232,14 +232,15 @@ func (s *Sink) Senders() (all []func(), kept *spool.Spool) {
 
 // CheckSchema creates what is missing and verifies every table now, rather
 // than at the first row. Tables that do not fit come back as *SchemaError, all
-// of them, joined.
+// of them, joined, among those that QuestDB cannot open.
 func (s *Sink) CheckSchema(ctx context.Context) error {
 	var faults []error
 	schema := s.newSchema()
 	defer schema.client.closeIdle()
 	for i := range s.lanes {
+		var broken *tornError
 		switch err := schema.ensure(ctx, s.lanes[i].table); {
-		case errors.Is(err, ErrSchema):
+		case errors.Is(err, ErrSchema), errors.As(err, &broken):
 			faults = append(faults, err)
 		case err != nil:
 			return fmt.Errorf("no answer from QuestDB at %s: %w", s.o.URL, err) // nor for the other tables

@@ -137,15 +137,28 @@ func (w *Watch) look(ctx context.Context, now time.Time) (found []Trouble, err e
 	if err != nil {
 		return nil, err
 	}
+	var there []string
+	for _, t := range w.tables {
+		if about.named(t.name) >= 0 {
+			there = append(there, t.name)
+		}
+	}
+	broken, err := w.schema.tornTables(ctx, there)
+	if err != nil {
+		return nil, err
+	}
 	for _, t := range w.tables {
 		if t == leaseTable && w.lease.foreign {
 			continue // what is to be done with it is said
 		}
 		add := func(problem, remedy string) { found = append(found, Trouble{t.name, problem, remedy}) }
-		i := slices.IndexFunc(about.Rows, func(row []any) bool { return row[0] == any(t.name) })
+		i := about.named(t.name)
 		switch {
 		case i < 0:
 			add("is missing", "it is created again before its next row")
+			continue
+		case slices.Contains(broken, t.name):
+			add(tornProblem, tornRemedy(t.name))
 			continue
 		case !about.True(i, 1) || !about.True(i, 2):
 			// Why, and what helps, is for its columns to say: the server may have made
@@ -161,7 +174,7 @@ func (w *Watch) look(ctx context.Context, now time.Time) (found []Trouble, err e
 				continue
 			}
 		}
-		i = slices.IndexFunc(wal.Rows, func(row []any) bool { return row[0] == any(t.name) })
+		i = wal.named(t.name)
 		if i < 0 {
 			continue
 		}
@@ -181,4 +194,9 @@ func (w *Watch) look(ctx context.Context, now time.Time) (found []Trouble, err e
 		}
 	}
 	return append(found, others...), nil
+}
+
+// named returns the row whose first cell is name, -1 if none is.
+func (r *Result) named(name string) int {
+	return slices.IndexFunc(r.Rows, func(row []any) bool { return row[0] == any(name) })
 }
