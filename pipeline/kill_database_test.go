@@ -33,7 +33,6 @@ func TestDatabaseKilledAtAnyInstant(t *testing.T) {
 		both := l.random.IntN(2) == 0
 		l.server.Kill()
 		if l.random.IntN(3) == 0 {
-			// An error says that there is no such table yet, or that it is torn already.
 			if err := l.server.TearIndex("trades", "venue"); err == nil {
 				t.Log("an index of trades is torn")
 			}

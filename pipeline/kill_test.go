@@ -233,7 +233,7 @@ func (l *killLab) repairs() bool {
 		return false
 	}
 	l.t.Logf("repaired by hand: %s", told[0])
-	l.server.Kill()
+	l.server.Stop()
 	repair := exec.Command("sh", "-c", told[1])
 	repair.Dir = l.server.Dir()
 	if out, err := repair.CombinedOutput(); err != nil {

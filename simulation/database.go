@@ -49,6 +49,7 @@ type table struct {
 	txns    []transaction
 	applied int
 	rows    map[string]*row // by key
+	half    bool            // its creation was cut off: it is listed, reads as empty and takes no row
 }
 
 type columnOf struct{ name, kind string }
@@ -93,7 +94,10 @@ func newDatabase(l *loop, random *rand.Rand) *database {
 	return &database{loop: l, random: random, tables: map[string]*table{}, started: l.now, refused: map[string]bool{}}
 }
 
-var errRefused = errors.New("connection refused")
+var (
+	errRefused  = errors.New("connection refused")
+	errHalfMade = errors.New("invalid transaction log file, cannot read version at offset 0")
+)
 
 // RoundTrip is of http.RoundTripper; a task calls it.
 func (d *database) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -183,6 +187,9 @@ func (d *database) write(lines []byte) (status int, body string) {
 				return http.StatusBadRequest, fmt.Sprintf(`{"code":"invalid","message":"error in line %d: not to my taste","line":%d}`, i+1, i+1)
 			}
 		}
+	}
+	if t.half {
+		return http.StatusInternalServerError, `{"code":"internal error","message":"` + errHalfMade.Error() + `"}`
 	}
 	lag := between(d.random, 0, 20*time.Millisecond)
 	showsAt := d.loop.now + int64(lag)
@@ -316,6 +323,25 @@ func (d *database) query(sql string) ([][]any, error) {
 			d.tables[m[1]] = t
 		}
 		return nil, nil
+	case has("SELECT count() FROM "):
+		t := d.tables[strings.TrimPrefix(sql, "SELECT count() FROM ")]
+		if t == nil {
+			return nil, errors.New("table does not exist")
+		}
+		return [][]any{{len(t.rows)}}, nil
+	case has("INSERT INTO "), has("DROP TABLE "):
+		name := strings.Fields(sql)[2]
+		t := d.tables[name]
+		if t == nil {
+			return nil, errors.New("table does not exist")
+		}
+		if has("DROP") {
+			delete(d.tables, name)
+		}
+		if t.half {
+			return nil, errHalfMade
+		}
+		return nil, nil
 	case has("CREATE OR REPLACE VIEW"), has("SELECT view_status"):
 		return nil, nil
 	case has("SELECT pg_postmaster_start_time()"):
@@ -345,9 +371,9 @@ func (d *database) query(sql string) ([][]any, error) {
 			return [][]any{{len(t.txns)}}, nil
 		}
 		return nil, nil
-	case has("SELECT suspended, errorMessage FROM wal_tables()"):
+	case has("SELECT suspended, errorMessage, sequencerTxn FROM wal_tables()"):
 		if _, t := about(); t != nil {
-			return [][]any{{false, ""}}, nil
+			return [][]any{{false, "", len(t.txns)}}, nil
 		}
 		return nil, nil
 	case has("SELECT suspended, writerTxn, sequencerTxn FROM wal_tables()"):
@@ -387,6 +413,11 @@ func (d *database) query(sql string) ([][]any, error) {
 func (d *database) restart(lost time.Duration, away time.Duration) {
 	d.show()
 	d.started, d.downTill = d.loop.now, d.loop.now+int64(away)
+	for _, t := range d.tables {
+		// As where it is killed while it creates the table; how often is not drawn,
+		// for the order of the tables is no one's.
+		t.half = t.half || len(t.txns) == 0 && (d.loop.now+t.id)%2 == 0
+	}
 	if lost == 0 {
 		return
 	}

@@ -444,6 +444,12 @@ func TestRanksSurviveRestartAndResend(t *testing.T) {
 	shows(want)
 	run(spooled(dir), func(*tape) {}, again)
 	shows(want)
+	// A log lost its last part to a power cut, and makes earlier versions anew.
+	run(spooled(dir), func(x *tape) {
+		x.barOf(8, whole, 0, 79)
+		x.barOf(8, final, 1, 79)
+	}, nil)
+	shows(want)
 	// The spool's acked position is lost with a power cut: all is sent again.
 	if err := os.Remove(filepath.Join(dir, "acked")); err != nil {
 		t.Fatal(err)

@@ -56,9 +56,9 @@ func (a rank) best() bool { return a.complete && a.final && a.rev == 0 }
 // rankNames is the key column of each ranked table.
 var rankNames = map[int]string{tableBars: "interval", tableWindows: "name"}
 
-// guards reads the lines of a ranked table. Unless all are asked for, those are
-// left out that nothing can be better than.
-func guards(lines []byte, name string, all bool) []guard {
+// guards reads the lines of a ranked table that are wanted for their rank and
+// the time of their key.
+func guards(lines []byte, name string, wanted func(r rank, ts int64) bool) []guard {
 	var found []guard
 	for at := 0; at < len(lines); {
 		end := at + bytes.IndexByte(lines[at:], '\n') + 1
@@ -66,7 +66,7 @@ func guards(lines []byte, name string, all bool) []guard {
 			end = len(lines)
 		}
 		line := lines[at:end]
-		if r, ok := rankOf(line); ok && (all || !r.best()) {
+		if r, ok := rankOf(line); ok && wanted(r, timeOf(line)) {
 			found = append(found, guard{at, end, keyOf(line, name), r})
 		}
 		at = end
@@ -109,11 +109,17 @@ func rankOf(line []byte) (r rank, ok bool) {
 }
 
 func keyOf(line []byte, name string) rankKey {
-	text := strings.TrimSuffix(string(line), "\n")
-	tags := splitTags(text)
-	ts, _ := strconv.ParseInt(text[strings.LastIndexByte(text, ' ')+1:], 10, 64)
-	return rankKey{tags["venue"], tags["symbol"], tags[name], ts}
+	tags := splitTags(strings.TrimSuffix(string(line), "\n"))
+	return rankKey{tags["venue"], tags["symbol"], tags[name], timeOf(line)}
 }
+
+func timeOf(line []byte) int64 {
+	text := strings.TrimSuffix(view(line), "\n")
+	ts, _ := strconv.ParseInt(text[strings.LastIndexByte(text, ' ')+1:], 10, 64)
+	return ts
+}
+
+func everyRow(rank, int64) bool { return true }
 
 // ranker decides about guarded rows.
 // owner: the table's sender.
@@ -176,7 +182,11 @@ func (r *ranker) sift(ctx context.Context, lines []byte, again bool) (rest []byt
 	if again {
 		r.settled = false
 	}
-	all := guards(lines, r.name, again || r.repeat != RepeatNone)
+	wanted := everyRow
+	if !again && r.repeat == RepeatNone {
+		wanted = r.couldBeWorse
+	}
+	all := guards(lines, r.name, wanted)
 	asked, inBatch := all[:0], map[rankKey]bool{}
 	for _, g := range all {
 		// An earlier one of the batch may be dropped, and then so may this.
@@ -209,7 +219,7 @@ func (r *ranker) sift(ctx context.Context, lines []byte, again bool) (rest []byt
 			verdict = r.repeat.rejudge(g.rank, stands, outranked)
 			ours = r.repeat == RepeatSame && stands.rev > g.rank.rev
 		case ok:
-			verdict = judge(g.rank, stands, again, outranked, r.early(g))
+			verdict = judge(g.rank, stands, again, outranked, r.early(g.key.ts))
 		}
 		if verdict == depends {
 			// What stands is ours and later: it stays. Ours and earlier: it is
@@ -244,7 +254,7 @@ func (r *ranker) sift(ctx context.Context, lines []byte, again bool) (rest []byt
 func (r *ranker) own(asked []guard, stand map[rankKey]rank, again bool) (map[rankKey][]rank, error) {
 	unsure := map[rankKey]bool{}
 	for _, g := range asked {
-		if stands, ok := stand[g.key]; ok && judge(g.rank, stands, again, false, r.early(g)) == depends {
+		if stands, ok := stand[g.key]; ok && judge(g.rank, stands, again, false, r.early(g.key.ts)) == depends {
 			unsure[g.key] = true
 		}
 	}
@@ -256,10 +266,15 @@ func (r *ranker) own(asked []guard, stand map[rankKey]rank, again bool) (map[ran
 
 func (r *ranker) questions(g guard) bool {
 	_, outranked := r.outranked[g.key]
-	return g.rank.rev == 0 || outranked || r.early(g)
+	return g.rank.rev == 0 || outranked || r.early(g.key.ts)
 }
 
-func (r *ranker) early(g guard) bool { return r.versions != nil && g.key.ts < r.startedNanos }
+// couldBeWorse reports whether a row that is sent for the first time could be
+// worse than what stands. Of an earlier time any could: it may be made of a log
+// that lost its last part, and what that part gave may have been delivered.
+func (r *ranker) couldBeWorse(row rank, ts int64) bool { return !row.best() || r.early(ts) }
+
+func (r *ranker) early(ts int64) bool { return r.versions != nil && ts < r.startedNanos }
 
 // present reads the ranks that stand at the times of guards.
 func (r *ranker) present(ctx context.Context, asked []guard) (map[rankKey]rank, error) {
@@ -333,7 +348,7 @@ func (x *sender) versions(keys map[rankKey]bool) (map[rankKey][]rank, error) {
 		if err != nil {
 			return true // damaged: it is reported when it is sent
 		}
-		for _, g := range guards(lines, x.ranker.name, true) {
+		for _, g := range guards(lines, x.ranker.name, everyRow) {
 			if keys[g.key] {
 				found[g.key] = append(found[g.key], g.rank)
 			}

@@ -115,15 +115,16 @@ func TestGuardsAreReadFromLines(t *testing.T) {
 		odd := btc
 		odd.Symbol = `A B,C=D\E`
 		x.define(t, odd, start)
+		x.barOf(0, tick.RowFinal|tick.RowComplete, 0, 5) // of before this run
 		x.barOf(1, tick.RowFinal, 3, 10)
 		x.barOf(2, tick.RowFinal|tick.RowComplete, 0, 20)
 		w := x.window(start + 5)
 		w.Flags, w.Trades, w.Rev = tick.RowComplete, 1<<40, 7
 		s.Write(x.take())
-		f := func(table int, all bool, want ...guard) {
+		f := func(table int, wanted func(rank, int64) bool, want ...guard) {
 			t.Helper()
 			lines := s.lanes[table].take(nil)
-			got := guards(lines, rankNames[table], all)
+			got := guards(lines, rankNames[table], wanted)
 			for i := range got {
 				if line := string(lines[got[i].start:got[i].end]); line[len(line)-1] != '\n' {
 					t.Errorf("line %q", line)
@@ -134,11 +135,13 @@ func TestGuardsAreReadFromLines(t *testing.T) {
 				t.Errorf("got %+v\nwant %+v", got, want)
 			}
 			for i := 0; i < len(lines); i += 7 { // torn lines are no guards of another key
-				guards(lines[i:], rankNames[table], true)
+				guards(lines[i:], rankNames[table], everyRow)
 			}
 		}
-		f(tableBars, false, guard{key: rankKey{odd.Venue, odd.Symbol, "1m", start + 60e9}, rank: rank{final: true, rev: 3, trades: 10}})
-		f(tableWindows, true, guard{key: rankKey{odd.Venue, odd.Symbol, "vwap_60s_1s", start + 5}, rank: rank{complete: true, rev: 7, trades: 1 << 40}})
+		r := &ranker{versions: func(map[rankKey]bool) (map[rankKey][]rank, error) { return nil, nil }, startedNanos: start + 120e9}
+		f(tableBars, r.couldBeWorse, guard{key: rankKey{odd.Venue, odd.Symbol, "1m", start}, rank: rank{final: true, complete: true, trades: 5}},
+			guard{key: rankKey{odd.Venue, odd.Symbol, "1m", start + 60e9}, rank: rank{final: true, rev: 3, trades: 10}})
+		f(tableWindows, everyRow, guard{key: rankKey{odd.Venue, odd.Symbol, "vwap_60s_1s", start + 5}, rank: rank{complete: true, rev: 7, trades: 1 << 40}})
 	}
 }
 

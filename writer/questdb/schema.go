@@ -32,12 +32,26 @@ type schema struct {
 }
 
 // ensure makes the table fit, or returns a SchemaError. What is created:
-// a missing table, a missing column that is no key, a missing view. What is
-// refused, because repairing it moves or rereads the user's rows: everything else.
+// a missing or half made table, a missing column that is no key, a missing view.
+// What is refused, because repairing it moves or rereads the user's rows: everything else.
 func (s *schema) ensure(ctx context.Context, t *table) error {
 	add, err := s.judge(ctx, t)
 	if errors.Is(err, errNoTable) {
 		return s.make(ctx, t)
+	}
+	if err != nil {
+		return err
+	}
+	state, err := s.client.Query(ctx, "SELECT suspended, errorMessage, sequencerTxn FROM wal_tables() WHERE name = "+literal(t.name))
+	if err != nil {
+		return err
+	}
+	half, err := s.halfMade(ctx, t, state)
+	if half {
+		err = s.drop(ctx, t)
+		if errors.Is(err, errNoTable) {
+			return s.make(ctx, t)
+		}
 	}
 	if err != nil {
 		return err
@@ -47,8 +61,9 @@ func (s *schema) ensure(ctx context.Context, t *table) error {
 			return err
 		}
 	}
-	if err := s.suspended(ctx, t); err != nil {
-		return err
+	if len(state.Rows) > 0 && state.True(0, 0) {
+		s.warn("QuestDB suspended a table: it takes rows, but queries do not see them", "table", t.name,
+			"error", state.Text(0, 1), "remedy", "ALTER TABLE "+t.name+" RESUME WAL")
 	}
 	return s.views(ctx, t)
 }
@@ -90,16 +105,6 @@ func (s *schema) make(ctx context.Context, t *table) error {
 		return err
 	}
 	return s.views(ctx, t)
-}
-
-// suspended warns of a table that takes rows and does not show them.
-func (s *schema) suspended(ctx context.Context, t *table) error {
-	state, err := s.client.Query(ctx, "SELECT suspended, errorMessage FROM wal_tables() WHERE name = "+literal(t.name))
-	if err == nil && len(state.Rows) > 0 && state.True(0, 0) {
-		s.warn("QuestDB suspended a table: it takes rows, but queries do not see them", "table", t.name,
-			"error", state.Text(0, 1), "remedy", "ALTER TABLE "+t.name+" RESUME WAL")
-	}
-	return err
 }
 
 func (s *schema) columns(t *table, have *Result, aside []string) (add []string, err error) {

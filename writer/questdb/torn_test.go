@@ -45,7 +45,7 @@ func TestTornIndexIsToldAndRepaired(t *testing.T) {
 	trades(t, s, 5)
 	until(t, "the table was not to be had", func() bool { return s.Stats.Tables[tableTrades].SchemaFails.Load() > 0 })
 
-	server.Kill()
+	server.Stop()
 	_, command, _ := strings.Cut(found[0].Remedy, "root directory: ")
 	repair := exec.Command("sh", "-c", command)
 	repair.Dir = server.Dir()
