@@ -276,6 +276,7 @@ func registerQuestDB(r *ops.Registry, database *questdb.Sink) {
 	r.GaugeFunc("tickproc_spool_full_ratio", "What waits for QuestDB, of spool: max.", nil, func() float64 { return float64(spool.Permille.Load()) / 1000 })
 	r.Gauge("tickproc_spool_down_tables", "Tables whose rows cannot be written to the disk now.", nil, &spool.Down)
 	r.Counter("tickproc_spool_sync_failures_total", "Times that the disk refused to make the spool durable.", nil, &spool.SyncFails)
+	r.Counter("tickproc_spool_unkept_total", "Times that acknowledged rows ceased to be kept before they were old: for want of room, or because later ones went from memory.", nil, &spool.Unkept)
 	r.Counter("tickproc_spool_damaged_bytes_total", "Bytes of the spool that could not be read back.", nil, &spool.DamagedBytes)
 	r.Gauge("tickproc_questdb_waiting_bytes", "Encoded rows that wait for QuestDB.", nil, &stats.WaitingBytes)
 	r.GaugeFunc("tickproc_questdb_lag_seconds", "Age of the oldest row that waits for QuestDB.", nil, func() float64 { return lagSeconds(stats) })

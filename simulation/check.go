@@ -236,9 +236,13 @@ func (c *comparison) text(gaps []gap) string {
 }
 
 // isUnkept reports a time about which rows went to the database from memory,
-// because the spool had no disk, and the database lost rows later: both at once
-// is more than is promised.
+// because the spool had no disk, or before which it kept none any more, for want
+// of room or because it does not have the later ones, and the database lost rows:
+// both at once is more than is promised.
 func (w *world) isUnkept(at int64) bool {
+	if w.dbLostAt != 0 && at < w.unkeptTill+int64(w.offset)+int64(3*time.Second) {
+		return true
+	}
 	for _, x := range w.unkept {
 		if time.Duration(x+int64(w.offset)-at).Abs() < 3*time.Second {
 			return true
@@ -439,7 +443,11 @@ func (c *comparison) downs() {
 		}
 		c.w.tally.Downs++
 		for i := range c.t.Quotes {
-			if at := c.t.Quotes[i].TimeNanos; at > d.from && at < d.to && !stored[at] && within(c.gaps[tick.ChannelQuotes.String()], at) == nil && !c.struck(tick.ChannelQuotes, at) {
+			q := &c.t.Quotes[i]
+			if i > 0 && q.Bid == c.t.Quotes[i-1].Bid && q.Ask == c.t.Quotes[i-1].Ask {
+				continue // a venue repeats those of quiet symbols
+			}
+			if at := q.TimeNanos; at > d.from && at < d.to && !stored[at] && within(c.gaps[tick.ChannelQuotes.String()], at) == nil && !c.struck(tick.ChannelQuotes, at) {
 				c.differ("down", "nobody listened from %s to %s, and the quote of %s is neither stored nor in a gap: %s", c.w.when(d.from), c.w.when(d.to), c.w.when(at), c.text(c.gaps[tick.ChannelQuotes.String()]))
 			}
 		}

@@ -21,6 +21,7 @@ type process struct {
 	stopping  bool
 	appends   int  // to its logs, until it dies; 0 = it does not
 	busy      bool // a snapshot is being taken
+	unkept    uint64
 }
 
 const (
@@ -87,6 +88,9 @@ func (w *world) begin() {
 		b.Spool.WriteNow()
 		if b.Spool.Stats.Down.Load() > 0 {
 			w.diskless = append(w.diskless, w.now)
+		}
+		if n := b.Spool.Stats.Unkept.Load(); n > p.unkept {
+			p.unkept, w.unkeptTill = n, w.now
 		}
 		if b.Spool.SyncWanted() {
 			b.Spool.SyncNow()

@@ -109,6 +109,7 @@ type world struct {
 	dbLostAt     int64              // when the database last lost rows
 	diskless     []int64            // when the spool had no disk, and rows went to the database from memory alone
 	unkept       []int64            // those before the database lost rows: nobody has them any more
+	unkeptTill   int64              // when the spool last ceased to keep delivered rows that were not old
 	hinderedTill int64              // until when the disk, or who writes to it, last did not work
 	flipped      bool               // a bit of the disk
 	lyingSync    bool               // of a mutation

@@ -456,7 +456,9 @@ func (s *Sink) noteLosses(now int64) {
 	for _, l := range all {
 		st, name := &s.Stats.Tables[l.Table], s.lanes[l.Table].table.name
 		message := "there is no room for waiting rows, rows are lost"
+		answered := answered
 		if l.Damaged {
+			answered = 0 // nothing must get through first: it is not the database that lacks
 			message = "rows cannot be read back from the spool, they are lost"
 		}
 		s.complaints.log(s.o.Logger, slog.LevelError, now, "lost "+name, message, "table", name, "rows", l.Rows,

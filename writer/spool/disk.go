@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"syscall"
+	"time"
 
 	"tickproc/internal/vfs"
 )
@@ -341,6 +342,12 @@ func (s *Spool) freeOne(lose bool) bool {
 		}
 	}
 	if from != nil {
+		s.Stats.Unkept.Add(1)
+		if now := s.o.Now(); now >= s.unkeptToldNanos+unkeptTellNanos {
+			s.unkeptToldNanos = now
+			s.o.Logger.Warn("spool: for want of room, rows are no longer kept that QuestDB has: should it lose them, they are not sent again",
+				"table", from.name, "before", time.Unix(0, from.segs[0].newest).UTC())
+		}
 		s.removeLocked(from)
 		s.mu.Unlock()
 		s.sweep()

@@ -246,6 +246,7 @@ func (s *Spool) giveUpKept(l *lane, floor int64, why string) {
 	if l.once || floor <= l.floor {
 		return
 	}
+	s.Stats.Unkept.Add(1)
 	if len(l.segs) > 0 && l.segs[len(l.segs)-1].end > l.floor {
 		s.o.Logger.Error("spool: what is kept of a table is not sent again, should QuestDB lose it: newer rows of it are not kept",
 			"table", l.name, "before", floor, "reason", why)

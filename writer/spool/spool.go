@@ -165,6 +165,7 @@ type Stats struct {
 	WriteFails   stat.Counter
 	ReadFails    stat.Counter
 	Unprotected  stat.Counter // records whose memory was taken before they were durable
+	Unkept       stat.Counter // times at which acknowledged rows ceased to be kept before they were old
 	DamagedBytes stat.Counter // that could not be read back
 	TornBytes    stat.Counter // cut off behind the last good record at the start
 }
@@ -201,6 +202,8 @@ type Spool struct {
 	// recovered is what Marks returns.
 	recovered map[uint16]Mark
 	freed     int64 // when Space was asked
+	// owner: the goroutine that writes
+	unkeptToldNanos int64
 
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -257,8 +260,10 @@ const (
 	spareMax       = 16       // buffers kept for reuse
 	unsyncedMax    = 64 << 20 // bytes after which the next sync does not wait
 	downRetryNanos = int64(time.Second)
-	freeBytesMax   = int64(1e9)
-	noteMax        = 64
+	// unkeptTellNanos is how often it is told that acknowledged rows are freed.
+	unkeptTellNanos = int64(time.Minute)
+	freeBytesMax    = int64(1e9)
+	noteMax         = 64
 )
 
 // Open opens a spool and finds out what is in it. It starts no goroutine.

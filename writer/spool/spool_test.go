@@ -568,6 +568,9 @@ func TestFullDiskWaitsInMemory(t *testing.T) {
 	if s.Stats.Down.Load() != 1 || s.Stats.KeptBytes.Load() != 0 {
 		t.Errorf("%d tables are down, %d acknowledged bytes are kept", s.Stats.Down.Load(), s.Stats.KeptBytes.Load())
 	}
+	if s.Stats.Unkept.Load() == 0 {
+		t.Error("that they made way is not told")
+	}
 	for n := 20; n < 60; n++ {
 		equal(t, "while it is full", []string{next(t, s, 0)}, lines(n, n+1))
 	}
