@@ -181,6 +181,8 @@ func (c *comparison) trades() {
 			c.w.tally.InGaps++
 		case c.w.o.Unbounded && x.TimeNanos >= c.last:
 			c.unheard[x.ID] = true // nothing came any more that could have told
+		case c.w.o.Unbounded && c.w.nobodyListened(channelOf{t.Venue, t.Symbol, tick.ChannelTrades}, x.TimeNanos, x.TimeNanos):
+			c.unheard[x.ID] = true // by a socket that is dead and still believed
 		case c.unheard[x.ID]:
 		default:
 			c.differ("trade", "id %s at %s is neither stored nor inside a gap: %s", id, c.w.when(x.TimeNanos), c.text(gaps))

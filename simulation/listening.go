@@ -51,12 +51,16 @@ func (w *world) heard(k *link) {
 	})
 }
 
+// inFlight is how long a message may be on its way: what was when its socket died
+// went with it.
+const inFlight = 2 * time.Second
+
 // nobodyListened reports that in some of an interval of the venues' time nobody
 // listened to a stream, though it may have been thought so, and that a row may not
 // have been corrected since.
 func (w *world) nobodyListened(to channelOf, from, end int64) bool {
 	return slices.ContainsFunc(w.downs, func(d down) bool {
-		return d.stream == to && d.from < end && d.to >= from && (w.flipped || w.believes(d))
+		return d.stream == to && d.from-int64(inFlight) < end && d.to >= from && (w.flipped || w.believes(d))
 	})
 }
 
