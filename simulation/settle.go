@@ -22,7 +22,7 @@ func (w *world) good() (why string) {
 		}
 	}
 	for _, k := range p.links {
-		if k.client != nil && (k.dead || k.client.HalfOpen()) {
+		if k.client != nil && k.dead {
 			return k.venue + " " + k.l.Name() + " is dead, and does not know it"
 		}
 	}

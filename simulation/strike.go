@@ -87,6 +87,13 @@ func (w *world) strike(f fault) {
 		if err := w.exchange.Inject(v); err != nil {
 			return // nothing is there that it could befall
 		}
+		if p != nil {
+			for _, k := range p.links {
+				if k.client != nil && k.client.HalfOpen() {
+					k.die()
+				}
+			}
+		}
 	case faultKill, faultPowerCut:
 		w.end(f.kind == faultPowerCut, away)
 	case faultKillInLog:
