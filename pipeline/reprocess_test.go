@@ -270,8 +270,15 @@ func TestReprocessRepairsQuestDB(t *testing.T) {
 	equal := func(what string, have map[string][]string) {
 		t.Helper()
 		for table, rows := range stands {
-			if !slices.Equal(have[table], rows) {
-				t.Errorf("%s: %s has %d rows, and had %d, or others", what, table, len(have[table]), len(rows))
+			if slices.Equal(have[table], rows) {
+				continue
+			}
+			t.Errorf("%s: %s has %d rows, and had %d, or others", what, table, len(have[table]), len(rows))
+			for i, row := range rows {
+				if i >= len(have[table]) || have[table][i] != row {
+					t.Errorf("had  %s\nhas %v", row, have[table][i:min(i+1, len(have[table]))])
+					break
+				}
 			}
 		}
 	}

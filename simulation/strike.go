@@ -149,7 +149,9 @@ func (w *world) strike(f fault) {
 	w.note("fault", f.String())
 }
 
-// flip turns a bit of a log, a snapshot or the spool.
+// flip turns a bit of a log, a snapshot or the spool. Once a log was hit snapshots
+// are left alone: new logs may begin with a snapshot, and until the next one is
+// taken there is no other.
 func (w *world) flip(pick uint64) {
 	var all []string
 	var walk func(dir string)
@@ -160,7 +162,7 @@ func (w *world) flip(pick uint64) {
 			switch {
 			case e.Dir:
 				walk(name)
-			case e.Size > 0 && (strings.HasSuffix(name, ".log") || strings.HasSuffix(name, ".seg") || strings.Contains(name, "/snapshots/")):
+			case e.Size > 0 && (strings.HasSuffix(name, ".log") || strings.HasSuffix(name, ".seg") || strings.Contains(name, "/snapshots/") && !w.logFlipped):
 				all = append(all, name)
 			}
 		}
@@ -178,7 +180,7 @@ func (w *world) flip(pick uint64) {
 		return
 	}
 	bit := int64(pick >> 20 % uint64(8*len(content)))
-	w.flipped = true
+	w.flipped, w.logFlipped = true, w.logFlipped || strings.HasSuffix(name, ".log")
 	w.note("flip", fmt.Sprintf("%s bit %d of %d", name, bit, 8*len(content)))
 	if err := w.disk.Flip(name, bit); err != nil {
 		panic("BUG: " + err.Error())

@@ -112,6 +112,7 @@ type world struct {
 	unkeptTill   int64              // when the spool last ceased to keep delivered rows that were not old
 	hinderedTill int64              // until when the disk, or who writes to it, last did not work
 	flipped      bool               // a bit of the disk
+	logFlipped   bool               // of a log
 	lyingSync    bool               // of a mutation
 	forget       bool               // of a mutation: a batch is not remembered
 	history      []logged           // what shards logged, in the order in which it happened

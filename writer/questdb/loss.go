@@ -20,6 +20,13 @@ type losses struct {
 	written  map[lossKey]loss
 	answered uint64 // answers when the last loss was noted
 	since    int64  // when the oldest of open was noted
+	untold   []untold
+}
+
+// untold is where a restart comes upon a loss again, until a durable row tells.
+type untold struct {
+	table  int
+	offset int64
 }
 
 // By name: what an earlier run wrote may be lost, when this one has other ids.
@@ -63,9 +70,9 @@ func (l *losses) note(key lossKey, add loss, answered uint64, now int64) {
 	l.open[key] = add
 }
 
-// due reports that rows get through again.
+// due reports that rows get through again, or need not.
 func (l *losses) due(answered uint64, now int64) bool {
-	return len(l.open) > 0 && answered > l.answered && now-l.since >= lossInterval
+	return (len(l.open) > 0 || len(l.untold) > 0) && answered > l.answered && now-l.since >= lossInterval
 }
 
 // take calls f with every open loss, in a fixed order, and closes them.

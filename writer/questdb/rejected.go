@@ -7,6 +7,7 @@ type rejection struct {
 	table         int
 	venue, symbol string
 	ts            int64
+	offset        int64 // of its batch in the spool
 }
 
 const rejectionMax = 4096 // rejections that wait to become gaps rows
@@ -17,12 +18,15 @@ type rejections struct {
 	rows []rejection
 }
 
-func (x *rejections) add(r rejection) {
+// add reports whether there was room.
+func (x *rejections) add(r rejection) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if len(x.rows) < rejectionMax {
-		x.rows = append(x.rows, r)
+	if len(x.rows) >= rejectionMax {
+		return false
 	}
+	x.rows = append(x.rows, r)
+	return true
 }
 
 func (x *rejections) take() []rejection {

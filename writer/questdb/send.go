@@ -279,7 +279,11 @@ func (x *sender) quarantine(b *spool.Batch, reason string) {
 	}
 	if x.table.channel != "" {
 		if venue, symbol, ts, ok := lineIdentity(text); ok {
-			x.sink.rejections.add(rejection{x.index, venue, symbol, ts})
+			// Before the batch can be done.
+			x.spool.Untold(x.index, b.From)
+			if !x.sink.rejections.add(rejection{x.index, venue, symbol, ts, b.From}) {
+				x.spool.Told(x.index, b.From)
+			}
 		}
 	}
 	x.spool.Progress(x.index, b, len(line), 1)

@@ -459,6 +459,7 @@ func (s *Sink) noteLosses(now int64) {
 		answered := answered
 		if l.Damaged {
 			answered = 0 // nothing must get through first: it is not the database that lacks
+			s.losses.untold = append(s.losses.untold, untold{l.Table, l.From})
 			message = "rows cannot be read back from the spool, they are lost"
 		}
 		s.complaints.log(s.o.Logger, slog.LevelError, now, "lost "+name, message, "table", name, "rows", l.Rows,
@@ -524,6 +525,7 @@ func (s *Sink) Idle(now int64) {
 func (s *Sink) noteRejected(now int64) {
 	for _, r := range s.rejections.take() {
 		s.losses.note(lossKey{r.table, r.venue, r.symbol, tick.ReasonRejected}, loss{r.ts, r.ts, 1}, 0, now)
+		s.losses.untold = append(s.losses.untold, untold{r.table, r.offset})
 	}
 }
 
@@ -539,6 +541,19 @@ func (s *Sink) writeLosses(now int64) {
 		x.row, x.in, x.channelText = s.gapRow[:], &of, s.lanes[key.table].table.channel
 		s.add(&s.lanes[tableGaps], lost.from, now)
 		x.channelText = ""
+	})
+	told := s.losses.untold
+	if s.losses.untold = nil; len(told) == 0 {
+		return
+	}
+	if l := &s.lanes[tableGaps]; l.rows > 0 {
+		s.seal(l, now)
+	}
+	s.spool.Checkpoint(nil, func(error) {
+		// A disk that takes no rows takes no positions either.
+		for _, x := range told {
+			s.spool.Told(x.table, x.offset)
+		}
 	})
 }
 

@@ -432,6 +432,7 @@ func (s *Spool) removeLocked(l *lane) {
 	l.mem = slices.Delete(l.mem, 0, n)
 	l.memWritten -= n
 	l.synced = max(l.synced, g.end)
+	l.untold = slices.DeleteFunc(l.untold, func(offset int64) bool { return offset < g.end })
 	s.closeLocked(g)
 	s.unlink = append(s.unlink, g.name)
 }

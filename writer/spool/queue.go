@@ -265,7 +265,10 @@ func (l *lane) placeLocked(s *Spool) place {
 
 func (s *Spool) damageLocked(l *lane, from, to int64, rows int, meta []byte) {
 	s.Stats.DamagedBytes.Add(uint64(to - from))
-	loss := Loss{Table: l.index, Rows: rows, Meta: meta, Damaged: true, Again: from < l.resendEnd}
+	loss := Loss{Table: l.index, Rows: rows, Meta: meta, Damaged: true, From: from, Again: from < l.resendEnd}
+	if !loss.Again { // else the database had them once
+		l.untold = append(l.untold, from)
+	}
 	if rows < 0 {
 		loss.Before = l.lastMeta
 	} else {
@@ -333,6 +336,36 @@ func (s *Spool) Progress(table int, b *Batch, bytes, rows int) {
 	l.bytes -= int64(bytes)
 	s.answered++
 	s.doneLocked(l, b)
+}
+
+// Untold keeps the acked position on the disk before an offset, because something
+// behind it is lost and no durable row says so yet: a restart comes upon it again.
+// Told ends that.
+func (s *Spool) Untold(table int, offset int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.lanes[table]
+	l.untold = append(l.untold, offset)
+}
+
+// Told says that a durable row tells of what is lost at an offset.
+func (s *Spool) Told(table int, offset int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.lanes[table]
+	if i := slices.Index(l.untold, offset); i >= 0 { // else its file was removed
+		l.untold = slices.Delete(l.untold, i, i+1)
+	}
+}
+
+// ackedLocked is where a restart begins. What is sent again counts as not
+// acknowledged.
+func (l *lane) ackedLocked() int64 {
+	acked := l.cursor
+	for _, offset := range l.untold {
+		acked = min(acked, offset)
+	}
+	return acked
 }
 
 // Replace sets what is left of the batch.

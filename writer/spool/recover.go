@@ -310,8 +310,7 @@ func (s *Spool) acksLocked() []byte {
 	var b []byte
 	for _, l := range s.lanes {
 		b = appendText(b, l.name)
-		// What is sent again counts as not acknowledged: a restart begins there.
-		b = binary.LittleEndian.AppendUint64(b, uint64(l.cursor))
+		b = binary.LittleEndian.AppendUint64(b, uint64(l.ackedLocked()))
 		b = binary.LittleEndian.AppendUint64(b, uint64(l.synced))
 		b = appendText(b, string(l.note))
 		if l.floor > 0 {

@@ -148,6 +148,8 @@ type Loss struct {
 	Meta, Before, After []byte
 	// Damaged: the disk did not give back what was written. Else there was no room.
 	Damaged bool
+	// From is where damaged rows lay: Told is owed for it.
+	From int64
 	// Again: they had been taken before this run or were acknowledged already.
 	Again bool
 }
@@ -222,7 +224,10 @@ type lane struct {
 	resendEnd               int64 // before it, batches are Again
 	// floor is where the first record may lie that is sent again.
 	floor int64
-	once  bool // Options.Once
+	// untold are offsets of what is lost while no durable row says so: on the disk
+	// the acked position stays before them.
+	untold []int64
+	once   bool // Options.Once
 	// mem is the end of the stream: memWritten records that are on disk too, then
 	// those that are not.
 	mem         []*record
@@ -389,16 +394,20 @@ func (s *Spool) Close() (lost, left []int) {
 		for range 3 { // a file that fails is replaced, once
 			s.writeRound()
 			if s.syncRound() == nil {
+				_ = s.writeAcks() // a loss may be told now
 				break
 			}
 		}
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, r := range s.requests {
-		r.done(errClosed)
-	}
+	requests := s.requests
 	s.requests = nil
+	defer func() {
+		s.mu.Unlock()
+		for _, r := range requests {
+			r.done(errClosed)
+		}
+	}()
 	for _, l := range s.lanes {
 		memory := 0
 		for _, r := range l.mem[l.memWritten:] {
