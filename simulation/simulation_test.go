@@ -138,7 +138,7 @@ func TestSeeds(t *testing.T) {
 // Seeds that once found a fault which others rarely meet; docs/track-record.md.
 func TestSeedsThatFoundSomething(t *testing.T) {
 	t.Parallel()
-	for _, seed := range []uint64{419, 811, 850, 5826, 7598, 7967, 8867, 50160, 78411} {
+	for _, seed := range []uint64{419, 811, 850, 5826, 7598, 7967, 8867, 50160, 78411, 88767} {
 		for _, unbounded := range []bool{false, true} {
 			o := Options{Seed: seed, Unbounded: unbounded}
 			if r := mustRun(t, o); len(r.Violations) > 0 {

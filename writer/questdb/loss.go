@@ -3,9 +3,11 @@ package questdb
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 
 	"tickproc/tick"
+	"tickproc/writer/spool"
 )
 
 // losses remember what never reached the database, by instrument and table,
@@ -21,6 +23,7 @@ type losses struct {
 	answered uint64 // answers when the last loss was noted
 	since    int64  // when the oldest of open was noted
 	untold   []untold
+	unknown  []spool.Loss // of which nothing but their neighbours can be read
 }
 
 // untold is where a restart comes upon a loss again, until a durable row tells.
@@ -28,6 +31,8 @@ type untold struct {
 	table  int
 	offset int64
 }
+
+type instrumentName struct{ venue, symbol string }
 
 // By name: what an earlier run wrote may be lost, when this one has other ids.
 type lossKey struct {
@@ -38,8 +43,10 @@ type lossKey struct {
 
 type loss struct {
 	from, to int64 // ts
-	rows     int64 // -1 = unknown
+	rows     int64 // or lostUnknown
 }
+
+const lostUnknown = -1
 
 func (l loss) with(o loss) loss {
 	both := loss{from: min(l.from, o.from), to: max(l.to, o.to), rows: l.rows + o.rows}
@@ -57,8 +64,11 @@ func newLosses() losses {
 	return losses{open: map[lossKey]loss{}, written: map[lossKey]loss{}}
 }
 
+// none reports that nothing waits to be said, nor to be settled.
+func (l *losses) none() bool { return len(l.open)+len(l.unknown)+len(l.untold) == 0 }
+
 func (l *losses) note(key lossKey, add loss, answered uint64, now int64) {
-	if len(l.open) == 0 {
+	if l.none() {
 		l.since = now
 	}
 	l.answered = answered
@@ -70,9 +80,77 @@ func (l *losses) note(key lossKey, add loss, answered uint64, now int64) {
 	l.open[key] = add
 }
 
+// noteUnknown notes rows of which nobody can say what they were.
+func (l *losses) noteUnknown(what spool.Loss, answered uint64, now int64) {
+	if l.none() {
+		l.since = now
+	}
+	l.answered = answered
+	l.unknown = append(l.unknown, what)
+}
+
+// spread says of each instrument that such rows may have been its own: from its
+// rows before them to its rows behind them, and where it has none there, from the
+// first to the last of all others'. That is done as late as can be, for at a start
+// instruments become known after what cannot be read.
+func (l *losses) spread(lanes []lane, instruments []instrument) {
+	for _, what := range l.unknown {
+		t := lanes[what.Table].table
+		before, after := spansByName(what.Before), spansByName(what.After)
+		if t.channel == "" || len(before)+len(after) == 0 {
+			continue
+		}
+		all := loss{math.MaxInt64, math.MinInt64, lostUnknown}
+		maybe := map[instrumentName]bool{}
+		for _, side := range []map[instrumentName]span{before, after} {
+			for name, w := range side {
+				all.from, all.to = min(all.from, w.from), max(all.to, w.to)
+				maybe[name] = true
+			}
+		}
+		for i := range instruments {
+			if in := &instruments[i]; in.known && t.mayHave(in) {
+				maybe[instrumentName{in.Venue, in.Symbol}] = true
+			}
+		}
+		for name := range maybe {
+			missed := all
+			if w, ok := before[name]; ok {
+				missed.from = w.to
+			}
+			if w, ok := after[name]; ok {
+				missed.to = w.from
+			}
+			missed.to = max(missed.from, missed.to)
+			l.note(lossKey{what.Table, name.venue, name.symbol, tick.ReasonSink}, missed, l.answered, l.since)
+		}
+	}
+	l.unknown = nil
+}
+
+// spansByName are those of a record.
+func spansByName(meta []byte) map[instrumentName]span {
+	spans, _ := decodeSpans(meta) // what cannot be read is another loss
+	all := map[instrumentName]span{}
+	for _, w := range spans {
+		all[instrumentName{w.venue, w.symbol}] = w
+	}
+	return all
+}
+
+// mayHave reports whether rows of the table can be an instrument's.
+func (t *table) mayHave(in *instrument) bool {
+	for _, c := range tick.AllChannels {
+		if t.channel == c.String() {
+			return in.Channels.Has(c)
+		}
+	}
+	return true
+}
+
 // due reports that rows get through again, or need not.
 func (l *losses) due(answered uint64, now int64) bool {
-	return (len(l.open) > 0 || len(l.untold) > 0) && answered > l.answered && now-l.since >= lossInterval
+	return !l.none() && answered > l.answered && now-l.since >= lossInterval
 }
 
 // take calls f with every open loss, in a fixed order, and closes them.

@@ -459,37 +459,31 @@ func (s *Sink) noteLosses(now int64) {
 		answered := answered
 		if l.Damaged {
 			answered = 0 // nothing must get through first: it is not the database that lacks
-			s.losses.untold = append(s.losses.untold, untold{l.Table, l.From})
 			message = "rows cannot be read back from the spool, they are lost"
 		}
 		s.complaints.log(s.o.Logger, slog.LevelError, now, "lost "+name, message, "table", name, "rows", l.Rows,
 			"max_bytes", s.o.MaxBytes, "spool_max_bytes", s.o.Spool.MaxBytes)
 		if l.Rows < 0 {
 			st.Damaged.Add(1)
-			s.noteUnknown(l, answered, now)
-			continue
+			s.losses.noteUnknown(l, answered, now)
+		} else {
+			st.Lost.Add(uint64(l.Rows))
+			s.noteSpans(&l, answered, now)
 		}
-		st.Lost.Add(uint64(l.Rows))
-		spans, err := decodeSpans(l.Meta)
-		if err != nil {
-			panic("BUG: the spool's sums let bad spans through")
-		}
-		for _, w := range spans {
-			s.losses.note(lossKey{l.Table, w.venue, w.symbol, tick.ReasonSink}, loss{w.from, w.to, w.rows}, answered, now)
+		if l.Damaged {
+			s.losses.untold = append(s.losses.untold, untold{l.Table, l.From})
 		}
 	}
 }
 
-// noteUnknown says of each instrument that has rows before or behind what
-// cannot be read that something may be missing in between.
-func (s *Sink) noteUnknown(l spool.Loss, answered uint64, now int64) {
-	before, _ := decodeSpans(l.Before)
-	after, _ := decodeSpans(l.After)
-	for _, w := range before {
-		s.losses.note(lossKey{l.Table, w.venue, w.symbol, tick.ReasonSink}, loss{w.to, w.to, -1}, answered, now)
+// noteSpans notes a record of which it is known what was in it.
+func (s *Sink) noteSpans(l *spool.Loss, answered uint64, now int64) {
+	spans, err := decodeSpans(l.Meta)
+	if err != nil {
+		panic("BUG: the spool's sums let bad spans through")
 	}
-	for _, w := range after {
-		s.losses.note(lossKey{l.Table, w.venue, w.symbol, tick.ReasonSink}, loss{w.from, w.from, -1}, answered, now)
+	for _, w := range spans {
+		s.losses.note(lossKey{l.Table, w.venue, w.symbol, tick.ReasonSink}, loss{w.from, w.to, w.rows}, answered, now)
 	}
 }
 
@@ -531,6 +525,7 @@ func (s *Sink) noteRejected(now int64) {
 
 // writeLosses turns losses into rows of gaps.
 func (s *Sink) writeLosses(now int64) {
+	s.losses.spread(s.lanes[:], s.instruments)
 	s.losses.take(func(key lossKey, lost loss) {
 		s.gapRow[0] = tick.Unit{}
 		g := s.gapRow[0].GapRow()
