@@ -39,6 +39,7 @@ type service struct {
 	cmd     *exec.Cmd
 	ended   chan struct{}
 	unready string // why, when it was last asked
+	repairs func() // does what the service asks its user for; nil = it never asks
 }
 
 // buildBinary builds the real one; more are flags of go build.
@@ -100,7 +101,7 @@ func (s *service) stop() {
 			return
 		case exitUndelivered:
 			s.start()
-			await(s.t, "all is well again", 90*time.Second, s.ready)
+			s.awaitReady()
 		default:
 			s.t.Fatalf("exit code %d", code)
 		}
@@ -151,6 +152,20 @@ func (s *service) ready() bool {
 	return response.StatusCode == http.StatusOK
 }
 
+// awaitReady waits until all is well.
+func (s *service) awaitReady() {
+	s.t.Helper()
+	await(s.t, "all is well", 2*time.Minute, func() bool {
+		if s.ready() {
+			return true
+		}
+		if s.repairs != nil {
+			s.repairs()
+		}
+		return false
+	})
+}
+
 // killLab is the real binary between simulated exchanges that go on all the
 // time and a real QuestDB.
 type killLab struct {
@@ -183,7 +198,7 @@ func newKillLab(t *testing.T, rounds string, n int, venues []string) *killLab {
 		exchange: newExchange(t, o), started: time.Now(), settings: DefaultConfig()}
 	l.client = questdb.NewClient(l.server.URL(), questdb.Credentials{}, 0)
 	dir := t.TempDir()
-	l.service = &service{t: t, binary: buildBinary(t), config: filepath.Join(dir, "tickproc.yaml"), log: filepath.Join(dir, "log")}
+	l.service = &service{t: t, repairs: l.repairTable, binary: buildBinary(t), config: filepath.Join(dir, "tickproc.yaml"), log: filepath.Join(dir, "log")}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("not ready: %s\n%s", l.unready, l.tail())
@@ -217,20 +232,16 @@ func (l *killLab) configure() {
 	}
 }
 
-func (l *killLab) awaitReady() {
-	l.t.Helper()
-	await(l.t, "all books are valid", 90*time.Second, func() bool { return l.ready() || l.repairs() && l.ready() })
-}
-
 // tableRepair is what is told of a table that a killed QuestDB cannot open any more.
 var tableRepair = regexp.MustCompile(`stop QuestDB and run, in its root directory: (for f in db/(\w+)~.*; done)`)
 
-// repairs does as its user would what the service asks for where QuestDB, killed
-// at that very instant, left an index that it does not open again.
-func (l *killLab) repairs() bool {
+// repairTable does as its user would what the service asks for where QuestDB,
+// killed at that very instant, left an index that it does not open again.
+func (l *killLab) repairTable() {
+	l.t.Helper()
 	told := tableRepair.FindStringSubmatch(l.unready)
 	if told == nil {
-		return false
+		return
 	}
 	l.t.Logf("repaired by hand: %s", told[0])
 	l.server.Stop()
@@ -245,7 +256,6 @@ func (l *killLab) repairs() bool {
 	await(l.t, "it is no longer told of "+told[2], time.Minute, func() bool {
 		return l.ready() || !strings.Contains(l.unready, told[1])
 	})
-	return true
 }
 
 // awhile lets everything run until a random instant.

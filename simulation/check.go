@@ -172,6 +172,9 @@ func (c *comparison) trades() {
 			// A venue that leaves out trades is believed where ids do not count, also by bars.
 			c.unheard[x.ID] = true
 		}
+		if c.w.o.Unbounded && x.TimeNanos >= c.last {
+			c.unheard[x.ID] = true // nothing came any more that could have told
+		}
 		if c.w.isUnkept(x.TimeNanos) {
 			c.unsure[x.ID] = true // the bars may have it
 		}
@@ -183,8 +186,6 @@ func (c *comparison) trades() {
 			c.differ("trade", "id %s at %s is missing, in %s, and the venue has it", id, c.w.when(x.TimeNanos), c.text([]gap{*g}))
 		case g != nil:
 			c.w.tally.InGaps++
-		case c.w.o.Unbounded && x.TimeNanos >= c.last:
-			c.unheard[x.ID] = true // nothing came any more that could have told
 		case c.w.o.Unbounded && c.w.nobodyListened(channelOf{t.Venue, t.Symbol, tick.ChannelTrades}, x.TimeNanos, x.TimeNanos):
 			c.unheard[x.ID] = true // by a socket that is dead and still believed
 		case c.unheard[x.ID]:

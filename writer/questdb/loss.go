@@ -51,7 +51,7 @@ const lostUnknown = -1
 func (l loss) with(o loss) loss {
 	both := loss{from: min(l.from, o.from), to: max(l.to, o.to), rows: l.rows + o.rows}
 	if l.rows < 0 || o.rows < 0 {
-		both.rows = -1
+		both.rows = lostUnknown
 	}
 	return both
 }
