@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"tickproc/engine"
 	"tickproc/feeds"
 	"tickproc/tick"
 )
@@ -157,7 +158,10 @@ type decodedLine struct {
 	entries    []*feeds.Entry
 	decoder    feeds.Decoder
 	begun      bool
-	prefix     []tick.Unit // that its next frame begins with
+	// known is what the shards know of the line where the period begins, by entry;
+	// nil = the instrument is listed later. Noted before they go on.
+	known  []*engine.LineKnown
+	prefix []tick.Unit // that its next frame begins with
 }
 
 func newDecoding(r *reprocess, shards []*reshard) (*decoding, error) {
@@ -205,8 +209,11 @@ func (d *decoding) line(chain *captureChain) (*decodedLine, error) {
 		l.entries = append(l.entries, e)
 		channels := carried[id]
 		if !l.begun { // the line was there before what was read of the log
-			known, _ := d.shards[in.shard].driver.Shard.LineKnown(chain.key.line, id)
-			channels |= known.Channels
+			var noted *engine.LineKnown
+			if known, there := d.shards[in.shard].driver.Shard.LineKnown(chain.key.line, id); there {
+				noted, channels = &known, channels|known.Channels
+			}
+			l.known = append(l.known, noted)
 		}
 		if channels != 0 {
 			l.connection.Subscriptions = append(l.connection.Subscriptions, feeds.Subscription{Instrument: &in.Instrument, Channels: channels})
@@ -291,14 +298,13 @@ func (d *decoding) record(l *decodedLine, record *feeds.Record) (fault error, is
 	return fault, true
 }
 
-// begin brings a line's scales to those that its shards know where the period
+// begin brings a line's scales to those that its shards knew where the period
 // begins: they may be of frames that are not decoded again.
 func (d *decoding) begin(l *decodedLine) {
-	for _, e := range l.entries {
-		in := d.of.survey.instruments[e.ID]
-		known, there := d.shards[in.shard].driver.Shard.LineKnown(l.chain.key.line, e.ID)
-		if !there {
-			continue // it is listed later
+	for i, e := range l.entries {
+		known := l.known[i]
+		if known == nil {
+			continue
 		}
 		price, size := known.PriceDigits, known.SizeDigits
 		if e.PriceDigits > price || e.SizeDigits > size {
