@@ -87,10 +87,12 @@ func (x *demoReader) look() {
 }
 
 // compare counts the images that equal the last row of book of their moment.
+// Where messages have no ids several may be of one moment, and nothing tells of
+// which of them image and row are.
 func (x *demoReader) compare() (equal, differ int) {
 	for id, image := range x.images {
 		row, ok := x.rows.of(id)
-		if !ok || !image.Valid || row.head.Seq != image.LastID || row.head.TsNanos != image.DepthNanos {
+		if !ok || !image.Valid || image.LastID == 0 || row.head.Seq != image.LastID || row.head.TsNanos != image.DepthNanos {
 			continue // a message came between the two
 		}
 		same := true
