@@ -78,7 +78,7 @@ func TestSoak(t *testing.T) {
 	}
 	s.start()
 	t.Cleanup(func() { _ = s.cmd.Process.Kill() })
-	await(t, "all books are valid", 90*time.Second, s.ready)
+	s.awaitReady()
 
 	t.Logf("%4s %8s %8s %5s %8s %10s %10s %9s  %s", "hour", "rss MB", "live MB", "files", "routines", "p50", "p99.9", "packets", "what happened")
 	var day []soakSample
@@ -115,7 +115,7 @@ func TestSoak(t *testing.T) {
 		t.Logf("%4d %8.1f %8.1f %5.0f %8.0f %10v %10v %9.0f  %s", h+1, x.rss/1e6, x.heap/1e6, x.files, x.routines, x.waits["0.5"], x.waits["0.999"], x.packets, happened)
 		day = append(day, x)
 	}
-	await(t, "all books are valid at the end of the day", 90*time.Second, s.ready)
+	s.awaitReady()
 	if err := exchange.Drain(t.Context()); err != nil {
 		t.Fatal(err)
 	}

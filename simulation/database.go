@@ -414,8 +414,8 @@ func (d *database) restart(lost time.Duration, away time.Duration) {
 	d.show()
 	d.started, d.downTill = d.loop.now, d.loop.now+int64(away)
 	for _, t := range d.tables {
-		// As where it is killed while it creates the table; how often is not drawn,
-		// for the order of the tables is no one's.
+		// As where it is killed while it creates the table. Not drawn: tables come in
+		// no order here, and draws would go to others of them each time.
 		t.half = t.half || len(t.txns) == 0 && (d.loop.now+t.id)%2 == 0
 	}
 	if lost == 0 {

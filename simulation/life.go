@@ -19,9 +19,9 @@ type process struct {
 	started   bool
 	startedAt int64
 	stopping  bool
-	appends   int  // to its logs, until it dies; 0 = it does not
-	busy      bool // a snapshot is being taken
-	unkept    uint64
+	appends   int    // to its logs, until it dies; 0 = it does not
+	busy      bool   // a snapshot is being taken
+	unkept    uint64 // its spool's count, as of the last look
 }
 
 const (

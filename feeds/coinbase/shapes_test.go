@@ -31,7 +31,7 @@ func TestFramesAreReadByTheirShape(t *testing.T) {
 		shapetest.Story(t, stamp, func() shapetest.One { return one(t, 2, 8) }, frame, same, other)
 	}
 	same := []string{`BTC-USD → ETH-USD`, `22:34:1 → 23:59:5`, `2026-08-24 → 2026-08-25`, `"sequence_num": → "sequence_num":99`, `78855.8 → 3`, `78855.8 → 0.5`}
-	other := []string{`BTC-USD → XXX-USD`, `BTC-USD → BTC\u002dUSD`, `22:34:1 → 25:34:1`, `22:34:1 → 22:60:1`, `22:34:1 → 22:34:7`, `2026-08-24 → 2026-13-24`, `2026-08-24 → 0001-08-24`, `Z", → +00:00",`, `"events":[ → "events":[{},`,
+	other := []string{`BTC-USD → ZZZ-USD`, `BTC-USD → BTC\u002dUSD`, `22:34:1 → 25:34:1`, `22:34:1 → 22:60:1`, `22:34:1 → 22:34:7`, `2026-08-24 → 2026-13-24`, `2026-08-24 → 0001-08-24`, `Z", → +00:00",`, `"events":[ → "events":[{},`,
 		`"sequence_num": → "sequence_num":-`, `78855.8 → 0`, `78855.8 → 78855.855`, `78855.8 → -78855.8`, `"78855.8" → 78855.8`, `"78855.8" → ""`, `"type":"update" → "type":"other"`,
 		`"events" → "client_id":"","events"`, `"}]}]} → "},]}]}`, `"}]}]} → "}]},{"type":"update"}]}`}
 	f(depthFrame, append(same, `"bid" → "offer"`, `"offer" → "bid"`, `788063 → 788064`, `.788063 → `, `788063 → 788063123`, `"0.0023974" → "0"`, `"0.0023974" → "123456789"`),

@@ -67,11 +67,16 @@ func newLosses() losses {
 // none reports that nothing waits to be said, nor to be settled.
 func (l *losses) none() bool { return len(l.open)+len(l.unknown)+len(l.untold) == 0 }
 
-func (l *losses) note(key lossKey, add loss, answered uint64, now int64) {
+// await notes when something began to wait, and for which answer.
+func (l *losses) await(answered uint64, now int64) {
 	if l.none() {
 		l.since = now
 	}
 	l.answered = answered
+}
+
+func (l *losses) note(key lossKey, add loss, answered uint64, now int64) {
+	l.await(answered, now)
 	if before, ok := l.open[key]; ok {
 		add = before.with(add)
 	} else if before, ok := l.written[key]; ok && before.from == add.from {
@@ -82,10 +87,7 @@ func (l *losses) note(key lossKey, add loss, answered uint64, now int64) {
 
 // noteUnknown notes rows of which nobody can say what they were.
 func (l *losses) noteUnknown(what spool.Loss, answered uint64, now int64) {
-	if l.none() {
-		l.since = now
-	}
-	l.answered = answered
+	l.await(answered, now)
 	l.unknown = append(l.unknown, what)
 }
 

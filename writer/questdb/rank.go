@@ -66,8 +66,10 @@ func guards(lines []byte, name string, wanted func(r rank, ts int64) bool) []gua
 			end = len(lines)
 		}
 		line := lines[at:end]
-		if r, ok := rankOf(line); ok && wanted(r, timeOf(line)) {
-			found = append(found, guard{at, end, keyOf(line, name), r})
+		if r, ok := rankOf(line); ok {
+			if ts := timeOf(line); wanted(r, ts) {
+				found = append(found, guard{at, end, keyOf(line, name, ts), r})
+			}
 		}
 		at = end
 	}
@@ -108,9 +110,9 @@ func rankOf(line []byte) (r rank, ok bool) {
 	}
 }
 
-func keyOf(line []byte, name string) rankKey {
+func keyOf(line []byte, name string, ts int64) rankKey {
 	tags := splitTags(strings.TrimSuffix(string(line), "\n"))
-	return rankKey{tags["venue"], tags["symbol"], tags[name], timeOf(line)}
+	return rankKey{tags["venue"], tags["symbol"], tags[name], ts}
 }
 
 func timeOf(line []byte) int64 {

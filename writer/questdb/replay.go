@@ -110,7 +110,7 @@ func (x *sender) replay(ctx context.Context, line string, report *ReplayReport) 
 }
 
 func (x *sender) gapStands(ctx context.Context, line string) (bool, error) {
-	k := keyOf([]byte(line), "channel")
+	k := keyOf([]byte(line), "channel", timeOf([]byte(line)))
 	tags := splitTags(line)
 	ord := "0"
 	if _, rest, ok := strings.Cut(line, "ord="); ok {

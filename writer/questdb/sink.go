@@ -470,7 +470,7 @@ func (s *Sink) noteLosses(now int64) {
 			st.Lost.Add(uint64(l.Rows))
 			s.noteSpans(&l, answered, now)
 		}
-		if l.Damaged {
+		if l.Damaged && !l.Again {
 			s.losses.untold = append(s.losses.untold, untold{l.Table, l.From})
 		}
 	}

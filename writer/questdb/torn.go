@@ -49,8 +49,11 @@ func (s *schema) tornTables(ctx context.Context, tables []string) (broken []stri
 		return nil, nil
 	}
 	open := func(tables []string) error {
-		_, err := s.client.Query(ctx, `SELECT "column" FROM table_columns(`+
-			strings.Join(literals(tables), `) UNION ALL SELECT "column" FROM table_columns(`)+")")
+		var each []string
+		for _, table := range tables {
+			each = append(each, `SELECT "column" FROM table_columns(`+literal(table)+")")
+		}
+		_, err := s.client.Query(ctx, strings.Join(each, " UNION ALL "))
 		return torn(tables[0], err)
 	}
 	switch err := open(tables); {
@@ -69,12 +72,4 @@ func (s *schema) tornTables(ctx context.Context, tables []string) (broken []stri
 		}
 	}
 	return broken, nil
-}
-
-func literals(texts []string) []string {
-	all := make([]string, len(texts))
-	for i, text := range texts {
-		all[i] = literal(text)
-	}
-	return all
 }

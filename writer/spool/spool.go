@@ -148,7 +148,7 @@ type Loss struct {
 	Meta, Before, After []byte
 	// Damaged: the disk did not give back what was written. Else there was no room.
 	Damaged bool
-	// From is where damaged rows lay: Told is owed for it.
+	// From is where damaged rows lay: Told is owed for it, unless Again.
 	From int64
 	// Again: they had been taken before this run or were acknowledged already.
 	Again bool
@@ -402,12 +402,12 @@ func (s *Spool) Close() (lost, left []int) {
 	s.mu.Lock()
 	requests := s.requests
 	s.requests = nil
-	defer func() {
-		s.mu.Unlock()
-		for _, r := range requests {
-			r.done(errClosed)
-		}
-	}()
+	s.mu.Unlock()
+	for _, r := range requests {
+		r.done(errClosed) // which may ask something of the spool
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, l := range s.lanes {
 		memory := 0
 		for _, r := range l.mem[l.memWritten:] {
