@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/shopspring/decimal"
 
@@ -184,12 +185,59 @@ func (e *entry) estimated() bool {
 	return e.source() == tick.TimeEstimate || e.units[0].KindOf() == tick.RowGap && e.units[0].GapRow().Reason == tick.ReasonStart
 }
 
+// started gives, by instrument, until when nothing was seen of its trades at first.
+func (l *ledger) started() map[string]int64 {
+	ends := map[string]int64{}
+	for _, e := range l.order {
+		name := e.venue + " " + e.symbol
+		if e.units[0].KindOf() != tick.RowGap {
+			continue
+		}
+		if g := e.units[0].GapRow(); g.Channel == tick.ChannelTrades && g.Reason == tick.ReasonStart && ends[name] == 0 {
+			ends[name] = g.EndNanos
+		}
+	}
+	return ends
+}
+
+// begins is the first moment that a bar or a window is of.
+func (e *entry) begins() int64 {
+	switch e.units[0].KindOf() {
+	case tick.RowBar:
+		return e.units[0].BarRow().TsNanos
+	case tick.RowWindow:
+		r := e.units[0].WindowRow()
+		if r.SpanNanos == 0 {
+			const day = int64(24 * time.Hour)
+			return (r.TsNanos - 1) / day * day
+		}
+		return r.TsNanos - r.SpanNanos
+	}
+	return 0
+}
+
+// incomplete is the row's value without what says that it is complete.
+func (e *entry) incomplete() string {
+	row := slices.Clone(e.units)
+	row[0].RowHeader().Flags &^= tick.RowComplete
+	_, _, value := rowText(row)
+	return value
+}
+
 // differences compares two ledgers by key, as two runs over the same input
 // must agree: all but the time of rows that no message stamped, and bars and
 // windows that were open at the end of either. Of the rows that no message
 // stamped the sequence must agree; where one happens to have the time of a
-// message's row, it decides that row's ordinal.
+// message's row, it decides that row's ordinal. And where an interval of a
+// start ends in the one before a bar begins and in the other after that, the
+// bar is complete in one only.
 func differences(a, b *ledger) (found []string) {
+	started, startedAgain := a.started(), b.started()
+	between := func(e, o *entry) bool {
+		x, y := started[e.venue+" "+e.symbol], startedAgain[e.venue+" "+e.symbol]
+		begins := e.begins()
+		return begins > min(x, y) && begins <= max(x, y) && e.incomplete() == o.incomplete()
+	}
 	beside := map[string]bool{} // keys without ordinal of rows that no message stamped
 	for _, l := range []*ledger{a, b} {
 		for _, e := range l.rows {
@@ -207,6 +255,9 @@ func differences(a, b *ledger) (found []string) {
 	for _, key := range slices.Sorted(maps.Keys(a.rows)) {
 		e, o := a.rows[key], b.rows[key]
 		if e.estimated() || e.open() || o != nil && o.open() || o != nil && o.value == e.value || beside[e.withoutOrdinal()] {
+			continue
+		}
+		if o != nil && between(e, o) {
 			continue
 		}
 		found = append(found, fmt.Sprintf("%s\n\t\t%s\n\t\t%s", key, e.value, other(b, e)))
