@@ -25,6 +25,7 @@ func findEngine(ctx context.Context) string {
 // alone and leaves the container. Untested: no engine was running where this
 // was written.
 func containerCommand(engine string, o Options, p ports) *exec.Cmd {
+	p.free() // who binds them is the engine, which may not allow an address to be reused
 	inside := ports{http: 9000, health: 9003, ilp: 9009, pg: 8812}
 	args := []string{"run", "--rm", "--init",
 		"-p", fmt.Sprintf("127.0.0.1:%d:%d", p.http, inside.http),

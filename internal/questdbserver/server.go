@@ -21,6 +21,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -35,6 +36,8 @@ const (
 	// of more than 30 s were seen.
 	startDeadline = 90 * time.Second
 	stopGrace     = 15 * time.Second
+	// A stack trace at its end, and what was before it.
+	logLines = 20
 )
 
 // ErrNoJava says that there is no way to run QuestDB on this machine.
@@ -67,8 +70,6 @@ type Server struct {
 	process *process
 }
 
-type ports struct{ http, health, ilp, pg int }
-
 // Start runs a server until it answers. ctx bounds the start alone; the
 // server lives until Stop or Kill. A start that hangs is killed and tried
 // again on fresh ports, three times in all.
@@ -96,6 +97,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		if err = s.launch(ctx); err == nil {
 			return s, nil
 		}
+		s.ports.free()
 		if attempt == startAttempts || ctx.Err() != nil {
 			return nil, err
 		}
@@ -176,9 +178,19 @@ func (s *Server) launch(ctx context.Context) error {
 	defer cancel()
 	if err := s.untilHealthy(ctx, p); err != nil {
 		p.end(syscall.SIGKILL, stopGrace)
-		return fmt.Errorf("QuestDB on %s: %w; its log is %s", s.URL(), err, p.logPath)
+		return fmt.Errorf("QuestDB on %s: %w; its log is %s, which ends:\n%s", s.URL(), err, p.logPath, endOf(p.logPath))
 	}
 	return nil
+}
+
+// endOf is what a log said last: where it lies may not outlast the error.
+func endOf(path string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return strings.Join(lines[max(0, len(lines)-logLines):], "\n")
 }
 
 func (s *Server) untilHealthy(ctx context.Context, p *process) error {
@@ -229,18 +241,4 @@ func settings(host string, p ports) []string {
 		"QDB_LINE_TCP_NET_BIND_TO=" + net.JoinHostPort(host, strconv.Itoa(p.ilp)),
 		"QDB_PG_NET_BIND_TO=" + net.JoinHostPort(host, strconv.Itoa(p.pg)),
 	}
-}
-
-// freePorts holds all four open at once, so that they differ.
-func freePorts() (ports, error) {
-	var p ports
-	for _, port := range []*int{&p.http, &p.health, &p.ilp, &p.pg} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return ports{}, fmt.Errorf("no free loopback port: %w", err)
-		}
-		defer l.Close()
-		*port = l.Addr().(*net.TCPAddr).Port
-	}
-	return p, nil
 }

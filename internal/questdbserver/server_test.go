@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -72,6 +73,9 @@ func TestKillAndRestart(t *testing.T) {
 	query(t, s, "insert into t values (1000, 42)")
 	s.Kill()
 	gone(t, first)
+	for _, port := range []int{s.ports.http, s.ports.health, s.ports.ilp, s.ports.pg} {
+		staysOurs(t, port)
+	}
 	if err := s.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -88,6 +92,29 @@ func TestKillAndRestart(t *testing.T) {
 	s.Stop()
 	s.Stop()
 	gone(t, second)
+}
+
+// staysOurs shows that nobody gets the port of a server that is dead for the moment,
+// and that nothing answers there.
+func staysOurs(t *testing.T, port int) {
+	t.Helper()
+	address := fmt.Sprintf("127.0.0.1:%d", port)
+	if c, err := net.Dial("tcp", address); err == nil {
+		c.Close()
+		t.Errorf("somebody answers on %s", address)
+	}
+	if !heldBesideServer {
+		return
+	}
+	// As a socket that asks for any port: without leave to reuse the address.
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("%s is free to be taken: %v", address, err)
+	}
 }
 
 // A process that starts a server and is killed takes the server along.
@@ -157,8 +184,8 @@ func TestStartThatFails(t *testing.T) {
 	if s.ports, err = freePorts(); err != nil {
 		t.Fatal(err)
 	}
-	s.command = func(ports) *exec.Cmd { return exec.Command("false") }
-	if err := s.launch(t.Context()); err == nil || !strings.Contains(err.Error(), "exited") {
+	s.command = func(ports) *exec.Cmd { return exec.Command("sh", "-c", "echo no room; exit 55") }
+	if err := s.launch(t.Context()); err == nil || !strings.Contains(err.Error(), "exited while starting: exit status 55") || !strings.HasSuffix(err.Error(), "\nno room") {
 		t.Errorf("exit at once: %v", err)
 	}
 	s.command = func(ports) *exec.Cmd { return exec.Command("sleep", "1000") }
