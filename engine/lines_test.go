@@ -199,6 +199,25 @@ func TestTwoLinesEvents(t *testing.T) {
 	`)
 }
 
+// A line counts from when it came up, not from when a busy machine took notice.
+func TestALineThatIsTakenLate(t *testing.T) {
+	t.Parallel()
+	tell(t, Options{}, "gap", `
+		 9.0 catalog BTC channels=quotes rule=streamed
+			> gap quotes BTC 9.000.. start
+		 9.0 up BTC quotes
+		10.0 quote BTC 0 99x1 101x1
+			> gap quotes BTC 9.000..10.000 start repaired
+		10.6 quote BTC 0 99x2 101x1
+		10.3 up BTC quotes line=2
+		10.6 quote BTC 0 99x2 101x1 line=2
+		10.7 down BTC quotes reconnect              // line 2 is whole since 10.55
+		10.8 up BTC quotes
+		10.9 down BTC quotes reconnect line=2       // line 1 not yet
+			> gap quotes BTC 10.600.. reconnect
+	`)
+}
+
 // Quotes without ids that stay away from the top, later than the depth: the
 // depth stands still. One that jitters says nothing.
 func TestBookStaleWithoutIDs(t *testing.T) {

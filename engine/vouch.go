@@ -40,11 +40,18 @@ func (in *instrument) raiseLine(f *firstArrival, e *tick.ChannelEvent) bool {
 	}
 	c, now := &in.channels[e.Channel.Index()], in.shard.now
 	f.leaveAlone(c.lastTs, in.hadUntil(c))
-	f.up(e.Line, now+int64(in.shard.options.LineHold))
+	f.up(e.Line, in.soundFrom(e))
 	if n := len(f.lines); n > 1 {
 		f.lines[n-1].provedAt, f.lines[n-1].provedTs = now, in.hadUntil(c)
 	}
 	return true
+}
+
+// soundFrom is the receive time from which a line is whole that delivers from an
+// event on: by the event's own time, since what the venue sent thereafter comes
+// behind it, however late a busy machine takes both.
+func (in *instrument) soundFrom(e *tick.ChannelEvent) int64 {
+	return e.ReceiveNanos + int64(in.shard.options.LineHold)
 }
 
 // lowerLine notes that a line ended, and reports whether it had been up, whether
@@ -71,7 +78,7 @@ func (in *instrument) breakLine(f *firstArrival, e *tick.ChannelEvent) (from int
 	x := &f.lines[i]
 	gone := *x
 	from, filled = in.endClaim(f, &gone, e)
-	x.soundAt, x.provedAt, x.provedTs = now+int64(in.shard.options.LineHold), now, in.hadUntil(c)
+	x.soundAt, x.provedAt, x.provedTs = in.soundFrom(e), now, in.hadUntil(c)
 	return from, filled, true
 }
 
