@@ -77,30 +77,22 @@ func TestBackfillAfterDisconnects(t *testing.T) {
 	if venues < 5 {
 		t.Errorf("only of %d venues trades were fetched", venues)
 	}
-	agree(t, "run and replay", ofTrades(l.ledger), ofTrades(replayed(t, l.config, l.captures()...)))
+	l.agreesWithRecording(replayed(t, l.config, l.captures()...), ofTrades)
 }
 
 // ofTrades is what a ledger has of trades, of gaps, and of bars but the first:
 // when a run began its capture does not tell.
 func ofTrades(l *ledger) *ledger {
-	some := newLedger()
-	for key, e := range l.rows {
+	return l.only(func(e *entry) bool {
 		switch e.table {
 		case "trades", "gaps":
-			some.rows[key] = e
+			return true
 		case "bars":
 			first := slices.IndexFunc(l.order, func(x *entry) bool { return x.table == "trades" && x.venue == e.venue && x.symbol == e.symbol })
-			if at := l.order[first].units[0].RowHeader(); e.units[0].RowHeader().TsNanos > at.ReceiveNanos+int64(2*time.Second) {
-				some.rows[key] = e
-			}
+			return e.units[0].RowHeader().TsNanos > l.order[first].units[0].RowHeader().ReceiveNanos+int64(2*time.Second)
 		}
-	}
-	for _, e := range l.order {
-		if some.rows[e.key] != nil {
-			some.order = append(some.order, e)
-		}
-	}
-	return some
+		return false
+	})
 }
 
 // checkBackfilled: from the first trade that was stored to the last one, none
@@ -200,7 +192,7 @@ func TestBackfillThatCannotBe(t *testing.T) {
 			if n := l.check(); n.inGaps == 0 {
 				t.Errorf("no trade is missing: %+v", n)
 			}
-			agree(t, "run and replay", l.ledger, replayed(t, l.config, l.captures()...))
+			l.agreesWithRecording(replayed(t, l.config, l.captures()...), whole)
 		})
 	}
 	f(false, tick.BackfillPartly)

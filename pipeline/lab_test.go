@@ -29,6 +29,7 @@ type lab struct {
 	config   *Config
 	system   *system
 	ledger   *ledger
+	arrivals arrivals
 	log      *logText
 	stop     context.CancelFunc
 	stopped  chan struct{}
@@ -120,6 +121,10 @@ func newLabWith(t *testing.T, exchange *sim.Exchange, edit func(*Config), prepar
 		t.Fatal(err)
 	}
 	prepare(l.system)
+	l.arrivals.overtaken = map[uint32]bool{}
+	for _, d := range l.system.drivers {
+		l.arrivals.watch(d)
+	}
 	go func() {
 		defer close(l.stopped)
 		l.system.run(ctx)

@@ -52,7 +52,7 @@ func TestEveryFaultEndsInTheTruth(t *testing.T) {
 			if n.stored == 0 || n.bars == 0 || n.books == 0 || n.quotes == 0 {
 				t.Error("some check compared nothing")
 			}
-			agree(t, "run and replay", l.ledger, replayed(t, l.config, l.captures()...))
+			l.agreesWithRecording(replayed(t, l.config, l.captures()...), whole)
 		})
 	}
 }

@@ -66,7 +66,7 @@ func TestStartWithoutCatalog(t *testing.T) {
 			t.Errorf("without a catalog: %+v", in)
 		}
 	}
-	agree(t, "run and replay", l.ledger, replayed(t, l.config, l.captures()...))
+	l.agreesWithRecording(replayed(t, l.config, l.captures()...), whole)
 }
 
 // A catalog that is slower than it may be is not waited for; one that is in

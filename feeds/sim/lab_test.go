@@ -197,19 +197,6 @@ func (c *conn) all() []string {
 	}
 }
 
-// ask sends a text and returns the answer, skipping market data.
-func (c *conn) ask(text string) string {
-	c.t.Helper()
-	if err := c.WriteMessage(websocket.TextMessage, []byte(text)); err != nil {
-		c.t.Fatal(err)
-	}
-	for {
-		if f := c.next(); strings.Contains(f, `"result"`) || strings.Contains(f, `"error"`) {
-			return f
-		}
-	}
-}
-
 // get asks REST.
 func (l *lab) get(venue, path string) (status int, header http.Header, body string) {
 	l.t.Helper()

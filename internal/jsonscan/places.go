@@ -25,9 +25,6 @@ func PlacesOf(whole []byte, free, count, more int) (p Places) {
 	return p
 }
 
-// Constant are the places of a number without digits.
-func Constant(n uint64) Places { return Places{base: n} }
-
 // Digits are those of a number, if NonDigits finds nothing else in them. Behind is
 // the word that ends with the last one behind the point, or with what follows a
 // whole number, before the word that begins a byte earlier.
