@@ -87,7 +87,7 @@ func (m fileMemory) Make(name string, units int) (Ring, error) {
 	}
 	r := &fileRing{memory: m, name: full, file: f, units: make([]tick.Unit, units)}
 	clear(r.units) // mapped at its first write: now
-	if err := f.Allocate(int64(units) * unitBytes); err == nil {
+	if err = f.Allocate(int64(units) * unitBytes); err == nil {
 		// Blocks that were never written cost more to write.
 		err = r.Flush(0, units)
 	}

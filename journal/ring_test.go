@@ -2,7 +2,10 @@ package journal
 
 import (
 	"errors"
+	"syscall"
 	"testing"
+
+	"tickproc/internal/vfs/simdisk"
 )
 
 // rebooted is memory of which the host was started anew.
@@ -42,5 +45,21 @@ func TestARingOnDiskLosesItsEnd(t *testing.T) {
 			t.Errorf("%d units: %+v", units, found)
 		}
 		wantBatches(t, readAll(t, again, 0), all)
+	}
+}
+
+// A ring is made whole or not at all: behind one without room every Append would
+// fail.
+func TestARingOnDiskHasRoom(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t, 1)
+	m.disk.SetFaults(simdisk.Faults{Capacity: 4096})
+	must(t, m.disk.MkdirAll(m.options().Dir))
+	memory := FileMemory(m.disk, m.options().Dir)
+	if _, err := memory.Make("full", 1<<16); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("a ring that has no room: %v", err)
+	}
+	if units, err := memory.Load("full"); units != nil || err != nil {
+		t.Errorf("%d units of it were left: %v", len(units), err)
 	}
 }
