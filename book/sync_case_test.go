@@ -657,10 +657,11 @@ func TestSyncState(t *testing.T) {
 		}
 		return string(saved(s.Code))
 	}
-	if state(nil) != state(nil) {
+	first := state(nil)
+	if again := state(nil); again != first {
 		t.Error("the same history, other bytes")
 	}
-	seen := map[string]string{state(nil): "nothing"}
+	seen := map[string]string{first: "nothing"}
 	f := func(what string, change func(s *Sync)) {
 		t.Helper()
 		got := state(change)

@@ -26,7 +26,6 @@ type echoBook struct {
 	valid      bool
 	reason     tick.Reason
 	more       bool
-	bidsLeft   bool
 }
 
 func newEcho(t testing.TB) *echo { return &echo{t: t, books: map[uint32]*echoBook{}} }

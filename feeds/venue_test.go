@@ -37,7 +37,6 @@ type toy struct {
 	inBand    bool          // snapshots come on the stream
 	polled    tick.Channels // asked for over REST each second
 	past      bool          // past trades can be had: "trades ID…"
-	sync      tick.SyncRule
 }
 
 func (a *toy) Venue() string    { return "toy" }

@@ -44,7 +44,6 @@ type client struct {
 	instruments []*tick.Instrument
 	decoder     feeds.Decoder
 	books       []*book.Sync
-	scales      [][2]uint8
 	ordinal     uint64
 	units       []tick.Unit
 	refused     int // frames

@@ -2,7 +2,6 @@ package venues_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
 	"testing"
@@ -210,7 +209,7 @@ func TestPastTradesOfNobody(t *testing.T) {
 			other.Symbol = "no such"
 			b.Instrument = &other
 			if r, _ := c.adapter.Backfill(b); slices.ContainsFunc([]byte(r.URL), func(c byte) bool { return c <= ' ' }) {
-				t.Error(fmt.Sprintf("%q is no URL", r.URL))
+				t.Errorf("%q is no URL", r.URL)
 			}
 		})
 	})

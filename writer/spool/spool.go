@@ -246,7 +246,6 @@ type lane struct {
 	note        []byte
 	wake        chan struct{}
 	reader      reader // owner: the lane's sender
-	damaged     bool   // at the start, before anything was read
 	unmarked    bool   // control marks do not hold for it
 	marks       []ShardMark
 }
