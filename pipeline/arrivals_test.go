@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"tickproc/engine"
 	"tickproc/tick"
@@ -16,7 +17,16 @@ import (
 // there may rightly come to other rows.
 type arrivals struct {
 	mu        sync.Mutex
-	overtaken map[uint32]bool // instruments
+	overtaken map[uint32]bool    // instruments
+	late      map[uint32][]int64 // the venue's times of an instrument's packets that were read late
+}
+
+// readLate is how long after the venue's time a packet is late: the machine, which
+// is the venue's, too, takes a millisecond.
+const readLate = int64(20e6)
+
+func newArrivals() *arrivals {
+	return &arrivals{overtaken: map[uint32]bool{}, late: map[uint32][]int64{}}
 }
 
 // slack is for how long a shard's clock waits for packets that are on their way.
@@ -42,6 +52,11 @@ func (a *arrivals) watch(d *engine.Driver) {
 			default:
 				continue
 			}
+			if past := h.Kind == tick.KindSnapshot || h.Flags&(tick.FlagBackfill|tick.FlagFetched) != 0 || h.ExchangeNanos == 0; !past && h.ReceiveNanos > h.ExchangeNanos+readLate {
+				a.mu.Lock()
+				a.late[h.Instrument] = append(a.late[h.Instrument], h.ExchangeNanos)
+				a.mu.Unlock()
+			}
 			lines := newest[h.Instrument]
 			i := slices.IndexFunc(lines, func(x at) bool { return x.line == h.Line })
 			if i < 0 {
@@ -58,6 +73,15 @@ func (a *arrivals) watch(d *engine.Driver) {
 		taken += int64(len(batch))
 		return uint64(taken)
 	}
+}
+
+// overtook says that a gap is of quotes that lay unread in a socket, on a busy
+// machine, when the first one of another socket was read: they are behind it
+// then, and quotes never go back.
+func (l *lab) overtook(g *tick.GapRow) bool {
+	const about = int64(time.Second)
+	return g.Channel == tick.ChannelQuotes && g.Reason == tick.ReasonReconnect &&
+		slices.ContainsFunc(l.arrivals.late[g.Instrument], func(at int64) bool { return at > g.TsNanos-about && at < g.EndNanos+about })
 }
 
 // agreesWithRecording compares a run with what its recording gave; of chooses
@@ -99,7 +123,8 @@ func (l *ledger) only(which func(*entry) bool) *ledger {
 
 // The watch tells which instrument's packets were overtaken, and no other.
 func TestArrivals(t *testing.T) {
-	a, d := arrivals{overtaken: map[uint32]bool{}}, engine.Driver{}
+	a, d := newArrivals(), engine.Driver{}
+	l := lab{arrivals: a}
 	a.watch(&d)
 	f := func(kind tick.Kind, instrument uint32, line uint16, at int64, want ...uint32) {
 		t.Helper()
@@ -117,6 +142,28 @@ func TestArrivals(t *testing.T) {
 	f(tick.KindTick, 0, 0, 2000+slack)        // nothing is told of time
 	f(tick.KindTrade, 2, 1, 2000)             // just in time
 	f(tick.KindTrade, 2, 1, 1999, 2)          // behind the shard's clock
-	f(tick.KindTrade, 1, 2, 3000+slack, 2)    //
+	f(tick.KindTrade, 1, 2, 3000+slack, 2)    // the newest of all
 	f(tick.KindTrade, 1, 1, 2999+slack, 1, 2) // behind the other line
+
+	quotes := func(from, to int64) *tick.GapRow {
+		g := &tick.GapRow{EndNanos: to, Channel: tick.ChannelQuotes, Reason: tick.ReasonReconnect}
+		g.Instrument, g.TsNanos = 1, from
+		return g
+	}
+	read := func(at, lag int64) {
+		packet := make([]tick.Unit, 1)
+		h := packet[0].Header()
+		h.Kind, h.Instrument, h.ExchangeNanos, h.ReceiveNanos = tick.KindTrade, 1, at, at+lag
+		d.Log(packet)
+	}
+	read(20e9, readLate)
+	read(30e9, readLate+1)
+	if l.overtook(quotes(20e9, 21e9)) {
+		t.Error("nothing was read late there")
+	}
+	if g := quotes(30e9-1, 30e9+1); !l.overtook(g) {
+		t.Error("a packet was read late there")
+	} else if g.Channel = tick.ChannelDepth; l.overtook(g) {
+		t.Error("depth is merged by ids")
+	}
 }

@@ -29,7 +29,7 @@ type lab struct {
 	config   *Config
 	system   *system
 	ledger   *ledger
-	arrivals arrivals
+	arrivals *arrivals
 	log      *logText
 	stop     context.CancelFunc
 	stopped  chan struct{}
@@ -107,7 +107,7 @@ func newLab(t *testing.T, exchange *sim.Exchange, edit func(*Config)) *lab {
 // newLabWith is newLab; prepare sees the system before it runs.
 func newLabWith(t *testing.T, exchange *sim.Exchange, edit func(*Config), prepare func(*system)) *lab {
 	t.Helper()
-	l := &lab{t: t, exchange: exchange, config: DefaultConfig(), ledger: newLedger(), log: &logText{}, stopped: make(chan struct{})}
+	l := &lab{t: t, exchange: exchange, config: DefaultConfig(), ledger: newLedger(), arrivals: newArrivals(), log: &logText{}, stopped: make(chan struct{})}
 	l.config.Feeds = feedsOf(exchange)
 	l.config.Shards = 2
 	if edit != nil {
@@ -121,7 +121,6 @@ func newLabWith(t *testing.T, exchange *sim.Exchange, edit func(*Config), prepar
 		t.Fatal(err)
 	}
 	prepare(l.system)
-	l.arrivals.overtaken = map[uint32]bool{}
 	for _, d := range l.system.drivers {
 		l.arrivals.watch(d)
 	}
