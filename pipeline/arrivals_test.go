@@ -21,9 +21,9 @@ type arrivals struct {
 	late      map[uint32][]int64 // the venue's times of an instrument's packets that were read late
 }
 
-// readLate is how long after the venue's time a packet is late: the machine, which
-// is the venue's, too, takes a millisecond.
-const readLate = int64(20e6)
+// tooLate is how long after the venue's time a packet is read late: the machine,
+// which is the venue's, too, takes a millisecond.
+const tooLate = int64(20e6)
 
 func newArrivals() *arrivals {
 	return &arrivals{overtaken: map[uint32]bool{}, late: map[uint32][]int64{}}
@@ -52,7 +52,7 @@ func (a *arrivals) watch(d *engine.Driver) {
 			default:
 				continue
 			}
-			if past := h.Kind == tick.KindSnapshot || h.Flags&(tick.FlagBackfill|tick.FlagFetched) != 0 || h.ExchangeNanos == 0; !past && h.ReceiveNanos > h.ExchangeNanos+readLate {
+			if past := h.Kind == tick.KindSnapshot || h.Flags&(tick.FlagBackfill|tick.FlagFetched) != 0 || h.ExchangeNanos == 0; !past && h.ReceiveNanos > h.ExchangeNanos+tooLate {
 				a.mu.Lock()
 				a.late[h.Instrument] = append(a.late[h.Instrument], h.ExchangeNanos)
 				a.mu.Unlock()
@@ -79,9 +79,14 @@ func (a *arrivals) watch(d *engine.Driver) {
 // machine, when the first one of another socket was read: they are behind it
 // then, and quotes never go back.
 func (l *lab) overtook(g *tick.GapRow) bool {
+	return g.Channel == tick.ChannelQuotes && g.Reason == tick.ReasonReconnect && l.readLate(g.Instrument, g.TsNanos, g.EndNanos)
+}
+
+// readLate says that packets of an instrument were read late at some time, or just
+// before or behind it.
+func (l *lab) readLate(instrument uint32, from, to int64) bool {
 	const about = int64(time.Second)
-	return g.Channel == tick.ChannelQuotes && g.Reason == tick.ReasonReconnect &&
-		slices.ContainsFunc(l.arrivals.late[g.Instrument], func(at int64) bool { return at > g.TsNanos-about && at < g.EndNanos+about })
+	return slices.ContainsFunc(l.arrivals.late[instrument], func(at int64) bool { return at > from-about && at < to+about })
 }
 
 // agreesWithRecording compares a run with what its recording gave; of chooses
@@ -156,8 +161,8 @@ func TestArrivals(t *testing.T) {
 		h.Kind, h.Instrument, h.ExchangeNanos, h.ReceiveNanos = tick.KindTrade, 1, at, at+lag
 		d.Log(packet)
 	}
-	read(20e9, readLate)
-	read(30e9, readLate+1)
+	read(20e9, tooLate)
+	read(30e9, tooLate+1)
 	if l.overtook(quotes(20e9, 21e9)) {
 		t.Error("nothing was read late there")
 	}
