@@ -78,7 +78,7 @@ func fetch(ctx context.Context, cache, name string) error {
 		"-Dartifact=org.questdb:questdb:"+Version, "-DoutputDirectory="+temp)
 	cmd.Dir = temp // a pom.xml where we happen to stand must not be read
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w: %s", cmd, err, tail(out))
+		return fmt.Errorf("%s: %w: %s", cmd, err, tail(out, 500))
 	}
 	fetched := filepath.Join(temp, name)
 	whole, err := zip.OpenReader(fetched)
@@ -90,4 +90,4 @@ func fetch(ctx context.Context, cache, name string) error {
 }
 
 // tail keeps the end of a tool's output, where the reason stands.
-func tail(out []byte) []byte { return out[max(0, len(out)-500):] }
+func tail(out []byte, size int) []byte { return out[max(0, len(out)-size):] }

@@ -36,8 +36,8 @@ const (
 	// of more than 30 s were seen.
 	startDeadline = 90 * time.Second
 	stopGrace     = 15 * time.Second
-	// A stack trace at its end, and what was before it.
-	logLines = 20
+	// logEnd holds a stack trace at the end of a log, and what was before it.
+	logEnd = 2500 // bytes
 )
 
 // ErrNoJava says that there is no way to run QuestDB on this machine.
@@ -189,8 +189,7 @@ func endOf(path string) string {
 	if err != nil {
 		return err.Error()
 	}
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	return strings.Join(lines[max(0, len(lines)-logLines):], "\n")
+	return strings.TrimSpace(string(tail(text, logEnd)))
 }
 
 func (s *Server) untilHealthy(ctx context.Context, p *process) error {
