@@ -17,16 +17,19 @@ import (
 // there may rightly come to other rows.
 type arrivals struct {
 	mu        sync.Mutex
-	overtaken map[uint32]bool    // instruments
-	late      map[uint32][]int64 // the venue's times of an instrument's packets that were read late
+	overtaken map[uint32]bool // instruments
+	late      map[uint32][]latePacket
 }
 
-// tooLate is how long after the venue's time a packet is read late: the machine,
-// which is the venue's, too, takes a millisecond.
+// latePacket was read late: at is the venue's time.
+type latePacket struct{ at, lag int64 }
+
+// tooLate is how long after the venue's time a packet is read late: enough for a
+// quote on another socket to overtake it.
 const tooLate = int64(20e6)
 
 func newArrivals() *arrivals {
-	return &arrivals{overtaken: map[uint32]bool{}, late: map[uint32][]int64{}}
+	return &arrivals{overtaken: map[uint32]bool{}, late: map[uint32][]latePacket{}}
 }
 
 // slack is for how long a shard's clock waits for packets that are on their way.
@@ -54,7 +57,7 @@ func (a *arrivals) watch(d *engine.Driver) {
 			}
 			if past := h.Kind == tick.KindSnapshot || h.Flags&(tick.FlagBackfill|tick.FlagFetched) != 0 || h.ExchangeNanos == 0; !past && h.ReceiveNanos > h.ExchangeNanos+tooLate {
 				a.mu.Lock()
-				a.late[h.Instrument] = append(a.late[h.Instrument], h.ExchangeNanos)
+				a.late[h.Instrument] = append(a.late[h.Instrument], latePacket{h.ExchangeNanos, h.ReceiveNanos - h.ExchangeNanos})
 				a.mu.Unlock()
 			}
 			lines := newest[h.Instrument]
@@ -75,18 +78,15 @@ func (a *arrivals) watch(d *engine.Driver) {
 	}
 }
 
-// overtook says that a gap is of quotes that lay unread in a socket, on a busy
-// machine, when the first one of another socket was read: they are behind it
-// then, and quotes never go back.
+// overtook says that a gap is of quotes that lay unread in a socket when the first
+// one of another socket was read: they are behind it then, and quotes never go
+// back. Such a gap is as long as they lay there, and one more quote takes.
 func (l *lab) overtook(g *tick.GapRow) bool {
-	return g.Channel == tick.ChannelQuotes && g.Reason == tick.ReasonReconnect && l.readLate(g.Instrument, g.TsNanos, g.EndNanos)
-}
-
-// readLate says that packets of an instrument were read late at some time, or just
-// before or behind it.
-func (l *lab) readLate(instrument uint32, from, to int64) bool {
-	const about = int64(time.Second)
-	return slices.ContainsFunc(l.arrivals.late[instrument], func(at int64) bool { return at > from-about && at < to+about })
+	const about, quote = int64(time.Second), int64(500 * time.Millisecond)
+	return g.Channel == tick.ChannelQuotes && g.Reason == tick.ReasonReconnect &&
+		slices.ContainsFunc(l.arrivals.late[g.Instrument], func(x latePacket) bool {
+			return x.at > g.TsNanos-about && x.at < g.EndNanos+about && g.EndNanos-g.TsNanos <= x.lag+quote
+		})
 }
 
 // agreesWithRecording compares a run with what its recording gave; of chooses
@@ -170,5 +170,8 @@ func TestArrivals(t *testing.T) {
 		t.Error("a packet was read late there")
 	} else if g.Channel = tick.ChannelDepth; l.overtook(g) {
 		t.Error("depth is merged by ids")
+	}
+	if l.overtook(quotes(30e9, 30e9+tooLate+501e6)) {
+		t.Error("no packet lay unread for so long")
 	}
 }
